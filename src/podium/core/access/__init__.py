@@ -1,0 +1,1 @@
+"""Roles and the verbs they may use. A calculation."""

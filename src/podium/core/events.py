@@ -1,0 +1,251 @@
+"""Events: everything that can happen to the core, in the past tense.
+
+Decides: what the core is told. Never: what follows (the machines). Every event and every row carries its own `at_ms`,
+so cutting or joining batches changes no decision. Device check-ins come as columns; lease messages, rarer by far, as
+rows. `ticket` is the gateway's number for the request that waits for an answer (-1: nobody waits).
+"""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.tasks.task import Task
+
+MetricSums = dict[str, tuple[float, float]]
+"""Metric name -> (numerator, denominator), so that metrics add up like updates."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all events. `at_ms`: the plane's monotonic clock; of a columnar event, its last row's."""
+
+    at_ms: int
+
+
+class Booted(Event, frozen=True, kw_only=True):
+    """The plane has loaded its rows and starts; it was away for `down_ms` (already bounded by the shell)."""
+
+    down_ms: int
+
+
+class TimePassed(Event, frozen=True, kw_only=True):
+    """Nothing happened until `at_ms`; whatever was due until then is done."""
+
+
+class TokenIssued(Event, frozen=True, kw_only=True):
+    """A person issued an enrolment token; only the hash of its secret is known."""
+
+    ticket: int
+    actor: str
+    token_hash: str
+    population: str
+    site: str
+    name: str
+    labels: dict[str, str]
+    uses: int
+    expires_ms: int
+
+
+class EnrolAsked(Event, frozen=True, kw_only=True):
+    """A device proved its new key and showed a token."""
+
+    ticket: int
+    token_hash: str
+    device_id: str
+    public_key: str
+    population: str
+    name: str
+
+
+class DeviceBanned(Event, frozen=True, kw_only=True):
+    """A person banned a device; its running leases end."""
+
+    ticket: int
+    actor: str
+    device: str
+    why: str
+
+
+class SessionOpened(Event, frozen=True, kw_only=True):
+    """A device opened a session with `epoch`; `facts` are its capabilities for the session's length."""
+
+    ticket: int
+    device: int  # device number
+    epoch: int
+    facts: dict[str, object]
+
+
+class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
+    """Momentary facts of a batch of devices, one array element per row; NaN or -1 is unknown.
+
+    battery: float32 in [0, 1]. charging, metered: int8 (0, 1, -1). ram_free_mb, disk_free_mb: float32.
+    thermal: float32 degrees C.
+    """
+
+    battery: NDArray[np.float32]
+    charging: NDArray[np.int8]
+    metered: NDArray[np.int8]
+    ram_free_mb: NDArray[np.float32]
+    disk_free_mb: NDArray[np.float32]
+    thermal: NDArray[np.float32]
+
+
+class CheckedIn(Event, frozen=True, kw_only=True):
+    """A batch of devices asked for work. `at` int64 ms, not falling; `device` int64; `epoch` int64; `ticket` int64."""
+
+    at: NDArray[np.int64]
+    device: NDArray[np.int64]
+    epoch: NDArray[np.int64]
+    ticket: NDArray[np.int64]
+    telemetry: Telemetry
+
+
+class LeaseMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what a device tells about its lease."""
+
+    at_ms: int
+    ticket: int
+    device: int
+    epoch: int
+    lease: str
+
+
+class LeaseAccepted(LeaseMessage, frozen=True, kw_only=True):
+    """The device takes the offer."""
+
+
+class LeaseDeclined(LeaseMessage, frozen=True, kw_only=True):
+    """The device does not; `reason` is battery, metered, thermal, schedule, busy or private; or, with
+    `incompatible`, why it cannot run the plan or the variant."""
+
+    reason: str
+    incompatible: bool = False
+
+
+class LeaseProgressed(LeaseMessage, frozen=True, kw_only=True):
+    """The work moved: `done` of `total` steps, `moved` bytes either way. Both only grow."""
+
+    done: int
+    total: int
+    moved_bytes: int
+
+
+class LeaseFailed(LeaseMessage, frozen=True, kw_only=True):
+    """The plan raised on the device; `detail` is its bounded traceback."""
+
+    code: str
+    detail: str
+
+
+class LeaseReported(LeaseMessage, frozen=True, kw_only=True):
+    """An authentic report; the gateway has checked signature, digest, base, task and sizes against the row."""
+
+    report: str  # base64url canonical bytes
+    signature: str
+    upload_bytes: int
+    weight: float
+    metrics: MetricSums
+
+
+class LeasesTold(Event, frozen=True, kw_only=True):
+    """A batch of lease messages in order of arrival; rows' `at_ms` do not fall."""
+
+    rows: tuple[LeaseAccepted | LeaseDeclined | LeaseProgressed | LeaseFailed | LeaseReported, ...]
+
+
+class VersionImported(Event, frozen=True, kw_only=True):
+    """A person brought in a model (the parent-less first version of a lineage); its blob is stored."""
+
+    actor: str
+    digest: str
+    size_bytes: int
+    statement: str
+
+
+class RunSubmitted(Event, frozen=True, kw_only=True):
+    """A person started a run of `task` from version `base` (imported before, or sealed by another run)."""
+
+    ticket: int
+    actor: str
+    run: str
+    task: Task
+    task_digest: str
+    base: str
+
+
+class RunStopped(Event, frozen=True, kw_only=True):
+    """A person stopped a run; the last sealed version stays."""
+
+    ticket: int
+    actor: str
+    run: str
+    why: str
+
+
+class ManifestMade(Event, frozen=True, kw_only=True):
+    """The shell made the round's upload key and signed its manifest; both are durable."""
+
+    run: str
+    round: int
+    manifest: str
+    key_id: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the aggregation role found inside one stored update; `code` is "" if it was added to the sum."""
+
+    lease: str
+    code: str
+    detail: str = ""
+
+
+class UpdatesJudged(Event, frozen=True, kw_only=True):
+    """The aggregation role opened and checked updates."""
+
+    verdicts: tuple[Verdict, ...]
+
+
+class AggregateMade(Event, frozen=True, kw_only=True):
+    """The sum over exactly `leases` was finished into version `digest`; its blobs are durable."""
+
+    run: str
+    round: int
+    digest: str
+    size_bytes: int
+    statement: str
+    leases: tuple[str, ...]  # sorted
+
+
+class AggregateFailed(Event, frozen=True, kw_only=True):
+    """The round cannot be finished (`key-erased`, `weight-zero`); it is abandoned with that reason."""
+
+    run: str
+    round: int
+    reason: str
+
+
+class Denied(Event, frozen=True, kw_only=True):
+    """Somebody was refused (role, signature, MAC): kept as the first per subject and reason per hour, then counted."""
+
+    subject: str
+    code: str
+
+
+AnyEvent = (
+    Booted
+    | TimePassed
+    | TokenIssued
+    | EnrolAsked
+    | DeviceBanned
+    | SessionOpened
+    | CheckedIn
+    | LeasesTold
+    | VersionImported
+    | RunSubmitted
+    | RunStopped
+    | ManifestMade
+    | UpdatesJudged
+    | AggregateMade
+    | AggregateFailed
+    | Denied
+)
+

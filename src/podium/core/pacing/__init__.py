@@ -1,0 +1,1 @@
+"""When each device should come back. A calculation."""

@@ -1,0 +1,1 @@
+"""The machine of runs, rounds and leases: states, events, tables, transitions."""

@@ -1,0 +1,161 @@
+"""The rows: what the plane knows durably, one frozen struct per entity.
+
+Decides: the current-state tables. A record (core/step.py) carries the rows it changed as they now stand, so the
+tables, the history folded, and the core's memory are three copies of the same rows, and a test holds them equal.
+Never: transitions (each machine's `table.py`). Times are `at_ms` of the plane's own monotonic clock.
+Each struct's first fields form its key (`KEY` fields).
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from podium.tasks.task import Task
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, tag_field="table"):
+    """Base of every row; `KEY` names the fields that identify it within its table."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    def key(self) -> str:
+        """The row's identity within its table, as one string."""
+        return "/".join(str(getattr(self, name)) for name in self.KEY)
+
+
+class TokenRow(Row, frozen=True, kw_only=True, tag="tokens"):
+    """An enrolment token by the SHA-256 of its secret; consumed in the step that makes the device."""
+
+    id: str  # hex SHA-256 of the secret
+    population: str
+    site: str
+    name: str
+    labels: dict[str, str]
+    uses_left: int
+    expires_ms: int
+
+
+class DeviceRow(Row, frozen=True, kw_only=True, tag="devices"):
+    """An enrolled device. `number` is its column index, dense from 0 in order of enrolment."""
+
+    id: str
+    number: int
+    name: str
+    population: str
+    site: str
+    labels: dict[str, str]
+    public_key: str  # base64url, Ed25519
+    enrolled_ms: int
+    participated_ms: int  # last granted training lease, -1 never
+    state: str  # active | banned
+    failure: str = ""  # last failure's code
+    failure_detail: str = ""  # its traceback, bounded
+
+
+class TaskRow(Row, frozen=True, kw_only=True, tag="tasks"):
+    """A task by the digest over all its terms."""
+
+    id: str  # sha256:...
+    task: Task
+
+
+class RunRow(Row, frozen=True, kw_only=True, tag="runs"):
+    """One execution of a task."""
+
+    id: str
+    task: str
+    state: str  # RUNNING | FINISHED | STOPPED | TIMED_OUT | ABANDONED
+    reason: str
+    actor: str
+    started_ms: int
+    deadline_ms: int
+    ended_ms: int  # -1 while running
+    base: str  # the version that the next round starts from
+    first: str  # the version the run began with
+    rounds_sealed: int
+    rounds_opened: int
+    abandoned_in_row: int
+    loss_rate: float  # observed share of leases lost, for over-selection
+    metrics: dict[str, tuple[float, float]]  # pooled sums of the last sealed round
+
+
+class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
+    """One attempt at the next version."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("run", "number")
+    run: str
+    number: int  # 1-based attempt number within the run
+    state: str  # FORMING | REPORTING | AGGREGATING | SEALED | ABANDONED
+    reason: str
+    base: str  # version digest; "" while the parent is not sealed
+    manifest: str  # digest of the signed round manifest; "" until prepared
+    key_id: str  # upload key; "" until prepared
+    opened_ms: int
+    form_deadline_ms: int  # -1 until the parent is sealed
+    reporting_ms: int  # -1 until offers go out
+    report_deadline_ms: int  # -1 until the first lease
+    ended_ms: int  # -1 while open
+    leases_made: int
+    version: str  # the version it made; "" until sealed
+    metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums
+    site_metrics: dict[str, dict[str, tuple[float, float]]]
+
+
+class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
+    """The right of one device to contribute one update. `generation` grows with every transition."""
+
+    id: str  # "<run>.<round>.<n>"
+    run: str
+    round: int
+    device: str
+    site: str
+    base: str
+    state: str
+    reason: str
+    generation: int
+    epoch: int  # the device's session epoch when it was granted
+    granted_ms: int
+    deadline_ms: int  # lapses then, unless progress moves it
+    ended_ms: int  # -1 while live
+    report: str  # base64url of the signed report's canonical bytes; "" until reported
+    report_signature: str
+    upload_bytes: int  # sealed length, 0 until reported
+    weight: float
+    metrics: dict[str, tuple[float, float]]
+
+
+class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):
+    """An immutable model version, addressed by the digest of its safetensors bytes."""
+
+    id: str  # sha256:...
+    number: int  # 0-based per lineage
+    parent: str
+    run: str
+    round: int
+    task: str
+    made_ms: int
+    size_bytes: int
+    statement: str  # digest of the signed provenance statement blob
+    contributors: int
+    metrics: dict[str, tuple[float, float]]
+
+
+class AliasRow(Row, frozen=True, kw_only=True, tag="aliases"):
+    """A movable name; `counter` only grows, history is in the journal."""
+
+    id: str  # "<model>@<alias>"
+    version: str
+    counter: int
+    actor: str
+    why: str
+    at_ms: int
+
+
+AnyRow = TokenRow | DeviceRow | TaskRow | RunRow | RoundRow | LeaseRow | VersionRow | AliasRow
+ROW_TYPES: tuple[type[AnyRow], ...] = (TokenRow, DeviceRow, TaskRow, RunRow, RoundRow, LeaseRow, VersionRow, AliasRow)
+TABLES: dict[str, type[AnyRow]] = {str(kind.__struct_config__.tag): kind for kind in ROW_TYPES}
+
+
+def table_of(row: AnyRow) -> str:
+    """The name of the current-state table `row` lives in."""
+    return str(row.__struct_config__.tag)

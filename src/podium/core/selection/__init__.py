@@ -1,0 +1,1 @@
+"""Who may train: filter, score, reserve, permit, with a reason for every refusal. A calculation."""

@@ -1,0 +1,22 @@
+"""Why a device that checked in got nothing: a closed list of reason codes that scales to columns.
+
+An int16 column holds the index into `REASONS`; "rule:<n>" reasons of a task's clauses are counted apart, by clause text.
+"""
+
+REASONS: tuple[str, ...] = (
+    "offered",  # a lease: not a refusal
+    "reserved",  # a seat is kept; come back in the window
+    "no-task",  # no run wants devices now
+    "full",  # eligible, but every seat is taken
+    "banned",
+    "kind",  # lacks the plan
+    "dataset",  # lacks a dataset or holds too few examples
+    "requires",  # a hard rule is false
+    "when",  # a momentary rule is false
+    "unknown-fact",  # a rule names a fact the device did not tell
+    "separation",  # took part too recently
+    "round-done",  # took part in this round already
+    "site",  # belongs to another population
+    "epoch",  # a newer session of the device exists
+)
+CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}

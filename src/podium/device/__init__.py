@@ -1,0 +1,1 @@
+"""The device agent and SDK: never imports core or server."""

@@ -1,0 +1,1 @@
+"""Arrays in, arrays out. Each fast path has a slow exact twin. No clock, entropy or I/O."""

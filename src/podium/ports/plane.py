@@ -1,0 +1,146 @@
+"""Ports that only the plane needs: Store, Engine, Metrics. Protocols only."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.effects import Step
+from podium.core.events import Verdict
+from podium.core.rows import AnyRow, LeaseRow
+from podium.tasks.task import Task
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the append-only history.
+
+    `number`: 1-based, global. `step`: the step that wrote it. `place`: 0-based leaf index in `tree`, -1 while pending.
+    `salt` (16 bytes) and `record` (canonical bytes) are b"" once erased; `leaf` stays.
+    leaf = SHA-256(0x00 || salt || record), RFC 6962 section 2.1's leaf hash of salt || record.
+    """
+
+    number: int
+    step: int
+    tree: str
+    place: int
+    salt: bytes
+    record: bytes
+    leaf: bytes
+
+
+class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed head: canonical bytes of wire `Head`, the key id and the signature."""
+
+    payload: bytes
+    key_id: str
+    signature: bytes
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plane starts from."""
+
+    rows: tuple[AnyRow, ...]
+    step: int  # last durable step number, 0 if none
+    at_ms: int  # at_ms of that step, 0 if none
+
+
+class Store(Protocol):
+    """Current-state tables and the append-only history, in one place and one transaction.
+
+    Called from one writer thread, except `load`, `entries` and `heads`, which may be called from any.
+    """
+
+    def load(self) -> Loaded:
+        """Every current row, and where the last durable step stood."""
+        ...
+
+    def commit(self, name: str, steps: Sequence[Step], salts: Sequence[bytes]) -> None:
+        """Write whole steps, in order, in one transaction called `name`; `salts`: one per record, in order.
+
+        Each record's rows replace the rows of the same key; its canonical bytes become a history entry with
+        `place` -1. A lease row whose device already has another live lease is refused by the table itself.
+        `StoreFault` (store-full, store-failed: nothing was written; store-unknown: it may have been).
+        """
+        ...
+
+    def unplaced(self, limit: int) -> list[Entry]:
+        """Up to `limit` entries without a place, by number."""
+        ...
+
+    def leaves(self, tree: str) -> list[bytes]:
+        """The leaf hashes of `tree` in place order."""
+        ...
+
+    def place(self, entries: Sequence[tuple[int, int]], heads: Sequence[SignedHead]) -> None:
+        """Give entries (number, place) their places and keep the new signed heads, in one transaction."""
+        ...
+
+    def entries(self, after: int, limit: int) -> list[Entry]:
+        """Up to `limit` history entries with number > `after`."""
+        ...
+
+    def heads(self) -> list[SignedHead]:
+        """Every signed head, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Release files; the store is then unusable."""
+        ...
+
+
+class RoundWork(msgspec.Struct, frozen=True, kw_only=True):
+    """What the aggregation role needs to know of an open round. `base` is a blob digest, `key_id` a Keys name."""
+
+    run: str
+    round: int
+    base: str
+    task: Task
+    key_id: str
+
+
+class Engine(Protocol):
+    """The aggregation role: opens, checks and adds stored updates; holds one sum per open round.
+
+    All calls come from one thread. Everything is idempotent by lease, and exact: the order of adds changes no bit.
+    It reads base versions from Blobs and upload keys from Keys, both given to the adapter when it is made.
+    """
+
+    def judge(self, work: RoundWork, lease: LeaseRow, sealed: Iterator[bytes]) -> Verdict:
+        """Open `sealed` (chunks in order; empty for an evaluation), check schema, finiteness and bounds, add it.
+
+        The verdict's `code` is "" or a problem code (unseal-failed, schema-mismatch, not-finite, value-bound,
+        norm-bound, weight-bound, digest-mismatch, size-mismatch, metric-invalid); never raises for what a device sent.
+        `StoreFault(key-erased)` if the upload key is gone. Judging a lease again answers the same and adds nothing.
+        """
+        ...
+
+    def finish(self, work: RoundWork, leases: Sequence[str]) -> Arrays:
+        """The next version's tensors from the sum over exactly `leases` (`Bug` if the sum holds others).
+
+        `OperatorFault(not-available)` never here: rules are checked when the task is read. Weight zero: ValueError.
+        """
+        ...
+
+    def drop(self, run: str, round: int) -> None:
+        """Forget a round's sum."""
+        ...
+
+    def added(self, run: str, round: int) -> frozenset[str]:
+        """The leases that the round's sum holds."""
+        ...
+
+
+class Metrics(Protocol):
+    """Counters and gauges with stable names; bounded label values, never per device."""
+
+    def count(self, name: str, by: int = 1, **labels: str) -> None:
+        """Add to a counter."""
+        ...
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        ...

@@ -1,0 +1,119 @@
+"""The task: what to learn or measure, on whose data, under which terms.
+
+Decides: the shape of a task, its defaults, and its one digest over every term. Never: whether a fleet can
+serve it (core/selection) nor how it is read from a file (tasks/file.py).
+One struct serves the file, the wire and the core; durations are `Duration` (ms), fractions are floats and
+travel as decimal strings in canonical form.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from podium.wire.durations import Duration
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every section: frozen, keyword-only, unknown keys refused."""
+
+
+class Head(Section):
+    """[task]: name, kind, plan (`module:function`), purpose and lawful basis."""
+
+    name: str
+    plan: str
+    purpose: str
+    kind: Literal["train", "evaluate", "analytics"] = "train"
+    plan_digests: tuple[str, ...] = ()
+    basis: str = ""
+
+
+class ModelSource(Section):
+    """[model]: exactly one of an `init` function, a safetensors `file`, an `alias` or a `version` digest."""
+
+    init: str = ""
+    file: str = ""
+    alias: str = ""
+    version: str = ""
+
+
+class Data(Section):
+    """[data]: dataset names a device must hold, and how many examples at least."""
+
+    datasets: tuple[str, ...] = ()
+    examples_min: int = 0
+
+
+class Select(Section):
+    """[select]: hard (`requires`) and momentary (`when`) rules in CEL, preferences, strategy, over-selection."""
+
+    requires: str = ""
+    when: str = ""
+    prefers: dict[str, float] = {}
+    strategy: str = "uniform"
+    over: Literal["auto"] | float = "auto"
+    separation: Duration = Duration(0)
+    sampling: Literal["none", "poisson"] = "none"
+
+
+class Round(Section):
+    """[round]: how many train at once, how many reports make a version, and how long each may take."""
+
+    mode: Literal["sync", "buffered"] = "sync"
+    concurrency: int = 0  # 0: as many as the goal, over-selected
+    goal: int = 1
+    minimum: int = 0  # 0: the goal
+    form_deadline: Duration = Duration(600_000)
+    report_deadline: Duration = Duration(300_000)
+    stall: Duration = Duration(60_000)
+
+
+class Aggregate(Section):
+    """[aggregate]: the steps from updates to a mean, the server optimiser, and the bounds on one update."""
+
+    steps: tuple[dict[str, str | float | bool], ...] = ({"rule": "mean", "weighted": True},)
+    optimizer: dict[str, str | float] = {"rule": "sgd", "lr": 1.0}
+    secure: bool | Literal["external"] = False
+    value_abs_max: float = 8.0
+    norm_max: float = 100.0
+    weight_max: float = 10_000.0
+
+
+class Privacy(Section):
+    """[privacy]: absent means none."""
+
+    mechanism: str
+    epsilon: float
+    delta: float
+    unit: Literal["device", "record"] = "device"
+
+
+class Target(Section):
+    """A stop rule: the run ends once the pooled `metric` of a sealed round is `at_least` so much."""
+
+    metric: str
+    at_least: float
+
+
+class RunRules(Section):
+    """[run]: when the run ends. `seed` moves choices only, never privacy."""
+
+    rounds: int = 1
+    target: Target | None = None
+    deadline: Duration = Duration(86_400_000)
+    abandoned_max: int = 5
+    seed: int = 0
+
+
+class Task(Section):
+    """A whole task. `local` is handed to the plan as it stands: numbers, strings and booleans by name."""
+
+    task: Head
+    model: ModelSource
+    data: Data = Data()
+    select: Select = Select()
+    round: Round = Round()
+    local: dict[str, int | float | str | bool] = {}
+    aggregate: Aggregate = Aggregate()
+    privacy: Privacy | None = None
+    run: RunRules = RunRules()

@@ -1,0 +1,1 @@
+"""The wire: messages as structs, canonical bytes, problem codes, limits. Imports nothing of ours."""
