@@ -34,7 +34,8 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(Send, frozen=True, kw_only=True):
     """The answer to one waiting request that is not a check-in.
 
-    `word`: go, extended, stop, stored, superseded, refused, declined, failed, done, or "" for a fault. `code`: the problem
+    `word`: go, extended, stop, stored, superseded, refused, declined, failed, done, or "" for a fault. `code`: the
+    problem
     code of a fault or refusal, else "". `body`: what else the gateway needs (ids). Windows in ms.
     """
 

@@ -248,4 +248,3 @@ AnyEvent = (
     | AggregateFailed
     | Denied
 )
-

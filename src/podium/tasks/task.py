@@ -2,8 +2,8 @@
 
 Decides: the shape of a task, its defaults, and its one digest over every term. Never: whether a fleet can
 serve it (core/selection) nor how it is read from a file (tasks/file.py).
-One struct serves the file, the wire and the core; durations are `Duration` (ms), fractions are floats and
-travel as decimal strings in canonical form.
+One struct serves the file, the wire and the core. In canonical form (tasks/digest.py) a duration is whole ms and a
+float is `{"decimal": "<ECMAScript Number-to-string>"}`, so that `0.1` and `"0.1"` stay two things.
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of every section: frozen, keyword-only, unknown keys refused."""
 
 
-class Head(Section):
+class Head(Section, frozen=True, kw_only=True):
     """[task]: name, kind, plan (`module:function`), purpose and lawful basis."""
 
     name: str
@@ -28,7 +28,7 @@ class Head(Section):
     basis: str = ""
 
 
-class ModelSource(Section):
+class ModelSource(Section, frozen=True, kw_only=True):
     """[model]: exactly one of an `init` function, a safetensors `file`, an `alias` or a `version` digest."""
 
     init: str = ""
@@ -37,14 +37,14 @@ class ModelSource(Section):
     version: str = ""
 
 
-class Data(Section):
+class Data(Section, frozen=True, kw_only=True):
     """[data]: dataset names a device must hold, and how many examples at least."""
 
     datasets: tuple[str, ...] = ()
     examples_min: int = 0
 
 
-class Select(Section):
+class Select(Section, frozen=True, kw_only=True):
     """[select]: hard (`requires`) and momentary (`when`) rules in CEL, preferences, strategy, over-selection."""
 
     requires: str = ""
@@ -56,7 +56,7 @@ class Select(Section):
     sampling: Literal["none", "poisson"] = "none"
 
 
-class Round(Section):
+class Round(Section, frozen=True, kw_only=True):
     """[round]: how many train at once, how many reports make a version, and how long each may take."""
 
     mode: Literal["sync", "buffered"] = "sync"
@@ -68,18 +68,28 @@ class Round(Section):
     stall: Duration = Duration(60_000)
 
 
-class Aggregate(Section):
+def weighted_mean() -> tuple[dict[str, int | float | str | bool], ...]:
+    """The default steps: one weighted mean (FedAvg)."""
+    return ({"rule": "mean", "weighted": True},)
+
+
+def plain_sgd() -> dict[str, int | float | str | bool]:
+    """The default server optimiser: the mean is added as it is."""
+    return {"rule": "sgd", "lr": 1.0}
+
+
+class Aggregate(Section, frozen=True, kw_only=True):
     """[aggregate]: the steps from updates to a mean, the server optimiser, and the bounds on one update."""
 
-    steps: tuple[dict[str, str | float | bool], ...] = ({"rule": "mean", "weighted": True},)
-    optimizer: dict[str, str | float] = {"rule": "sgd", "lr": 1.0}
+    steps: tuple[dict[str, int | float | str | bool], ...] = msgspec.field(default_factory=weighted_mean)
+    optimizer: dict[str, int | float | str | bool] = msgspec.field(default_factory=plain_sgd)
     secure: bool | Literal["external"] = False
     value_abs_max: float = 8.0
     norm_max: float = 100.0
     weight_max: float = 10_000.0
 
 
-class Privacy(Section):
+class Privacy(Section, frozen=True, kw_only=True):
     """[privacy]: absent means none."""
 
     mechanism: str
@@ -88,14 +98,14 @@ class Privacy(Section):
     unit: Literal["device", "record"] = "device"
 
 
-class Target(Section):
+class Target(Section, frozen=True, kw_only=True):
     """A stop rule: the run ends once the pooled `metric` of a sealed round is `at_least` so much."""
 
     metric: str
     at_least: float
 
 
-class RunRules(Section):
+class RunRules(Section, frozen=True, kw_only=True):
     """[run]: when the run ends. `seed` moves choices only, never privacy."""
 
     rounds: int = 1
@@ -105,7 +115,7 @@ class RunRules(Section):
     seed: int = 0
 
 
-class Task(Section):
+class Task(Section, frozen=True, kw_only=True):
     """A whole task. `local` is handed to the plan as it stands: numbers, strings and booleans by name."""
 
     task: Head

@@ -1,7 +1,8 @@
 """The messages of the device conversation as typed structs: what both sides encode and decode, and nothing else.
 
 Decides: field names, types and defaults of protocol /v1. Never: what a message leads to. Unknown fields from a device
-are refused, unknown fields from a plane are ignored by a device (so a newer plane can say more). Binary values are base64url
+are refused, unknown fields from a plane are ignored by a device (so a newer plane can say more). Binary values are
+base64url without padding (`wire/canonical.py`); numbers that are signed are decimal strings; times are durations in ms.
 without padding (`wire/canonical.py`); numbers that are signed are decimal strings; times are durations in ms.
 Source: the eight steps of docs/reference/device-protocol.md.
 """
@@ -29,7 +30,7 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
 
 
-# -- who the plane is ------------------------------------------------------------------------------------------------
+# -- who the plane is ----------------------------------------------------------------------------------------
 
 
 class RootDocument(FromPlane, frozen=True, kw_only=True):
@@ -66,7 +67,7 @@ class Head(FromPlane, frozen=True, kw_only=True):
     at_ms: int
 
 
-# -- 1 enrol ---------------------------------------------------------------------------------------------------------
+# -- 1 enrol -------------------------------------------------------------------------------------------------
 
 
 class EnrolStatement(FromDevice, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ class Enrolled(FromPlane, frozen=True, kw_only=True):
     root: SignedRoot
 
 
-# -- 2 session -------------------------------------------------------------------------------------------------------
+# -- 2 session -----------------------------------------------------------------------------------------------
 
 
 class ChallengeAsk(FromDevice, frozen=True, kw_only=True):
@@ -158,7 +159,7 @@ class SessionGrant(FromPlane, frozen=True, kw_only=True):
     head: Signed | None
 
 
-# -- 3 check in ------------------------------------------------------------------------------------------------------
+# -- 3 check in ----------------------------------------------------------------------------------------------
 
 
 class CheckIn(FromDevice, frozen=True, kw_only=True):
@@ -197,7 +198,7 @@ class CheckInAnswer(FromPlane, frozen=True, kw_only=True):
     desired: dict[str, str] = {}
 
 
-# -- 4 accept or decline, 6 progress, 8 report ---------------------------------------------------------------------------
+# -- 4 accept or decline, 6 progress, 8 report ---------------------------------------------------------------
 
 
 class Accept(FromDevice, frozen=True, kw_only=True):
@@ -205,7 +206,7 @@ class Accept(FromDevice, frozen=True, kw_only=True):
 
 
 class Decline(FromDevice, frozen=True, kw_only=True):
-    """POST /v1/leases/ID/decline: battery, metered, thermal, schedule, busy, private; or incompatible with its detail."""
+    """POST /v1/leases/ID/decline: battery, metered, thermal, schedule, busy, private; or incompatible, with detail."""
 
     reason: str
     detail: str = ""
@@ -274,7 +275,7 @@ class ReportAsk(FromDevice, frozen=True, kw_only=True):
     report: Signed
 
 
-# -- the round manifest ----------------------------------------------------------------------------------------------
+# -- the round manifest --------------------------------------------------------------------------------------
 
 
 class TensorSpec(FromPlane, frozen=True, kw_only=True):

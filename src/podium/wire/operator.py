@@ -134,7 +134,7 @@ class TokenMade(View, frozen=True, kw_only=True):
 
 
 class RunAsk(View, frozen=True, kw_only=True):
-    """POST /api/v1/runs: a canonical task; `model` is base64url safetensors when the task's model is an init or a file."""
+    """POST /api/v1/runs: a canonical task; `model` is base64url safetensors if the model is an init or a file."""
 
     task: msgspec.Raw
     model: str = ""

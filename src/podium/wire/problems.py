@@ -21,44 +21,64 @@ KINDS: dict[str, Kind] = {
     # 1xxx: the device or what it sent
     "body-too-large": Kind(1001, 413, "the request body is too large", "send a smaller body"),
     "body-malformed": Kind(1002, 400, "the request body does not decode", "send what the protocol reference describes"),
-    "body-not-canonical": Kind(1003, 400, "the signed bytes are not canonical", "re-encode as the protocol reference says and sign again"),
+    "body-not-canonical": Kind(
+        1003, 400, "the signed bytes are not canonical", "re-encode as the protocol reference says and sign again"
+    ),
     "signature-invalid": Kind(1004, 401, "a signature does not verify", "sign with the enrolled key"),
     "mac-invalid": Kind(1005, 401, "the request's MAC does not verify", "open a new session"),
     "counter-replayed": Kind(1006, 409, "the request's counter was used before", "send the next counter"),
     "session-unknown": Kind(1007, 401, "the session is unknown or over", "open a new session"),
     "challenge-expired": Kind(1008, 401, "the challenge is over or was not made here", "ask for a new challenge"),
     "epoch-stale": Kind(1009, 409, "a newer session of this device exists", "open a new session with a higher epoch"),
-    "token-invalid": Kind(1010, 401, "the enrolment token is unknown, used or over", "ask the operator for a new token"),
+    "token-invalid": Kind(
+        1010, 401, "the enrolment token is unknown, used or over", "ask the operator for a new token"
+    ),
     "device-unknown": Kind(1011, 401, "no such device is enrolled here", "enrol again"),
     "device-banned": Kind(1012, 403, "this device was banned", "ask the operator"),
     "lease-unknown": Kind(1013, 404, "no such lease of this device", "check in again"),
     "lease-over": Kind(1014, 409, "the lease is over", "check in again"),
-    "conflicting-repeat": Kind(1015, 409, "the same step was told before with another body", "repeat the first body or check in again"),
-    "base-mismatch": Kind(1016, 409, "the update names another base version than its lease", "train on the lease's base"),
+    "conflicting-repeat": Kind(
+        1015, 409, "the same step was told before with another body", "repeat the first body or check in again"
+    ),
+    "base-mismatch": Kind(
+        1016, 409, "the update names another base version than its lease", "train on the lease's base"
+    ),
     "task-mismatch": Kind(1017, 409, "the report names another task than its lease", "train the lease's task"),
     "digest-mismatch": Kind(1018, 422, "the stored bytes have another SHA-256 than the report", "upload again"),
     "size-mismatch": Kind(1019, 422, "the stored bytes have another length than the report", "upload again"),
     "chunk-broken": Kind(1020, 422, "a chunk is not what its digest or length says", "send the chunk again"),
     "offset-wrong": Kind(1021, 409, "the upload goes on at another offset", "ask with HEAD how far it got"),
     "update-too-large": Kind(1022, 413, "the update is larger than the round allows", "train the lease's task"),
-    "unseal-failed": Kind(1023, 422, "the sealed update does not open", "seal to the manifest's key, bound to lease and base"),
-    "schema-mismatch": Kind(1024, 422, "names, shapes or types differ from the base version", "send every tensor of the base as float32"),
+    "unseal-failed": Kind(
+        1023, 422, "the sealed update does not open", "seal to the manifest's key, bound to lease and base"
+    ),
+    "schema-mismatch": Kind(
+        1024, 422, "names, shapes or types differ from the base version", "send every tensor of the base as float32"
+    ),
     "not-finite": Kind(1025, 422, "the update holds NaN or infinity", "check the training"),
     "value-bound": Kind(1026, 422, "a value is above aggregate.value_abs_max", "check the training or the bound"),
     "norm-bound": Kind(1027, 422, "the norm is above aggregate.norm_max", "check the training or the bound"),
     "weight-bound": Kind(1028, 422, "the weight is not within (0, weight_max]", "check the weight or the bound"),
-    "metric-invalid": Kind(1029, 422, "a metric is not a finite numerator over a positive denominator", "check the plan's metrics"),
+    "metric-invalid": Kind(
+        1029, 422, "a metric is not a finite numerator over a positive denominator", "check the plan's metrics"
+    ),
     "plan-raised": Kind(1030, 422, "the plan raised an error on the device", "read the traceback: podium device logs"),
     "lease-lapsed": Kind(1031, 409, "the lease lapsed without progress", "check in again"),
     "not-found": Kind(1032, 404, "there is nothing here under that name", "check the name"),
     "range-invalid": Kind(1033, 416, "the range cannot be served", "ask for a range within the blob"),
     "overloaded": Kind(1034, 503, "the plane is full at the moment", "come back in the window given"),
-    "plan-mismatch": Kind(1035, 409, "the installed plan is not one the task allows", "install the plan's distribution again"),
+    "plan-mismatch": Kind(
+        1035, 409, "the installed plan is not one the task allows", "install the plan's distribution again"
+    ),
     "manifest-invalid": Kind(1036, 502, "the plane's signed answer does not verify", "do not train; tell the operator"),
     "method-not-allowed": Kind(1037, 405, "that method is not served here", "see the protocol reference"),
-    "update-forged": Kind(1038, 409, "the report is signed by another key than the lease's device", "sign with the enrolled key"),
+    "update-forged": Kind(
+        1038, 409, "the report is signed by another key than the lease's device", "sign with the enrolled key"
+    ),
     # 2xxx: the operator or what was asked for
-    "task-invalid": Kind(2001, 422, "the task file does not hold", "mend the named key; podium run TASK.toml checks it first"),
+    "task-invalid": Kind(
+        2001, 422, "the task file does not hold", "mend the named key; podium run TASK.toml checks it first"
+    ),
     "task-unknown-key": Kind(2002, 422, "the task file has an unknown key", "use the nearest known key"),
     "expression-invalid": Kind(2003, 422, "an eligibility expression does not compile", "mend the expression"),
     "plan-missing": Kind(2004, 422, "the plan cannot be imported", "install the plan's package"),
@@ -79,7 +99,9 @@ KINDS: dict[str, Kind] = {
     "data-in-use": Kind(2036, 409, "another plane holds this data directory", "stop it, or choose another --data"),
     "data-newer": Kind(2037, 409, "the data directory was written by a newer release", "install that release"),
     "data-missing": Kind(2038, 404, "there is no plane's data there", "check --data"),
-    "cohort-short": Kind(2041, 409, "a round cannot start: too few devices", "wait, lower round.minimum, or enrol devices"),
+    "cohort-short": Kind(
+        2041, 409, "a round cannot start: too few devices", "wait, lower round.minimum, or enrol devices"
+    ),
     "journal-broken": Kind(2050, 409, "the journal does not verify", "compare with a kept head; restore a backup"),
     "file-unreadable": Kind(2051, 422, "the file cannot be read", "check the path"),
     "usage": Kind(2052, 422, "the command was given wrongly", "see --help"),
@@ -89,7 +111,9 @@ KINDS: dict[str, Kind] = {
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),
     "store-unknown": Kind(3003, 503, "the outcome of a commit is unknown", "the plane reloads by itself"),
-    "store-corrupt": Kind(3004, 500, "the store holds something that cannot be", "podium audit verify names the first entry"),
+    "store-corrupt": Kind(
+        3004, 500, "the store holds something that cannot be", "podium audit verify names the first entry"
+    ),
     "key-erased": Kind(3005, 410, "the upload key was erased", "the round is abandoned and done again"),
     # 9xxx: ours
     "bug": Kind(9001, 500, "Podium broke one of its own rules", "report it with the story given"),

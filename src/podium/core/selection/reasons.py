@@ -1,6 +1,6 @@
 """Why a device that checked in got nothing: a closed list of reason codes that scales to columns.
 
-An int16 column holds the index into `REASONS`; "rule:<n>" reasons of a task's clauses are counted apart, by clause text.
+An int16 column holds the index into `REASONS`; the clauses of a rule are counted apart, by clause text.
 """
 
 REASONS: tuple[str, ...] = (
