@@ -1,0 +1,72 @@
+# Podium's targets. Each one makes its own virtual environment; what it needs is Python 3.11 or newer, make, and the
+# package registries pip is configured with. Versions are pinned by constraints.txt, so a month changes nothing.
+
+PYTHON ?= python3
+BENCHES ?= checkin round
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+# The build backend comes from the same constraints as everything else, so it is installed first and not isolated.
+BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
+INSTALL := -m pip install --quiet -c constraints.txt
+SOURCES := $(shell find src -name '*.py' -o -name '*.sql' -o -name '*.toml' -o -name 'py.typed')
+
+.PHONY: help demo test test-long check format bench docs lock mutate clean
+
+help: ## say what each target does
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
+
+.venv/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python $(INSTALL) $(BACKEND)
+	.venv/bin/python $(INSTALL) --no-build-isolation --editable '.[dev]'
+	touch $@
+
+.venv-demo/.stamp: pyproject.toml constraints.txt README.md LICENSE $(SOURCES)
+	test -x .venv-demo/bin/python || $(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/python $(INSTALL) $(BACKEND)
+	.venv-demo/bin/python $(INSTALL) --no-build-isolation '.[demo]'
+	touch $@
+
+demo: .venv-demo/.stamp ## four hospitals train one model through a real plane
+	.venv-demo/bin/podium demo
+
+test: .venv/.stamp ## everything not marked long; under 10 minutes
+	.venv/bin/pytest -n 2 -m "not long"
+
+test-long: .venv/.stamp ## kills, wide seeds, real counterparts, mutation; under 25 minutes
+	.venv/bin/pytest -n 2 -m long
+
+check: .venv/.stamp ## format, lint, types, house rules
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy --strict
+	.venv/bin/pytest tests/tidy
+
+format: .venv/.stamp ## let ruff format and mend what it can
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: .venv/.stamp ## measure; BENCHES="checkin round" names which
+	.venv/bin/podium bench $(BENCHES)
+
+docs: .venv/.stamp ## make the generated pages of docs/ again
+	.venv/bin/python tools/states.py
+	.venv/bin/python tools/reference.py
+
+mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
+	.venv/bin/python tools/guards.py
+
+lock: ## choose the newest versions anew and write constraints.txt
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet $(BACKEND)
+	.venv-lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	.venv-lock/bin/python tools/lock.py constraints.txt
+	rm -rf .venv-lock
+
+clean: ## remove what the targets made
+	rm -rf .venv .venv-demo .venv-lock .mypy_cache .ruff_cache .hypothesis mutants
