@@ -27,6 +27,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     facts_bytes_max: int = 8 * 1024  # one device's capabilities
     clients_max: int = 20_000  # connections one gateway keeps
     requests_waiting_max: int = 20_000  # requests one gateway holds undecided
+    body_ms: int = 30_000  # a request's whole body arrives within this
+    uploads_open_max: int = 64  # chunks one gateway keeps in memory at once
+    counters_kept_max: int = 100_000  # sessions whose highest counter one gateway remembers
     operator_body_bytes_max: int = 64 * 1024 * 1024  # a submitted task with its initial model
 
     # sessions

@@ -237,8 +237,15 @@ class LeaseAnswer(FromPlane, frozen=True, kw_only=True):
     window_else_ms: int = 0
 
 
+OFFSET_QUERY = "offset"
+"""PUT /v1/leases/ID/upload?offset=N: where the chunk in the body belongs. In the query, so that the MAC covers it."""
+
+OFFSET_HEADER = "Podium-Offset"
+"""HEAD /v1/leases/ID/upload answers with the durable length in this header."""
+
+
 class UploadAnswer(FromPlane, frozen=True, kw_only=True):
-    """The durable offset of an upload (bytes)."""
+    """The durable offset of an upload (bytes), the answer to PUT."""
 
     offset: int
 
