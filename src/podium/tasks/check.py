@@ -1,0 +1,175 @@
+"""Whether the terms of a task hold together, and whether this release offers them.
+
+Decides: cross-field rules and bounds; what is refused as not yet offered. Never: types and unknown keys (tasks/file.py,
+msgspec), CEL expressions (core/selection), whether a plan is installed (device/plan.py), whether a fleet can serve it.
+Limits: integers stay within 2^53-1 and floats are finite, because both are signed (wire/canonical.py).
+"""
+
+import math
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from podium.learning.names import check_steps
+from podium.tasks.task import Task
+from podium.wire.durations import Duration
+from podium.wire.limits import Limits
+from podium.wire.problems import OperatorFault
+
+_INTEGER_MAX = 2**53 - 1
+_CHARS_MAX = Limits().name_chars_max
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def check_task(task: Task) -> None:
+    """Raise `OperatorFault` for the first term that does not hold (task-invalid) or is not offered (not-available)."""
+    _check_numbers(task)
+    _check_names(task)
+    _check_model(task)
+    _check_offered(task)
+    _check_round(task)
+    _check_bounds(task)
+
+
+def _refuse(key: str, got: object, why: str) -> OperatorFault:
+    shown = f'"{got}"' if isinstance(got, str) else got
+    return OperatorFault("task-invalid", what=f"{key} = {shown}", why=why)
+
+
+def _numbers(value: object, key: str) -> Iterator[tuple[str, int | float]]:
+    """Every number of a task with its dotted key."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _numbers(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, tuple | list):
+        for place, inner in enumerate(value):
+            yield from _numbers(inner, f"{key}[{place}]")
+    elif isinstance(value, int | float):
+        yield key, value
+
+
+def _check_numbers(task: Task) -> None:
+    for key, number in _numbers(task, ""):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise _refuse(key, number, "every number of a task is finite")
+        if isinstance(number, int) and abs(number) > _INTEGER_MAX:
+            raise _refuse(key, number, "whole numbers stay within 2^53-1, because the task is signed")
+
+
+def _check_names(task: Task) -> None:
+    head = task.task
+    named = [("task.name", head.name)]
+    named += [(f"data.datasets[{place}]", name) for place, name in enumerate(task.data.datasets)]
+    for key, name in named:
+        if not _NAME.fullmatch(name) or len(name) > _CHARS_MAX:
+            why = f"a name is letters, digits, '.', '_' and '-', begins with a letter or digit, <= {_CHARS_MAX} long"
+            raise _refuse(key, name, why)
+    if len(set(task.data.datasets)) != len(task.data.datasets):
+        raise _refuse("data.datasets", list(task.data.datasets), "a dataset is named once")
+    if not head.purpose.strip():
+        raise _refuse("task.purpose", head.purpose, "a task says what it is for")
+    if not _FUNCTION.fullmatch(head.plan):
+        raise _refuse("task.plan", head.plan, "a plan is named module:function")
+    for place, digest in enumerate(head.plan_digests):
+        if not _DIGEST.fullmatch(digest):
+            raise _refuse(f"task.plan_digests[{place}]", digest, "a digest is sha256: and 64 hex digits")
+
+
+def _check_model(task: Task) -> None:
+    model = task.model
+    given = [name for name in model.__struct_fields__ if getattr(model, name)]
+    if len(given) != 1:
+        raise OperatorFault(
+            "task-invalid",
+            what=f"[model] names {' and '.join(given) or 'no source'}",
+            why="a model has exactly one source: init, file, alias or version",
+        )
+    if model.init and not _FUNCTION.fullmatch(model.init):
+        raise _refuse("model.init", model.init, "an init function is named module:function")
+    if model.version and not _DIGEST.fullmatch(model.version):
+        raise _refuse("model.version", model.version, "a version is sha256: and 64 hex digits")
+    if model.alias and not all(map(_NAME.fullmatch, (model.alias + "@").split("@")[:2])):
+        raise _refuse("model.alias", model.alias, "an alias is written model@alias")
+
+
+def _check_offered(task: Task) -> None:
+    """Refuse, naming the key and the values offered, what this release does not do: never ignore a term."""
+    terms: tuple[tuple[str, object, tuple[object, ...]], ...] = (
+        ("task.kind", task.task.kind, ("train", "evaluate")),
+        ("round.mode", task.round.mode, ("sync",)),
+        ("aggregate.secure", task.aggregate.secure, (False,)),
+        ("privacy", task.privacy and task.privacy.mechanism, (None,)),
+        ("select.sampling", task.select.sampling, ("none",)),
+        ("select.strategy", task.select.strategy, ("uniform",)),
+        ("select.prefers", task.select.prefers, ({},)),
+    )
+    for key, got, offered in terms:
+        if got not in offered:
+            shown = " or ".join(_toml(value) for value in offered)
+            raise OperatorFault(
+                "not-available",
+                what=f"{key} = {_toml(got)} is not offered yet",
+                why=f"this release offers {shown}",
+                next=f"set {key} to {shown}" if offered != (None,) else f"remove [{key}]",
+            )
+
+
+def _toml(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _check_round(task: Task) -> None:
+    terms = task.round
+    if terms.goal < 1:
+        raise _refuse("round.goal", terms.goal, "a version is made of at least one report")
+    if not 0 <= terms.minimum <= terms.goal:
+        raise _refuse("round.minimum", terms.minimum, f"the minimum is between 0 (the goal) and the goal, {terms.goal}")
+    if terms.concurrency < 0:
+        raise _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
+    deadlines: tuple[tuple[str, Duration], ...] = (
+        ("round.form_deadline", terms.form_deadline),
+        ("round.report_deadline", terms.report_deadline),
+        ("round.stall", terms.stall),
+        ("run.deadline", task.run.deadline),
+    )
+    for key, duration in deadlines:
+        if duration <= 0:
+            raise _refuse(key, f"{int(duration)}ms", "a deadline is above zero: nothing waits for ever")
+    if terms.report_deadline < terms.stall:
+        why = f"it is at least round.stall ({int(terms.stall)}ms)"
+        raise _refuse("round.report_deadline", f"{int(terms.report_deadline)}ms", why)
+
+
+def _check_bounds(task: Task) -> None:
+    aggregate, run = task.aggregate, task.run
+    for name in ("value_abs_max", "norm_max", "weight_max"):
+        if getattr(aggregate, name) <= 0:
+            raise _refuse(f"aggregate.{name}", getattr(aggregate, name), "a bound is above zero")
+    try:
+        check_steps(aggregate.steps)
+    except ValueError as error:
+        raise OperatorFault("task-invalid", what="[aggregate] does not hold", why=str(error)) from error
+    over = task.select.over
+    if over != "auto" and over < 1:
+        raise _refuse("select.over", over, 'it is "auto" or a factor of at least 1')
+    least: tuple[tuple[str, int, int], ...] = (
+        ("data.examples_min", task.data.examples_min, 0),
+        ("select.separation", task.select.separation, 0),
+        ("run.rounds", run.rounds, 1),
+        ("run.abandoned_max", run.abandoned_max, 1),
+        ("run.seed", run.seed, 0),
+    )
+    for key, got, lowest in least:
+        if got < lowest:
+            raise _refuse(key, int(got), f"it is at least {lowest}")
+    if run.target is not None and not _NAME.fullmatch(run.target.metric):
+        raise _refuse("run.target.metric", run.target.metric, "it names a metric that the plan reports")

@@ -1,0 +1,43 @@
+"""A task's canonical bytes and its one digest over every term, plan digests included.
+
+Decides: the one encoding of a task, so that a site that approves a digest approves each of its terms.
+Never: whether the terms make sense (tasks/check.py). A duration is whole ms, a float `{"decimal": "0.1"}`
+(wire/plain.py), every default is written out: a release that changed a default would change the digest.
+"""
+
+import hashlib
+
+import msgspec
+
+from podium.tasks.task import Task
+from podium.wire.canonical import canonical
+from podium.wire.plain import convert, plain, unplain
+from podium.wire.problems import OperatorFault
+
+
+def task_bytes(task: Task) -> bytes:
+    """The canonical bytes of `task`; a whole number given in Python for a float term is that float.
+
+    `ValueError` for NaN, infinity, or an integer beyond 2^53-1: `check_task` refuses them before.
+    """
+    typed = convert(unplain(plain(task)), Task)
+    return canonical(plain(typed))
+
+
+def task_digest(task: Task) -> str:
+    """ "sha256:<hex>" over `task_bytes`."""
+    return "sha256:" + hashlib.sha256(task_bytes(task)).hexdigest()
+
+
+def read_task_bytes(data: bytes) -> Task:
+    """The task whose `task_bytes` are exactly `data`; `OperatorFault(task-invalid)` if there is none."""
+    try:
+        task = convert(unplain(msgspec.json.decode(data)), Task)
+        same = task_bytes(task) == data
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise OperatorFault("task-invalid", what="the canonical task does not decode", why=str(error)) from error
+    if not same:
+        raise OperatorFault(
+            "task-invalid", what="the canonical task does not decode", why="the bytes are not in canonical form"
+        )
+    return task
