@@ -29,7 +29,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     requests_waiting_max: int = 20_000  # requests one gateway holds undecided
     body_ms: int = 30_000  # a request's whole body arrives within this
     uploads_open_max: int = 64  # chunks one gateway keeps in memory at once
-    counters_kept_max: int = 100_000  # sessions whose highest counter one gateway remembers
+    blob_cache_bytes: int = 64 * 1024 * 1024  # blobs one gateway serves from memory
     operator_body_bytes_max: int = 64 * 1024 * 1024  # a submitted task with its initial model
 
     # sessions

@@ -1,0 +1,341 @@
+"""The heart of the plane: one event loop thread owns the core, batches events, and sends what became durable.
+
+Decides: when a batch becomes an event, how far the core may run ahead of the store, and what happens when a commit
+fails: the core's memory is dropped, everything waiting is refused with a return window, and the plane reloads from
+the store (there is no undo path). Never: what an event leads to (core) or how it is written (writer.py).
+Limits: `batch_ms`, `batch_rows_max`, `requests_waiting_max`, `steps_ahead_max`, `down_ms_max`, `drain_ms`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from podium.core.effects import Answer, AnySend, CheckinAnswers, Offer, Step
+from podium.core.events import AnyEvent, Booted, LeaseMessage, LeasesTold, TimePassed
+from podium.core.step import Core
+from podium.ports import Clock
+from podium.ports.plane import Store
+from podium.server.batches import CheckinBatch
+from podium.wire.limits import Limits
+from podium.wire.messages import CheckIn
+from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
+
+log = logging.getLogger("podium.loop")
+
+RELOAD_FIRST_MS = 100
+RELOAD_MAX_MS = 30_000
+
+MakeEvent = Callable[[int], AnyEvent]
+"""An event that only lacks its `at_ms`."""
+AskEvent = Callable[[int, int], AnyEvent]
+"""An event that only lacks its `at_ms` and `ticket`, in this order."""
+TellLease = Callable[[int, int], LeaseMessage]
+"""A lease message that only lacks its `at_ms` and `ticket`, in this order."""
+
+
+class CheckinOutcome(NamedTuple):
+    """The answer to one check-in: an index into REASONS, the two windows (ms), and the offer if there is one."""
+
+    reason: int
+    window_ok_ms: int
+    window_else_ms: int
+    offer: Offer | None
+
+
+Outcome = Answer | CheckinOutcome
+
+
+class StepWriter(Protocol):
+    """What the loop needs of the writer thread (server/writer.py)."""
+
+    def put(self, step: Step) -> None:
+        """Take a step with records; its number comes back as durable, in order, or the writer fails."""
+        ...
+
+    def reset(self) -> None:
+        """After a failure: forget every step not written and start anew."""
+        ...
+
+
+class Role(Protocol):
+    """Who carries out the sends that answer no request: the aggregation role (server/aggregation.py)."""
+
+    def take(self, send: AnySend, core: Core) -> None:
+        """Carry out `send`, whose step is durable; never blocks."""
+        ...
+
+    def reset(self) -> None:
+        """The core was dropped: forget what is under way; its results count for nothing."""
+        ...
+
+
+def busy(why: str) -> DeviceFault:
+    """The fault of a request that the plane cannot take now."""
+    return DeviceFault("overloaded", why=why)
+
+
+class Loop:
+    """Owns the core. Every method runs on the event loop's thread, unless it says otherwise."""
+
+    def __init__(self, store: Store, clock: Clock, limits: Limits, writer: StepWriter, role: Role) -> None:
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+        self._writer = writer
+        self._role = role
+        self._core: Core | None = None
+        self.broken: str = "starting"
+        """Why the plane takes no requests now; "" while it serves."""
+        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self._ticket = 0
+        self._checkins = CheckinBatch()
+        self._leases: list[tuple[int, TellLease]] = []
+        self._inbox: deque[MakeEvent] = deque()
+        self._pending: deque[Step] = deque()
+        self._ahead = 0
+        self._flush_due: asyncio.TimerHandle | None = None
+        self._wake_due: asyncio.TimerHandle | None = None
+        self._last_ms = 0
+        self._failed_ms = 0
+        self._failures = 0
+        self._reload: asyncio.Task[None] | None = None
+
+    # -- time and state --------------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """The plane's monotonic time: the clock's, never below that of the last step."""
+        return max(self._clock.now_ms(), self._last_ms)
+
+    @property
+    def core(self) -> Core:
+        """The core, for reading; `DeviceFault(overloaded)` while the plane has none."""
+        if self._core is None or self.broken:
+            raise busy(self.broken or "the plane is loading")
+        return self._core
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for an answer."""
+        return len(self._waiting)
+
+    @property
+    def steps_ahead(self) -> int:
+        """How many steps with records are not durable yet."""
+        return self._ahead
+
+    async def start(self, prepare: Callable[[Core], list[MakeEvent]]) -> None:
+        """Load the store and boot. `prepare` (server/boot.py) reconciles and names what the core must be told.
+
+        `StoreFault` if the store cannot be read.
+        """
+        loaded = await asyncio.to_thread(self._store.load)
+        now = self._clock.now_ms()
+        down_ms = min(max(0, now - loaded.at_ms), self._limits.down_ms_max) if loaded.step else 0
+        self._last_ms = max(now, loaded.at_ms)
+        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
+        told = await asyncio.to_thread(prepare, core)
+        self._boot(core, down_ms, told)
+
+    def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
+        self._core = core
+        self.broken = ""
+        self._inbox.append(lambda at: Booted(at_ms=at, down_ms=down_ms))
+        self._inbox.extend(told)
+        self._pump()
+
+    async def stop(self) -> None:
+        """Refuse what is new, wait at most `drain_ms` for what is under way, then fail the rest."""
+        self._flush()
+        for _ in range(max(1, self._limits.drain_ms // 20)):
+            if not self._pending and not self._waiting:
+                break
+            await asyncio.sleep(0.02)
+        self.broken = "the plane is stopping"
+        self._drop(busy(self.broken))
+        if self._reload is not None:
+            self._reload.cancel()
+
+    # -- asking and telling ----------------------------------------------------------------------------------
+
+    async def check_in(self, device: int, epoch: int, told: CheckIn) -> CheckinOutcome:
+        """Put one check-in into the batch and wait for its row's answer. `DeviceFault(overloaded)`."""
+        ticket, future = self._wait()
+        self._checkins.add(ticket, device, epoch, told)
+        self._batched(len(self._checkins))
+        outcome = await future
+        if not isinstance(outcome, CheckinOutcome):
+            raise Bug(f"a check-in was answered with {outcome!r}")
+        return outcome
+
+    async def tell_lease(self, make: TellLease) -> Answer:
+        """Put one lease message into the batch and wait for its answer. `DeviceFault(overloaded)`."""
+        ticket, future = self._wait()
+        self._leases.append((ticket, make))
+        self._batched(len(self._leases))
+        return _as_answer(await future)
+
+    async def ask(self, make: AskEvent) -> Answer:
+        """Tell one event with a ticket and wait for its answer. `DeviceFault(overloaded)`."""
+        ticket, future = self._wait()
+        self.tell(lambda at: make(at, ticket))
+        return _as_answer(await future)
+
+    def tell(self, make: MakeEvent) -> None:
+        """Tell one event that nobody waits for (its answers, if any, go nowhere)."""
+        if self._core is None:
+            return  # what the roles found before a reload is found again after it
+        self._inbox.append(make)
+        self._pump()
+
+    def _wait(self) -> tuple[int, asyncio.Future[Outcome]]:
+        if self._core is None or self.broken:
+            raise busy(self.broken or "the plane is loading")
+        if len(self._waiting) >= self._limits.requests_waiting_max:
+            raise busy(f"{len(self._waiting)} requests wait already")
+        self._ticket += 1
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[self._ticket] = future
+        return self._ticket, future
+
+    # -- batches and steps -----------------------------------------------------------------------------------
+
+    def _batched(self, rows: int) -> None:
+        if rows >= self._limits.batch_rows_max:
+            self._flush()
+        elif self._flush_due is None:
+            self._flush_due = asyncio.get_running_loop().call_later(self._limits.batch_ms / 1000, self._flush)
+
+    def _flush(self) -> None:
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+            self._flush_due = None
+        if self._ahead >= self._limits.steps_ahead_max:
+            return  # `durable` comes back to it
+        if self._leases:
+            leases, self._leases = self._leases, []
+            self._inbox.append(lambda at: LeasesTold(at_ms=at, rows=tuple(make(at, ticket) for ticket, make in leases)))
+        if len(self._checkins):
+            batch, self._checkins = self._checkins, CheckinBatch()
+            self._inbox.append(batch.event)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Step through the inbox as far as the store lets the core run ahead."""
+        while self._inbox and self._core is not None and self._ahead < self._limits.steps_ahead_max:
+            self._step(self._core, self._inbox.popleft())
+        self._release(self._pending[0].number - 1 if self._pending else 0)
+
+    def _step(self, core: Core, make: MakeEvent) -> None:
+        at = self._last_ms = self.now_ms()
+        try:
+            step = core.step(make(at))
+        except Exception as error:  # noqa: BLE001 - the one supervised place: whatever broke the core, memory is dropped
+            log.critical("the core broke", exc_info=error)
+            self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
+            return
+        self._wake(step.wake_ms)
+        if step.records:
+            self._ahead += 1
+            self._writer.put(step)
+        if step.records or step.sends:
+            self._pending.append(step)
+
+    def _wake(self, wake_ms: int) -> None:
+        if self._wake_due is not None:
+            self._wake_due.cancel()
+            self._wake_due = None
+        if wake_ms >= 0:
+            delay_ms = max(1, wake_ms - self.now_ms())
+            self._wake_due = asyncio.get_running_loop().call_later(delay_ms / 1000, self._woken)
+
+    def _woken(self) -> None:
+        self._wake_due = None
+        self.tell(lambda at: TimePassed(at_ms=at))
+
+    # -- durable, or failed ----------------------------------------------------------------------------------
+
+    def durable(self, number: int) -> None:
+        """The writer made every step up to `number` durable: send what waited for it and go on."""
+        if self._core is None:
+            return
+        self._failures = 0
+        self._release(number)
+        if self._flush_due is None and (self._leases or len(self._checkins)):
+            self._flush()
+        else:
+            self._pump()
+
+    def _release(self, number: int) -> None:
+        """Send in order: steps up to `number`, and steps without records that no recorded step precedes."""
+        while self._pending and (not self._pending[0].records or self._pending[0].number <= number):
+            step = self._pending.popleft()
+            self._ahead -= bool(step.records)
+            for send in step.sends:
+                self._dispatch(send)
+
+    def _dispatch(self, send: AnySend) -> None:
+        if isinstance(send, CheckinAnswers):
+            columns = (send.ticket.tolist(), send.reason.tolist(), send.window_ok_ms.tolist(), send.window_else_ms.tolist())
+            for row, (ticket, reason, ok_ms, else_ms) in enumerate(zip(*columns, strict=True)):
+                self._answer(ticket, CheckinOutcome(reason, ok_ms, else_ms, send.offers.get(row)))
+        elif isinstance(send, Answer):
+            self._answer(send.ticket, send)
+        elif self._core is not None:
+            self._role.take(send, self._core)
+
+    def _answer(self, ticket: int, outcome: Outcome) -> None:
+        future = self._waiting.pop(ticket, None)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def failed(self, fault: PodiumError) -> None:
+        """A commit failed, or its outcome is unknown, or the core broke: drop everything and reload."""
+        if self._core is None:
+            return
+        log.error("the core is dropped and reloaded", extra={"code": fault.code, "why": fault.why})
+        self._failed_ms = self.now_ms()
+        self.broken = f"{fault.code}: {fault.what}"
+        self._drop(busy(self.broken))
+        self._failures += 1
+        self._reload = asyncio.get_running_loop().create_task(self._load_again())
+
+    def _drop(self, fault: DeviceFault) -> None:
+        self._core = None
+        self._role.reset()
+        self._inbox.clear()
+        self._pending.clear()
+        self._ahead = 0
+        self._leases = []
+        self._checkins = CheckinBatch()
+        for due in (self._flush_due, self._wake_due):
+            if due is not None:
+                due.cancel()
+        self._flush_due = self._wake_due = None
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(fault)
+
+    async def _load_again(self) -> None:
+        """Reload with exponential backoff until the store can be read; a later failure lands in `failed` again."""
+        while True:
+            await asyncio.sleep(min(RELOAD_MAX_MS, RELOAD_FIRST_MS << min(self._failures, 10)) / 1000)
+            try:
+                loaded = await asyncio.to_thread(self._store.load)
+                break
+            except StoreFault as fault:
+                self._failures += 1
+                self.broken = f"{fault.code}: {fault.what}"
+                log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
+        self._writer.reset()
+        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
+        self._last_ms = max(self._last_ms, loaded.at_ms)
+        self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
+
+
+def _as_answer(outcome: Outcome) -> Answer:
+    if not isinstance(outcome, Answer):
+        raise Bug(f"a request was answered with {outcome!r}")
+    return outcome
