@@ -106,9 +106,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def load_plan(name: str) -> Plan:
     """Import the plan `name` once per process; `OperatorFault(plan-missing)` says why it cannot be."""
     module, function = _function(name, "plan")
-    if module.__file__ is None:
-        raise _missing(name, "plan", f"{module.__name__} is no file")
-    path = Path(module.__file__).resolve()
+    file = getattr(module, "__file__", None)
+    if file is None:
+        raise _missing(name, "plan", f"{module.__name__} has no file to digest")
+    path = Path(file).resolve()
     distribution = _distribution(path)
     if distribution is None:
         return Plan(
