@@ -85,7 +85,7 @@ def decimal(value: float) -> str:
     `ValueError` on NaN and infinity. Minus zero is written "0".
     """
     if not math.isfinite(value):
-        raise ValueError(f"{value} has no decimal form")
+        raise ValueError(f"{value} has no canonical form: it is not finite")
     if value == 0:
         return "0"
     # Python's repr has the same shortest digits (both round to nearest, ties to even); only the layout differs.
@@ -115,8 +115,10 @@ def parse_decimal(text: str) -> float:
 
 def _ordered(value: object) -> object:
     """`value` as builtins whose objects are in canonical order; `ValueError` on what may not be."""
-    if value is None or isinstance(value, (bool, str)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of a member of an enumeration, the text it holds
     if isinstance(value, int):
         if not -INTEGER_MAX <= value <= INTEGER_MAX:
             raise ValueError("an integer is beyond 2^53-1: write it as a string")
