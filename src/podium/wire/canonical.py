@@ -85,7 +85,7 @@ def decimal(value: float) -> str:
     `ValueError` on NaN and infinity. Minus zero is written "0".
     """
     if not math.isfinite(value):
-        raise ValueError(f"{value} has no canonical form: it is not finite")
+        raise ValueError(f"{value} has no decimal form: only finite numbers have a canonical form")
     if value == 0:
         return "0"
     # Python's repr has the same shortest digits (both round to nearest, ties to even); only the layout differs.
@@ -140,9 +140,14 @@ def _utf16(key: object) -> bytes:
 
 
 def _parsed(value: object) -> object:
-    if not isinstance(value, msgspec.Raw):
-        raise ValueError(f"{type(value).__name__} has no canonical form")
-    return json.loads(bytes(value).decode("utf-8"), object_pairs_hook=_unique)
+    """What stands for a field of a struct that msgspec does not know (its `enc_hook`)."""
+    if isinstance(value, msgspec.Raw):
+        return json.loads(bytes(value).decode("utf-8"), object_pairs_hook=_unique)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise ValueError(f"{type(value).__name__} has no canonical form")
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

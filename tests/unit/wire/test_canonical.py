@@ -109,6 +109,12 @@ def test_subclasses_of_str_and_int_are_what_they_hold() -> None:
     assert canonical([Colour.RED, Name("n"), Duration(5)]) == b'["red","n",5]'
     assert canonical({Colour.RED: 1, Name("a"): 2}) == b'{"a":2,"red":1}'
 
+    class Held(msgspec.Struct):
+        value: object
+
+    for value, text in ((Duration(5), b"5"), (Name("n"), b'"n"'), (Colour.RED, b'"red"')):
+        assert canonical(Held(value)) == b'{"value":' + text + b"}"
+
 
 def test_raw_is_parsed_and_encoded_again() -> None:
     raw = msgspec.Raw(b' {"b": [1, {"d":1,"c":2}],\n"a": "\\u0041"} ')

@@ -46,7 +46,7 @@ def test_the_table_of_rfc8785_appendix_b(bits: str, text: str) -> None:
 @pytest.mark.parametrize("bits", ["7fffffffffffffff", "7ff0000000000000", "fff0000000000000"])
 def test_what_is_not_finite_has_no_decimal(bits: str) -> None:
     (value,) = struct.unpack(">d", bytes.fromhex(bits))
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="no decimal form"):
         decimal(value)
 
 
@@ -82,10 +82,28 @@ def test_numbers_of_numpy_and_integers_are_written_alike() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    (
-        "|nan|NaN|inf|-inf|Infinity|0x1p3|0x10|1_0| 1|1 |1\n|+1|-0|00|01|1.0|1.|.5|-.5|1e3|1E3|1e21|1e+021|1e-6|0.10|1e400"
-        "|١|1,5|--1|1e|0.1000000000000000055511151231257827|9007199254740993|100000000000000000000000"
-    ).split("|"),
+    [
+        *(
+            "",
+            "nan",
+            "NaN",
+            "inf",
+            "-inf",
+            "Infinity",
+            "0x1p3",
+            "0x10",
+            "1_0",
+            " 1",
+            "1 ",
+            "1\n",
+            "+1",
+            "-0",
+            "00",
+            "01",
+        ),
+        *("1.0", "1.", ".5", "-.5", "1e3", "1E3", "1e21", "1e+021", "1e-6", "0.10", "1e400", "١", "1,5", "--1", "1e"),
+        *("0.1000000000000000055511151231257827", "9007199254740993", "100000000000000000000000"),
+    ],
 )
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(DeviceFault) as caught:
