@@ -1,8 +1,8 @@
 """Definitions nobody uses: module-level functions, classes and constants of src that src itself never names.
 
-What only tests use is dead too. A name counts as used when any other place in src names it (as a name, an attribute, an
-import outside its own file, a whole string, or `module:name`), when a decorator registers it, or when the package exports it. Names
-are matched without types, so this finds too little rather than too much.
+What only tests use is dead too. A name counts as used when any other place in src reads it (as a name, an attribute,
+a whole string or `module:name`), when a decorator registers it, or when it is exported (`import x as x`, `__all__`).
+Names are matched without types, so this finds too little rather than too much.
 """
 
 import ast
@@ -15,7 +15,9 @@ from tests.tidy.rules.sources import Finding, Source
 KEPT: dict[str, str] = {}
 """path::name -> why it stays although nothing here names it."""
 
-PASSIVE_DECORATORS = frozenset({"dataclass", "cache", "lru_cache", "total_ordering", "runtime_checkable", "contextmanager"})
+PASSIVE_DECORATORS = frozenset(
+    {"dataclass", "cache", "lru_cache", "total_ordering", "runtime_checkable", "contextmanager"}
+)
 ENTRY = re.compile(r"[\w.]+:(\w+)")
 
 

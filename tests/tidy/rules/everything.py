@@ -18,6 +18,30 @@ PER_FILE: tuple[Callable[[Source], Iterator[Finding]], ...] = (
     remains.commented_code,
 )
 
+RULES = (
+    "any-dict",
+    "broad-except",
+    "class-lines",
+    "commented-code",
+    "dead",
+    "docstring",
+    "empty-handler",
+    "file-lines",
+    "foreign-word",
+    "function-lines",
+    "import-cycle",
+    "import-law",
+    "light",
+    "machine-path",
+    "nesting",
+    "parameters",
+    "purity",
+    "reminder",
+    "silencer",
+    "third-party",
+    "vendored",
+)
+
 
 def findings() -> list[Finding]:
     """Every breach of every rule, by file and then over all files."""

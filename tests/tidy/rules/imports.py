@@ -54,12 +54,13 @@ THIRD_PARTY_FILES: dict[str, frozenset[str]] = {
 """Module (and what lies below it) -> what it may import beyond its room's list."""
 
 DECISION_ROOMS = ("core", "kernels", "secagg")
-IMPURE = frozenset(
-    "time datetime random secrets uuid os io pathlib tempfile shutil glob socket ssl http urllib select selectors "
-    "asyncio threading multiprocessing subprocess concurrent queue sched signal logging warnings sqlite3 sys "
-    "numpy.random".split()
-)
 ENTROPY = frozenset({"time", "datetime", "random", "secrets", "uuid", "os", "numpy.random"})
+FILES = frozenset({"io", "pathlib", "tempfile", "shutil", "glob", "sqlite3", "sys", "logging", "warnings"})
+NETWORK = frozenset({"socket", "ssl", "http", "urllib", "select", "selectors"})
+CONCURRENCY = frozenset(
+    {"asyncio", "threading", "multiprocessing", "subprocess", "concurrent", "queue", "sched", "signal"}
+)
+IMPURE = ENTROPY | FILES | NETWORK | CONCURRENCY
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "exec", "eval", "breakpoint"})
 
 LIGHT_ROOTS = ("podium", "podium.device", "podium.cli.main")
@@ -157,7 +158,9 @@ def purity(source: Source) -> Iterator[Finding]:
 def loaded(sources: Iterable[Source]) -> dict[str, set[str]]:
     """Module -> what is loaded with it: our modules by full name, others by their top package."""
     ours = {each.module: each for each in sources if each.module}
-    return {name: {_resolve(each.target, ours) for each in imports(source) if each.at_load} for name, source in ours.items()}
+    return {
+        name: {_resolve(each.target, ours) for each in imports(source) if each.at_load} for name, source in ours.items()
+    }
 
 
 def _resolve(target: str, ours: dict[str, Source]) -> str:

@@ -32,10 +32,8 @@ def complaints(findings: Iterable[Finding], owned: Levels) -> list[str]:
     """One line for each breach above its ratchet entry and for each entry that could be lower; [] if all is well."""
     found = list(findings)
     now = levels(found)
-    lines = []
-    for each in found:
-        if now[each.rule][each.where] > owned.get(each.rule, {}).get(each.where, 0):
-            lines.append(f"{each.rule}: {each.where}: {each.message}")
+    worse = [each for each in found if now[each.rule][each.where] > owned.get(each.rule, {}).get(each.where, 0)]
+    lines = [f"{each.rule}: {each.where}: {each.message}" for each in worse]
     for rule, places in owned.items():
         for where, level in places.items():
             better = now.get(rule, {}).get(where, 0)

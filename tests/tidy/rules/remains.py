@@ -13,8 +13,9 @@ REMINDER = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" * 3, "HA
 MACHINE_PATH = re.compile(r"(?<![\w.:/}>-])/(?:home|root|work|opt|Users|tmp)/\w")
 REGISTRY = re.compile(r"(?:pypi|npmjs|pythonhosted|anaconda)\.(?:org|com)")
 FOREIGN_FOLDER = re.compile(r"(?:^|/)_?(?:vendor|vendored|third_party|extern)/")
-COPYRIGHT = re.compile(r"^\W*copyright\b", re.IGNORECASE | re.MULTILINE)
-SILENCER = re.compile(r"#\s*(?:type:\s*ignore|noqa|pragma:\s*no)", re.IGNORECASE)
+COPYRIGHT = re.compile(r"^\W*copyright\W+(?:c\W|\d{4})", re.IGNORECASE | re.MULTILINE)
+SILENCER = re.compile(r"#\s*(?:type:\s*ignore|noqa(?!: BLE001 )|pragma:\s*no)", re.IGNORECASE)
+"""Not `noqa: BLE001`: a broad except is judged by the list of supervised places."""
 CODE = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Delete, ast.Assert)
 BLOCK = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 
@@ -48,6 +49,7 @@ def commented_code(source: Source) -> Iterator[Finding]:
     """Comments, whole blocks or single lines of their own, that are Python statements rather than prose."""
     lines = source.text.splitlines()
     block: list[str] = []
+    last = 0
     for number, text in [*comments(source.text), (len(lines) + 2, "")]:
         own_line = number <= len(lines) and lines[number - 1].lstrip().startswith("#")
         if own_line and is_code(text.lstrip("#")):

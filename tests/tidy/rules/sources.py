@@ -11,7 +11,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON_FOLDERS = ("src", "tests", "tools", "bench", "examples")
-TEXT_SUFFIXES = {".py", ".md", ".toml", ".json", ".jsonl", ".txt", ".sql", ".yml", ".yaml", ".sh", ".css", ".js", ".html"}
+TEXT_SUFFIXES = {
+    ".py",
+    ".md",
+    ".toml",
+    ".json",
+    ".jsonl",
+    ".txt",
+    ".sql",
+    ".yml",
+    ".yaml",
+    ".sh",
+    ".css",
+    ".js",
+    ".html",
+}
 
 
 @dataclass(frozen=True)
