@@ -55,11 +55,11 @@ bench: .venv/.stamp ## measure; BENCHES="checkin round" names which
 	.venv/bin/podium bench $(BENCHES)
 
 docs: .venv/.stamp ## make the generated pages of docs/ again
-	.venv/bin/python tools/states.py
-	.venv/bin/python tools/reference.py
+	.venv/bin/python -m tools.states
+	.venv/bin/python -m tools.reference
 
 mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
-	.venv/bin/python tools/guards.py
+	.venv/bin/python -m tests.mutation.guards
 
 lock: ## choose the newest versions anew and write constraints.txt
 	$(PYTHON) -m venv --clear .venv-lock

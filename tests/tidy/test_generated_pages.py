@@ -1,0 +1,37 @@
+"""The generated pages of docs/ are what their generators make now; `make docs` mends a failure."""
+
+from podium.wire.limits import Limits
+from podium.wire.problems import KINDS
+from tools import pages, reference, states
+
+
+def test_no_generated_page_is_stale() -> None:
+    assert pages.stale(states.pages() | reference.pages()) == [], "run `make docs`"
+
+
+def test_a_changed_page_is_stale() -> None:
+    assert pages.stale({"docs/states/lease.md": "another text", "docs/states/none.md": ""}) == [
+        "docs/states/lease.md",
+        "docs/states/none.md",
+    ]
+
+
+def test_every_transition_is_drawn_and_every_end_is_one() -> None:
+    rows = {("OPEN", "closed"): "SHUT", ("OPEN", "broken"): "LOST"}
+    machine = states.Machine("door", ("OPEN", "SHUT", "LOST"), ("closed", "broken"), rows)
+    assert states.diagram(machine) == (
+        "```mermaid\nstateDiagram-v2\n    [*] --> OPEN\n    OPEN --> SHUT: closed\n    OPEN --> LOST: broken\n"
+        "    SHUT --> [*]\n    LOST --> [*]\n```\n"
+    )
+    assert "| `OPEN` | SHUT | LOST |" in states.page(machine)
+
+
+def test_the_reference_names_every_code_and_every_limit() -> None:
+    errors, limits = reference.pages().values()
+    assert [code for code in KINDS if f"`{code}`" not in errors] == []
+    assert [name for name in Limits.__struct_fields__ if f"`{name}`" not in limits] == []
+    assert "| `session_ms` | 1 h | *setting* |" in limits
+
+
+def test_cells_escape_pipes() -> None:
+    assert pages.table(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |\n"

@@ -1,0 +1,90 @@
+"""Generate docs/reference/errors.md and docs/reference/limits.md from wire/problems.py and wire/limits.py.
+
+Decides: how they are laid out. Never: what they say. Usage: python -m tools.reference
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator
+
+from podium.wire import limits, problems
+from tools.pages import Pages, table, write
+
+FAULTS = {
+    1: ("P1xxx: the device, or what it sent", "`DeviceFault`: the code goes back to the device."),
+    2: ("P2xxx: the operator, or what was asked for", "`OperatorFault`: shown to the person who asked."),
+    3: ("P3xxx: the store", "`StoreFault`: nothing that was acknowledged is lost; the plane reloads by itself."),
+    9: ("P9xxx: Podium itself", "`Bug`: please report it with the story it prints."),
+}
+
+
+def note(source: str) -> str:
+    """The first line of a generated page."""
+    return f"<!-- generated from src/podium/wire/{source} by `make docs`; do not edit -->\n"
+
+
+def errors() -> str:
+    """The page of problem codes, by whose fault they are."""
+    parts = [
+        note("problems.py") + "# Problem codes\n\nA problem travels as RFC 9457 `application/problem+json`, type "
+        "`urn:podium:problem:<code>`, and is shown to a person as `error[P<number> <code>]` with `why` and `next` "
+        "lines. Codes and numbers are stable for ever.\n"
+    ]
+    for thousand, (title, meaning) in FAULTS.items():
+        kinds = [(code, kind) for code, kind in problems.KINDS.items() if kind.number // 1000 == thousand]
+        rows = [
+            (f"P{kind.number}", f"`{code}`", str(kind.status), kind.title, kind.next)
+            for code, kind in sorted(kinds, key=lambda each: each[1].number)
+        ]
+        parts.append(f"\n## {title}\n\n{meaning}\n\n" + table(("number", "code", "HTTP", "what", "next"), rows))
+    return "".join(parts)
+
+
+def limits_page() -> str:
+    """The page of limits, in the groups of the source; settings are marked."""
+    head = "# Limits\n\nEvery size, count, retry and time that Podium bounds. A limit marked *setting* is set with "
+    parts = [note("limits.py") + head + "`podium serve --set NAME=VALUE`; the others are constants of a release.\n"]
+    for group, rows in _groups(inspect.getsource(limits)):
+        parts.append(f"\n## {group.capitalize()}\n\n" + table(("limit", "default", "", "what"), rows))
+    return "".join(parts)
+
+
+def _groups(text: str) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    lines = text.splitlines()
+    struct = next(each for each in ast.parse(text).body if isinstance(each, ast.ClassDef))
+    group, rows = "", list[tuple[str, ...]]()
+    for field in struct.body:
+        if not isinstance(field, ast.AnnAssign) or field.value is None:
+            continue
+        above = lines[field.lineno - 2].strip()
+        if above.startswith("#"):
+            if rows:
+                yield group, rows
+            group, rows = above.removeprefix("#").strip(), []
+        name = ast.unparse(field.target)
+        comment = lines[field.lineno - 1].partition("#")[2].strip()
+        setting = "*setting*" if name in limits.SETTINGS else ""
+        rows.append((f"`{name}`", _shown(name), setting, comment))
+    yield group, rows
+
+
+def _shown(name: str) -> str:
+    value = getattr(limits.Limits(), name)
+    if name.endswith(("_bytes", "_bytes_max")):
+        return next((f"{value // size:,} {unit}" for size, unit in BYTES if value % size == 0), f"{value:,} bytes")
+    if name.endswith(("_ms", "_ms_max")):
+        return next((f"{value // size:,} {unit}" for size, unit in TIMES if value % size == 0), f"{value:,} ms")
+    return f"{value:,}"
+
+
+BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+TIMES = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
+
+
+def pages() -> Pages:
+    """The generated pages of docs/reference."""
+    return {"docs/reference/errors.md": errors(), "docs/reference/limits.md": limits_page()}
+
+
+if __name__ == "__main__":
+    write(pages())
