@@ -11,15 +11,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from podium.learning.names import check_steps
+from podium.learning.names import check_bounds, check_steps, cohort_max
 from podium.tasks.task import Task
+from podium.wire.canonical import INTEGER_MAX
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
 
-_INTEGER_MAX = 2**53 - 1
 _CHARS_MAX = Limits().name_chars_max
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ALIAS = re.compile(rf"{_NAME.pattern}@{_NAME.pattern}")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -57,7 +58,7 @@ def _check_numbers(task: Task) -> None:
     for key, number in _numbers(task, ""):
         if isinstance(number, float) and not math.isfinite(number):
             raise _refuse(key, number, "every number of a task is finite")
-        if isinstance(number, int) and abs(number) > _INTEGER_MAX:
+        if isinstance(number, int) and abs(number) > INTEGER_MAX:
             raise _refuse(key, number, "whole numbers stay within 2^53-1, because the task is signed")
 
 
@@ -93,7 +94,7 @@ def _check_model(task: Task) -> None:
         raise _refuse("model.init", model.init, "an init function is named module:function")
     if model.version and not _DIGEST.fullmatch(model.version):
         raise _refuse("model.version", model.version, "a version is sha256: and 64 hex digits")
-    if model.alias and not all(map(_NAME.fullmatch, (model.alias + "@").split("@")[:2])):
+    if model.alias and not _ALIAS.fullmatch(model.alias):
         raise _refuse("model.alias", model.alias, "an alias is written model@alias")
 
 
@@ -154,13 +155,15 @@ def _check_bounds(task: Task) -> None:
     for name in ("value_abs_max", "norm_max", "weight_max"):
         if getattr(aggregate, name) <= 0:
             raise _refuse(f"aggregate.{name}", getattr(aggregate, name), "a bound is above zero")
-    try:
-        check_steps(aggregate.steps)
-    except ValueError as error:
-        raise OperatorFault("task-invalid", what="[aggregate] does not hold", why=str(error)) from error
     over = task.select.over
     if over != "auto" and over < 1:
         raise _refuse("select.over", over, 'it is "auto" or a factor of at least 1')
+    try:
+        check_steps(aggregate.steps, aggregate.optimizer)
+        cohort = cohort_max(task.round.goal, task.round.concurrency, task.select.over)
+        check_bounds(cohort, aggregate.weight_max, aggregate.value_abs_max)
+    except ValueError as error:
+        raise OperatorFault("task-invalid", what="[aggregate] does not hold", why=str(error)) from error
     least: tuple[tuple[str, int, int], ...] = (
         ("data.examples_min", task.data.examples_min, 0),
         ("select.separation", task.select.separation, 0),

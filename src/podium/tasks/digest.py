@@ -34,7 +34,7 @@ def read_task_bytes(data: bytes) -> Task:
     try:
         task = convert(unplain(msgspec.json.decode(data)), Task)
         same = task_bytes(task) == data
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise OperatorFault("task-invalid", what="the canonical task does not decode", why=str(error)) from error
     if not same:
         raise OperatorFault(

@@ -61,13 +61,8 @@ def measure(model: Model, images: Digits) -> dict[str, tuple[float, float]]:
     return {"accuracy": (float(right), count), "loss": (float(nats), count)}
 
 
-def loss(model: Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> float:
-    """Mean cross-entropy in nats."""
-    return float(-np.mean(_log_chances(model, x)[np.arange(len(y)), y]))
-
-
 def gradient(model: Model, x: NDArray[np.float32], y: NDArray[np.int64]) -> Model:
-    """The gradient of `loss`, by name, in the shapes of `model`."""
+    """The gradient of the mean cross-entropy, by name, in the shapes of `model`."""
     error = np.exp(_log_chances(model, x))
     error[np.arange(len(y)), y] -= 1.0
     return {"bias": error.mean(axis=0), "weight": x.T @ error / len(y)}

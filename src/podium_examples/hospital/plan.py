@@ -2,7 +2,7 @@
 
 Decides: model, loss and steps. Never: which rows there are (table.py) nor what becomes of the result.
 p(disease) = sigmoid(x . weight + bias); mini-batch gradient descent on the mean cross-entropy.
-[local]: epochs (int), batch (int), lr (float), l2 (float, default 0, on `weight` only).
+[local]: epochs (int), batch (int), lr (float).
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,7 @@ def train(model: Tensors, data: Mapping[str, Hospital], config: PlanConfig) -> I
     """
     rows = data[DATASET]
     trained = _floats(model)
-    epochs, batch = int(config.local["epochs"]), int(config.local["batch"])
-    lr, l2 = float(config.local["lr"]), float(config.local.get("l2", 0.0))
+    epochs, batch, lr = int(config.local["epochs"]), int(config.local["batch"]), float(config.local["lr"])
     choices = np.random.default_rng((config.seed, config.round))
     steps = -(-len(rows) // batch)
     yield Progress(0, epochs * steps)
@@ -39,8 +38,7 @@ def train(model: Tensors, data: Mapping[str, Hospital], config: PlanConfig) -> I
         order = choices.permutation(len(rows))
         for start in range(0, len(rows), batch):
             picked = order[start : start + batch]
-            slopes = gradient(trained, rows.x_train[picked], rows.y_train[picked], l2)
-            for name, slope in slopes.items():
+            for name, slope in gradient(trained, rows.x_train[picked], rows.y_train[picked]).items():
                 trained[name] -= lr * slope
         yield Progress(epoch * steps, epochs * steps)
     weights = {name: values.astype(np.float32) for name, values in trained.items()}
@@ -64,16 +62,10 @@ def measure(model: Model, rows: Hospital) -> dict[str, tuple[float, float]]:
     }
 
 
-def loss(model: Model, x: NDArray[np.float32], y: NDArray[np.float32], l2: float) -> float:
-    """Mean cross-entropy in nats plus l2/2 times the squared norm of `weight`."""
-    logits = _logits(model, x)
-    return float(np.mean(np.logaddexp(0.0, logits) - y * logits) + 0.5 * l2 * np.sum(model["weight"] ** 2))
-
-
-def gradient(model: Model, x: NDArray[np.float32], y: NDArray[np.float32], l2: float) -> Model:
-    """The gradient of `loss`, by name, in the shapes of `model`."""
+def gradient(model: Model, x: NDArray[np.float32], y: NDArray[np.float32]) -> Model:
+    """The gradient of the mean cross-entropy, by name, in the shapes of `model`."""
     error = 0.5 * (1.0 + np.tanh(0.5 * _logits(model, x))) - y  # tanh: a sigmoid that never overflows
-    return {"bias": np.array([error.mean()]), "weight": x.T @ error / len(y) + l2 * model["weight"]}
+    return {"bias": np.array([error.mean()]), "weight": x.T @ error / len(y)}
 
 
 def _logits(model: Model, x: NDArray[np.float32]) -> NDArray[np.float64]:
