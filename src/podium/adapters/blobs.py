@@ -8,7 +8,6 @@ always holds whole bytes, whatever a crash left in `staging/`. Names of one dire
 """
 
 import errno
-import hashlib
 import itertools
 import os
 import re
@@ -23,17 +22,13 @@ from obstore.store import LocalStore
 
 from podium.adapters.disk import disk_fault, leftovers, sync
 from podium.ports import Clock
+from podium.wire.canonical import sha256_digest
 from podium.wire.problems import DeviceFault, StoreFault
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _UPLOAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _CHUNK = re.compile(r"[0-9]{16}")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-
-
-def digest_of(data: bytes) -> str:
-    """`data`'s name: "sha256:" and the hex SHA-256."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _absent(what: str) -> DeviceFault:
@@ -55,7 +50,7 @@ def _known_upload(upload: str) -> str:
 
 
 def _whole(digest: str, data: bytes) -> bytes:
-    if digest_of(data) != digest:
+    if sha256_digest(data) != digest:
         raise StoreFault("store-corrupt", what=f"blob {digest}", why="its bytes have another SHA-256")
     return data
 
@@ -112,7 +107,7 @@ class LocalBlobs:
 
     def put(self, data: bytes) -> str:
         """Keep `data` durably; its digest. A blob already there is made young again, so the collector spares it."""
-        digest = digest_of(data)
+        digest = sha256_digest(data)
         name = self._blob(digest)
         with _faults(f"putting blob {digest}"):
             try:
@@ -285,7 +280,7 @@ class MemoryBlobs:
 
     def put(self, data: bytes) -> str:
         """Keep `data`; its digest."""
-        digest = digest_of(data)
+        digest = sha256_digest(data)
         self._blobs[digest] = (bytes(data), self._now_ms())
         return digest
 
