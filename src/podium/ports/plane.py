@@ -83,6 +83,14 @@ class Store(Protocol):
         """Up to `limit` history entries with number > `after`."""
         ...
 
+    def trees(self) -> list[str]:
+        """The trees that have a signed head, sorted."""
+        ...
+
+    def head(self, tree: str) -> SignedHead | None:
+        """The newest signed head of `tree`."""
+        ...
+
     def heads(self) -> list[SignedHead]:
         """Every signed head, oldest first."""
         ...

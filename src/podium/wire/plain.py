@@ -6,11 +6,11 @@ Decides: how a float travels where bytes are signed or hashed: `{"decimal": "<EC
 Limits: NaN and infinity have no form; -0.0 reads back as 0.0, as in ECMAScript and RFC 8785 section 3.2.2.3.
 """
 
-import math
 from typing import TypeVar
 
 import msgspec
 
+from podium.wire.canonical import decimal
 from podium.wire.durations import Duration
 
 Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
@@ -21,33 +21,6 @@ Builtin = str | int | float | bool | None | list["Builtin"] | dict[str, "Builtin
 _TAG = "decimal"
 
 T = TypeVar("T")
-
-
-def number_text(value: float) -> str:
-    """`value` as ECMAScript's Number-to-string writes it (ECMA-262 section 6.1.6.1.20): 1.0 is "1", 1e21 is "1e+21".
-
-    `ValueError` for NaN and infinity.
-    """
-    if not math.isfinite(value):
-        raise ValueError(f"{value!r} has no canonical form: only finite numbers are kept")
-    if value == 0:
-        return "0"
-    sign = "-" if value < 0 else ""
-    mantissa, _, power = repr(abs(value)).partition("e")
-    whole, _, part = mantissa.partition(".")
-    raw = whole + ("" if part == "0" else part)
-    digits = raw.lstrip("0")
-    point = len(whole) - (len(raw) - len(digits)) + int(power or 0)  # value = 0.digits * 10 ** point
-    digits = digits.rstrip("0")
-    count = len(digits)
-    if count <= point <= 21:
-        return sign + digits + "0" * (point - count)
-    if 0 < point <= 21:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    tail = f".{digits[1:]}" if count > 1 else ""
-    return f"{sign}{digits[0]}{tail}e{point - 1:+d}"
 
 
 def _duration(value: object) -> object:
@@ -64,7 +37,7 @@ def plain(value: object) -> Plain:
 
 def _tagged(value: Builtin | tuple[Builtin, ...]) -> Plain:
     if isinstance(value, float):
-        return {_TAG: number_text(value)}
+        return {_TAG: decimal(value)}
     if isinstance(value, dict):
         if len(value) == 1 and (key := next(iter(value))).lstrip("_") == _TAG:
             return {"_" + key: _tagged(value[key])}
@@ -88,13 +61,13 @@ def unplain(value: Plain) -> Builtin:
 def _decimal(text: Plain) -> float:
     if isinstance(text, str):
         number = float(text)
-        if number_text(number) == text:
+        if decimal(number) == text:
             return number
     raise ValueError(f"{text!r} is not the canonical form of a number")
 
 
-def _from_ms(kind: type, value: object) -> object:
-    """How msgspec reads a `Duration`: from whole ms."""
+def duration_from_ms(kind: type, value: object) -> object:
+    """How msgspec reads a `Duration`: from whole ms (a `dec_hook`); `ValueError` for anything else."""
     if kind is Duration and isinstance(value, int) and not isinstance(value, bool):
         return Duration(value)
     raise ValueError("expected whole milliseconds")  # msgspec adds the path and raises ValidationError
@@ -102,4 +75,4 @@ def _from_ms(kind: type, value: object) -> object:
 
 def convert(value: object, kind: type[T]) -> T:
     """`value` (JSON values with real floats) as a `kind`; `msgspec.ValidationError` says where it does not fit."""
-    return msgspec.convert(value, kind, dec_hook=_from_ms)
+    return msgspec.convert(value, kind, dec_hook=duration_from_ms)

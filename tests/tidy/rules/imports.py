@@ -30,8 +30,14 @@ LAW: dict[str, frozenset[str]] = {
 }
 """Room -> the rooms it may import besides itself. The contracts' table, whole."""
 
-ADAPTER_TYPES = ("podium.core.rows", "podium.core.effects", "podium.core.events")
-"""The three modules of the core that adapters may name, as types."""
+ADAPTER_TYPES = (
+    "podium.core.rows",
+    "podium.core.effects",
+    "podium.core.events",
+    "podium.core.records",
+    "podium.core.journal.tree",
+)
+"""The modules of the core that adapters may name: its types, and how a record becomes bytes and a leaf."""
 
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "wire": frozenset({"msgspec", "numpy"}),

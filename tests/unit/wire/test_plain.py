@@ -9,48 +9,12 @@ from hypothesis import strategies as st
 
 from podium.tasks.task import Aggregate, Head, ModelSource, RunRules, Target, Task
 from podium.wire.durations import Duration
-from podium.wire.plain import convert, number_text, plain, unplain
-
-# ECMA-262's own shapes, and RFC 8785 appendix B's samples
-NUMBERS = {
-    0.0: "0",
-    1.0: "1",
-    -1.5: "-1.5",
-    0.1: "0.1",
-    100.0: "100",
-    1e20: "100000000000000000000",
-    1e21: "1e+21",
-    123456789012345680000.0: "123456789012345680000",
-    1e-6: "0.000001",
-    1e-7: "1e-7",
-    1.5e-7: "1.5e-7",
-    5e-324: "5e-324",
-    1.7976931348623157e308: "1.7976931348623157e+308",
-    9007199254740992.0: "9007199254740992",
-    295147905179352830000.0: "295147905179352830000",
-    9.999999999999997e22: "9.999999999999997e+22",
-    1e23: "1e+23",
-    999999999999999700000.0: "999999999999999700000",
-    333333333.3333332: "333333333.3333332",
-    0.000001234: "0.000001234",
-    1424953923781206.2: "1424953923781206.2",
-}
-
-
-@pytest.mark.parametrize(("number", "text"), NUMBERS.items())
-def test_numbers_as_ecmascript_writes_them(number: float, text: str) -> None:
-    assert number_text(number) == text
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_number_text_reads_back(number: float) -> None:
-    assert number_text(-0.0) == "0"
-    assert float(number_text(number)) == number
+from podium.wire.plain import convert, plain, unplain
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_has_no_form(number: float) -> None:
-    with pytest.raises(ValueError, match="no canonical form"):
+    with pytest.raises(ValueError, match="no decimal form"):
         plain({"x": number})
 
 
@@ -111,7 +75,7 @@ def _without_text(value: object) -> object:
 
 @pytest.mark.parametrize("text", ["1.0", "01", "1e5", "nan", "", "+1", 1, None])
 def test_a_number_in_another_form_is_refused(text: str | int | None) -> None:
-    with pytest.raises(ValueError, match=r"canonical form|could not convert"):
+    with pytest.raises(ValueError, match=r"canonical form|could not convert|no decimal form"):
         unplain({"decimal": text})
 
 

@@ -1,0 +1,75 @@
+"""The tables of the embedded store, as numbered migrations, and which fields of a row are columns.
+
+Decides: tables, indexes, and the triggers by which the database itself keeps history append-only. Never: when a row is
+written (store.py). A migration, once released, is never edited: a new one follows it. `PRAGMA user_version` holds the
+number of the last one applied.
+"""
+
+from podium.core.rows import AnyRow
+
+APPLICATION_ID = 0x506F6469  # "Podi", so that `file` and a wrong path are told apart
+
+FIRST = """
+CREATE TABLE tokens (id TEXT PRIMARY KEY, population TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE devices (id TEXT PRIMARY KEY, number INTEGER NOT NULL, population TEXT NOT NULL, state TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE TABLE tasks (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE runs (id TEXT PRIMARY KEY, task TEXT NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE rounds (id TEXT PRIMARY KEY, run TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL,
+  body BLOB NOT NULL);
+CREATE TABLE leases (id TEXT PRIMARY KEY, run TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL,
+  state TEXT NOT NULL, body BLOB NOT NULL);
+CREATE TABLE versions (id TEXT PRIMARY KEY, run TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE aliases (id TEXT PRIMARY KEY, version TEXT NOT NULL, body BLOB NOT NULL);
+-- the arbiter: a device holds at most one live lease
+CREATE UNIQUE INDEX leases_live ON leases (device) WHERE state IN ('OFFERED', 'HELD');
+
+CREATE TABLE history (number INTEGER PRIMARY KEY, step INTEGER NOT NULL, tree TEXT NOT NULL, place INTEGER NOT NULL,
+  salt BLOB NOT NULL, record BLOB NOT NULL, leaf BLOB NOT NULL);
+CREATE INDEX history_unplaced ON history (number) WHERE place = -1;
+CREATE UNIQUE INDEX history_places ON history (tree, place) WHERE place >= 0;
+CREATE TRIGGER history_changed BEFORE UPDATE ON history WHEN NOT (
+  NEW.number = OLD.number AND NEW.step = OLD.step AND NEW.tree = OLD.tree AND NEW.leaf = OLD.leaf
+  AND (NEW.place = OLD.place OR (OLD.place = -1 AND NEW.place >= 0))
+  AND ((NEW.salt = OLD.salt AND NEW.record = OLD.record) OR (NEW.salt = x'' AND NEW.record = x'')))
+BEGIN SELECT RAISE(ABORT, 'history is append-only: an entry is placed once or erased'); END;
+CREATE TRIGGER history_removed BEFORE DELETE ON history
+BEGIN SELECT RAISE(ABORT, 'history is append-only: no entry is removed'); END;
+
+CREATE TABLE heads (number INTEGER PRIMARY KEY, tree TEXT NOT NULL, size INTEGER NOT NULL, payload BLOB NOT NULL,
+  key_id TEXT NOT NULL, signature BLOB NOT NULL, UNIQUE (tree, size));
+CREATE TRIGGER heads_changed BEFORE UPDATE ON heads
+BEGIN SELECT RAISE(ABORT, 'a signed head is not changed'); END;
+CREATE TRIGGER heads_removed BEFORE DELETE ON heads
+BEGIN SELECT RAISE(ABORT, 'a signed head is not removed'); END;
+
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST,)
+"""Migration n takes a database from version n - 1 to n."""
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "tokens": ("population",),
+    "devices": ("number", "population", "state"),
+    "tasks": (),
+    "runs": ("task", "state"),
+    "rounds": ("run", "number", "state"),
+    "leases": ("run", "round", "device", "state"),
+    "versions": ("run", "number"),
+    "aliases": ("version",),
+}
+"""Table -> the fields of its row that are columns, between `id` (the row's key) and `body` (its canonical bytes)."""
+
+
+def upsert(table: str) -> str:
+    """The statement that writes one row of `table`: id, its columns, body."""
+    names = ("id", *COLUMNS[table], "body")
+    marks = ", ".join("?" * len(names))
+    news = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {news}"
+
+
+def values(table: str, row: AnyRow, body: bytes) -> tuple[str | int | bytes, ...]:
+    """What `upsert(table)` takes for `row` with its canonical bytes `body`."""
+    return (row.key(), *(getattr(row, name) for name in COLUMNS[table]), body)

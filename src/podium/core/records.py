@@ -1,0 +1,78 @@
+"""Records as bytes: what a history entry holds, what its leaf hashes, what an auditor reads.
+
+Decides: the one encoding of a record with the number of its step. Never: how it is stored. Each row stands in the
+record as the very bytes that its current-state table holds, so "the tables equal the folded history" is a comparison
+of bytes. Canonical JSON with tagged decimals (wire/canonical.py, wire/plain.py); keys in RFC 8785 order.
+Limits: integers within 2^53-1, finite numbers.
+"""
+
+import msgspec
+
+from podium.core.effects import Record
+from podium.core.rows import AnyRow
+from podium.wire.canonical import canonical
+from podium.wire.plain import duration_from_ms, plain, unplain
+from podium.wire.problems import StoreFault
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record as an entry holds it, its rows still bytes; `step` is the number of the step that made it."""
+
+    at_ms: int
+    tree: str
+    kind: str
+    subject: str
+    actor: str
+    step: int
+    why: dict[str, str | int]
+    rows: tuple[msgspec.Raw, ...]
+
+
+_ROWS: msgspec.json.Decoder[AnyRow] = msgspec.json.Decoder(AnyRow, dec_hook=duration_from_ms)
+
+
+def encode_row(row: AnyRow) -> bytes:
+    """The canonical bytes of a row, with its table's name as "table"; `ValueError` for NaN and infinity."""
+    return canonical(plain(row))
+
+
+def decode_row(data: bytes) -> AnyRow:
+    """The inverse of `encode_row`; `StoreFault(store-corrupt)` if it is none of ours."""
+    try:
+        if b"decimal" not in data:  # no float inside: straight from the bytes, ten times as fast
+            return _ROWS.decode(data)
+        row: AnyRow = msgspec.convert(unplain(msgspec.json.decode(data)), AnyRow, dec_hook=duration_from_ms)
+        return row
+    except (ValueError, msgspec.DecodeError) as error:
+        raise StoreFault("store-corrupt", what="a stored row does not decode", why=str(error)) from error
+
+
+def encode_record(record: Record, step: int, rows: list[bytes] | None = None) -> bytes:
+    """The canonical bytes of `record` as step `step` made it; `rows`: its rows' bytes, if they are made already."""
+    bodies = [encode_row(row) for row in record.rows] if rows is None else rows
+    # "rows" sorts between these two groups of keys: the rows' bytes go in as they are
+    before = canonical({"actor": record.actor, "at_ms": record.at_ms, "kind": record.kind})
+    after = canonical({"step": step, "subject": record.subject, "tree": record.tree, "why": record.why})
+    return b'%s,"rows":[%s],%s' % (before[:-1], b",".join(bodies), after[1:])
+
+
+def read_record(data: bytes) -> Kept:
+    """The record as kept, rows as bytes; `StoreFault(store-corrupt)` if it does not decode."""
+    try:
+        return msgspec.json.decode(data, type=Kept)
+    except msgspec.DecodeError as error:
+        raise StoreFault("store-corrupt", what="a history record does not decode", why=str(error)) from error
+
+
+def decode_record(data: bytes) -> Record:
+    """The inverse of `encode_record`, rows typed; `StoreFault(store-corrupt)` if it is none of ours."""
+    kept = read_record(data)
+    return Record(
+        at_ms=kept.at_ms,
+        tree=kept.tree,
+        kind=kept.kind,
+        subject=kept.subject,
+        actor=kept.actor,
+        why=kept.why,
+        rows=tuple(decode_row(bytes(body)) for body in kept.rows),
+    )

@@ -1,0 +1,188 @@
+"""Rows, records and steps for the tests of store, journal and audit: plain ones by hand, any ones by hypothesis."""
+
+from hypothesis import strategies as st
+
+from podium.core.effects import Record, Step
+from podium.core.rows import (
+    AliasRow,
+    AnyRow,
+    DeviceRow,
+    LeaseRow,
+    RoundRow,
+    RunRow,
+    TaskRow,
+    TokenRow,
+    VersionRow,
+)
+from podium.tasks.task import Head, ModelSource, Privacy, RunRules, Target, Task
+from podium.wire.durations import Duration
+
+
+def lease(id: str = "r.1.1", device: str = "d1", state: str = "OFFERED", weight: float = 0.0) -> LeaseRow:
+    """A lease row."""
+    return LeaseRow(
+        id=id,
+        run="r",
+        round=1,
+        device=device,
+        site="s",
+        base="sha256:00",
+        state=state,
+        reason="",
+        generation=1,
+        epoch=1,
+        granted_ms=10,
+        deadline_ms=20,
+        ended_ms=-1,
+        report="",
+        report_signature="",
+        upload_bytes=0,
+        weight=weight,
+        metrics={"accuracy": (0.5, weight)},
+    )
+
+
+def device(id: str = "d1", number: int = 0, population: str = "default") -> DeviceRow:
+    """A device row."""
+    return DeviceRow(
+        id=id,
+        number=number,
+        name="n",
+        population=population,
+        site="s",
+        labels={"ward": "3", "decimal": "1"},
+        public_key="AAAA",
+        enrolled_ms=1,
+        participated_ms=-1,
+        state="active",
+    )
+
+
+def record(*rows: AnyRow, kind: str = "changed", tree: str = "default", at_ms: int = 1) -> Record:
+    """A record that changes `rows`."""
+    subject = rows[0].key() if rows else "nothing"
+    return Record(at_ms=at_ms, tree=tree, kind=kind, subject=subject, actor="plane", why={"n": 1}, rows=rows)
+
+
+def step(number: int, *records: Record) -> Step:
+    """Step `number` with `records` and nothing to send."""
+    return Step(number=number, at_ms=number * 10, records=records, sends=(), wake_ms=-1)
+
+
+def salts(count: int, first: int = 0) -> list[bytes]:
+    """`count` salts that differ."""
+    return [(first + number).to_bytes(16, "big") for number in range(count)]
+
+
+ONE_OF_EACH: tuple[AnyRow, ...] = (
+    TokenRow(id="t", population="p", site="", name="", labels={"a": "b"}, uses_left=1, expires_ms=5),
+    device(),
+    TaskRow(
+        id="sha256:01",
+        task=Task(
+            task=Head(name="n", plan="a:b", purpose="p"),
+            model=ModelSource(init="a:c"),
+            local={"lr": 0.1, "decimal": "x"},
+            run=RunRules(target=Target(metric="accuracy", at_least=0.9), deadline=Duration(5)),
+        ),
+    ),
+    RunRow(
+        id="r",
+        task="sha256:01",
+        state="RUNNING",
+        reason="",
+        actor="a",
+        started_ms=1,
+        deadline_ms=2,
+        ended_ms=-1,
+        base="b",
+        first="b",
+        rounds_sealed=0,
+        rounds_opened=1,
+        abandoned_in_row=0,
+        loss_rate=0.125,
+        metrics={},
+    ),
+    RoundRow(
+        run="r",
+        number=1,
+        state="FORMING",
+        reason="",
+        base="b",
+        manifest="",
+        key_id="",
+        opened_ms=1,
+        form_deadline_ms=-1,
+        reporting_ms=-1,
+        report_deadline_ms=-1,
+        ended_ms=-1,
+        leases_made=0,
+        version="",
+        metrics={"accuracy": (1.0, 3.0)},
+        site_metrics={"s": {"accuracy": (1e-9, 3e30)}},
+    ),
+    lease(),
+    VersionRow(
+        id="sha256:02",
+        number=0,
+        parent="",
+        run="r",
+        round=1,
+        task="sha256:01",
+        made_ms=1,
+        size_bytes=1,
+        statement="",
+        contributors=1,
+        metrics={"m": (-0.5, 1.0)},
+    ),
+    AliasRow(id="m@production", version="sha256:02", counter=1, actor="a", why="", at_ms=1),
+)
+"""A row of every table, in the order in which stores load them."""
+
+words = st.sampled_from(["a", "b", "decimal", "_decimal", "é\U0001f600", ""])
+finite = st.floats(allow_nan=False, allow_infinity=False)
+whole = st.integers(-1, 2**53 - 1)
+sums = st.dictionaries(words, st.tuples(finite, finite), max_size=2)
+tasks = st.builds(
+    Task,
+    task=st.builds(Head, name=words, plan=words, purpose=words),
+    model=st.builds(ModelSource, init=words),
+    local=st.dictionaries(words, st.integers(0, 9) | finite | words | st.booleans(), max_size=2),
+    privacy=st.none() | st.builds(Privacy, mechanism=words, epsilon=finite, delta=finite),
+    run=st.builds(
+        RunRules,
+        rounds=whole,
+        target=st.none() | st.builds(Target, metric=words, at_least=finite),
+        deadline=st.integers(0, 10**9).map(Duration),
+    ),
+)
+labels = st.dictionaries(words, words, max_size=2)
+keys = st.sampled_from(["k1", "k2", "k3"])
+rows: st.SearchStrategy[AnyRow] = st.one_of(
+    st.builds(TokenRow, id=keys, labels=labels, population=words, uses_left=whole, expires_ms=whole),
+    st.builds(DeviceRow, id=keys, number=whole, population=words, labels=labels, state=words, failure=words),
+    st.builds(TaskRow, id=keys, task=tasks),
+    st.builds(RunRow, id=keys, state=words, loss_rate=finite, metrics=sums, rounds_sealed=whole),
+    st.builds(
+        RoundRow,
+        run=keys,
+        number=st.integers(0, 3),
+        metrics=sums,
+        site_metrics=st.dictionaries(words, sums, max_size=2),
+    ),
+    st.builds(
+        LeaseRow, id=keys, device=keys, state=st.sampled_from(["REPORTED", "LAPSED"]), weight=finite, metrics=sums
+    ),
+    st.builds(VersionRow, id=keys, number=whole, metrics=sums),
+    st.builds(AliasRow, id=keys, counter=whole, why=words),
+)
+records = st.builds(
+    Record,
+    at_ms=whole,
+    tree=st.sampled_from(["plane", "default"]),
+    kind=words,
+    subject=words,
+    actor=words,
+    why=st.dictionaries(words, whole | words, max_size=2),
+    rows=st.lists(rows, max_size=4).map(tuple),
+)
