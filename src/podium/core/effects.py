@@ -35,8 +35,7 @@ class Answer(Send, frozen=True, kw_only=True):
     """The answer to one waiting request that is not a check-in.
 
     `word`: go, extended, stop, stored, superseded, refused, declined, failed, done, or "" for a fault. `code`: the
-    problem
-    code of a fault or refusal, else "". `body`: what else the gateway needs (ids). Windows in ms.
+    problem code of a fault, a stop or a refusal, else "". `id`: what was made. Windows in ms.
     """
 
     ticket: int
@@ -65,7 +64,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckinAnswers(Send, frozen=True, kw_only=True):
     """Answers to a batch of check-ins, in columns; `offers` maps row -> Offer for the few that got one.
 
-    ticket int64; reason int16 (index into core/selection/reasons.py REASONS); window_ok_ms, window_else_ms int64;
+    ticket int64; reason int16 (index into core/selection/reasons.py REASONS); window_ok_ms, window_else_ms int64.
+    `news` maps row -> code of a refusal the device has not heard of yet.
     """
 
     ticket: NDArray[np.int64]
@@ -73,6 +73,7 @@ class CheckinAnswers(Send, frozen=True, kw_only=True):
     window_ok_ms: NDArray[np.int64]
     window_else_ms: NDArray[np.int64]
     offers: dict[int, Offer]
+    news: dict[int, str]
 
 
 class PrepareRound(Send, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.tasks.task import Task
+from podium.wire.messages import Capabilities
 
 MetricSums = dict[str, tuple[float, float]]
 """Metric name -> (numerator, denominator), so that metrics add up like updates."""
@@ -66,19 +67,19 @@ class DeviceBanned(Event, frozen=True, kw_only=True):
 
 
 class SessionOpened(Event, frozen=True, kw_only=True):
-    """A device opened a session with `epoch`; `facts` are its capabilities for the session's length."""
+    """A device opened a session with `epoch`; its capabilities hold for the session's length."""
 
     ticket: int
     device: int  # device number
     epoch: int
-    facts: dict[str, object]
+    capabilities: Capabilities
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     """Momentary facts of a batch of devices, one array element per row; NaN or -1 is unknown.
 
     battery: float32 in [0, 1]. charging, metered: int8 (0, 1, -1). ram_free_mb, disk_free_mb: float32.
-    thermal: float32 degrees C.
+    thermal_c: float32 degrees C.
     """
 
     battery: NDArray[np.float32]
@@ -86,7 +87,7 @@ class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
     metered: NDArray[np.int8]
     ram_free_mb: NDArray[np.float32]
     disk_free_mb: NDArray[np.float32]
-    thermal: NDArray[np.float32]
+    thermal_c: NDArray[np.float32]
 
 
 class CheckedIn(Event, frozen=True, kw_only=True):

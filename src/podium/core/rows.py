@@ -96,6 +96,7 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
     report_deadline_ms: int  # -1 until the first lease
     ended_ms: int  # -1 while open
     leases_made: int
+    outcomes: dict[str, int]  # once ended: lease state, or "state:reason" -> leases
     version: str  # the version it made; "" until sealed
     metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums
     site_metrics: dict[str, dict[str, tuple[float, float]]]

@@ -189,13 +189,17 @@ class OfferMessage(FromPlane, frozen=True, kw_only=True):
 
 
 class CheckInAnswer(FromPlane, frozen=True, kw_only=True):
-    """An offer or a reason; the two return windows; the desired serving version per model."""
+    """An offer or a reason; the two return windows; the desired serving version per model.
+
+    `news`: the code of a refusal that the device has not heard of yet (its last update failed the content checks).
+    """
 
     offer: OfferMessage | None
     reason: str
     window_ok_ms: int
     window_else_ms: int
     desired: dict[str, str] = {}
+    news: str = ""
 
 
 # -- 4 accept or decline, 6 progress, 8 report ---------------------------------------------------------------

@@ -20,3 +20,5 @@ REASONS: tuple[str, ...] = (
     "epoch",  # a newer session of the device exists
 )
 CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}
+DECLINES: tuple[str, ...] = ("battery", "metered", "thermal", "schedule", "busy", "private")
+"""What a device may say when it declines; every private ground is the one word `private`."""

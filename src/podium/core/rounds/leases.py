@@ -1,0 +1,228 @@
+"""The lease machine: what a device's word about its lease, or its silence, leads to.
+
+Decides: the next state of one lease and the answer to the device. Everything is idempotent by (lease, step): a repeat
+gets the answer again, derived from the row. Never: whether a round goes on (rounds.py is told by `settle`).
+Limits: one progress-aware deadline per lease (`round.stall`), `leases_per_device_max` leases per device and round.
+"""
+
+import numpy as np
+from msgspec.structs import replace
+
+from podium.core.effects import Answer, EndLease, JudgeUpdate
+from podium.core.events import (
+    LeaseAccepted,
+    LeaseDeclined,
+    LeaseFailed,
+    LeaseProgressed,
+    LeaseReported,
+    Verdict,
+)
+from podium.core.outbox import Outbox
+from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
+from podium.core.rows import LeaseRow, RoundRow
+from podium.core.selection.reasons import DECLINES
+from podium.core.state import State
+from podium.wire.problems import DeviceFault
+
+Said = LeaseAccepted | LeaseDeclined | LeaseProgressed | LeaseFailed | LeaseReported
+
+_ANSWERS: dict[str, tuple[str, str]] = {
+    "SUPERSEDED": ("superseded", ""),
+    "LAPSED": ("stop", "lease-lapsed"),
+    "REVOKED": ("stop", "lease-over"),
+    "DECLINED": ("declined", ""),
+    "INCOMPATIBLE": ("declined", ""),
+    "FAILED": ("failed", ""),
+    "REPORTED": ("stored", ""),
+    "ACCEPTED": ("stored", ""),
+}
+"""What a device hears about a lease that is no longer live, by the lease's state; REFUSED tells its own reason."""
+
+
+def say(state: State, out: Outbox, said: Said) -> None:
+    """Apply one lease message and answer its ticket; a refusal is an answer with a problem code."""
+    try:
+        lease = _own_lease(state, said)
+        if lease.state not in LEASE_LIVE:
+            word, code = _about_ended(lease, said)
+        else:
+            word, code = _about_live(state, out, lease, said)
+    except DeviceFault as fault:
+        out.send(Answer(ticket=said.ticket, word="", code=fault.code, detail=fault.what))
+        return
+    remaining = state.lease_deadlines.of(said.lease) - state.now_ms if word in ("go", "extended") else 0
+    now, later = _windows(state, said.device, lease)
+    out.send(
+        Answer(ticket=said.ticket, word=word, code=code, remaining_ms=remaining, window_ok_ms=now, window_else_ms=later)
+    )
+
+
+def _own_lease(state: State, said: Said) -> LeaseRow:
+    if said.epoch != state.fleet.epoch[said.device]:
+        raise DeviceFault("epoch-stale", what=f"epoch {said.epoch} of lease {said.lease}")
+    lease = state.lease(said.lease)
+    if state.device_numbers[lease.device] != said.device:
+        raise DeviceFault("lease-unknown", what=f"lease {said.lease}")
+    return lease
+
+
+def _about_ended(lease: LeaseRow, said: Said) -> tuple[str, str]:
+    """The answer to a word about a lease that is not live: what its row says, and no change."""
+    repeat = isinstance(said, LeaseReported) and lease.report != ""
+    if repeat and isinstance(said, LeaseReported) and said.report != lease.report:
+        raise DeviceFault("conflicting-repeat", what=f"report of lease {lease.id}")
+    if lease.state == "REFUSED":
+        return "refused", lease.reason
+    return _ANSWERS[lease.state]
+
+
+def _about_live(state: State, out: Outbox, lease: LeaseRow, said: Said) -> tuple[str, str]:
+    match said:
+        case LeaseAccepted():
+            return _accept(state, out, lease)
+        case LeaseProgressed():
+            return _progress(state, lease, said)
+        case LeaseDeclined():
+            if said.reason not in DECLINES and not said.incompatible:
+                raise DeviceFault("body-malformed", what=f"decline reason {said.reason!r}", why=f"one of {DECLINES}")
+            event = "incompatible" if said.incompatible else "declined"
+            end_lease(out, lease, event, said.reason)
+            return "declined", ""
+        case LeaseFailed():
+            _fail(state, out, lease, said)
+            return "failed", ""
+        case LeaseReported():
+            _report(state, out, lease, said)
+            return "stored", ""
+
+
+def _accept(state: State, out: Outbox, lease: LeaseRow) -> tuple[str, str]:
+    if lease.state == "HELD":
+        return "go", ""
+    deadline = state.now_ms + state.task_of(lease.run).task.round.stall
+    _move(out, replace(lease, deadline_ms=deadline), "accepted")
+    state.lease_deadlines.set(lease.id, deadline)
+    return "go", ""
+
+
+def _progress(state: State, lease: LeaseRow, said: LeaseProgressed) -> tuple[str, str]:
+    """Extend a held lease if its work moved; volatile, because a restart gives every live lease a fresh stall."""
+    if lease.state != "HELD":
+        raise DeviceFault("lease-over", what=f"lease {lease.id} was not accepted")
+    moved = (said.done, said.moved_bytes)
+    before = state.progress.get(lease.id, (0, 0))
+    if moved[0] > before[0] or moved[1] > before[1]:
+        state.progress[lease.id] = (max(moved[0], before[0]), max(moved[1], before[1]))
+        state.lease_deadlines.set(lease.id, state.now_ms + state.task_of(lease.run).task.round.stall)
+    return "extended", ""
+
+
+def _fail(state: State, out: Outbox, lease: LeaseRow, said: LeaseFailed) -> None:
+    device = state.devices[said.device]
+    told = replace(device, failure=said.code, failure_detail=said.detail[: state.limits.traceback_bytes_max])
+    ended = _ended(state, replace(lease, reason=said.code), "failed")
+    out.record("lease-failed", lease.id, ended, told, actor=f"device:{lease.device}", code=said.code)
+    out.send(EndLease(lease=lease.id))
+
+
+def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> None:
+    if lease.state != "HELD":
+        raise DeviceFault("lease-over", what=f"lease {lease.id} was not accepted")
+    told = replace(
+        lease,
+        report=said.report,
+        report_signature=said.signature,
+        upload_bytes=said.upload_bytes,
+        weight=said.weight,
+        metrics=said.metrics,
+    )
+    _move(out, told, "reported", actor=f"device:{lease.device}")
+    out.send(JudgeUpdate(lease=lease.id))
+
+
+def judge(state: State, out: Outbox, verdict: Verdict) -> None:
+    """The aggregation role opened the update: ACCEPTED, or REFUSED with the code. A known verdict changes nothing."""
+    lease = state.leases.get(verdict.lease)
+    if lease is None or lease.state != "REPORTED":
+        return
+    if not verdict.code:
+        _move(out, replace(lease, ended_ms=state.now_ms), "passed")
+        return
+    number = state.device_numbers[lease.device]
+    told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
+    refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms)
+    out.record("lease-refused", lease.id, _next(refused, "refused"), told, code=verdict.code, detail=verdict.detail)
+    out.send(EndLease(lease=lease.id))
+    state.news[number] = verdict.code
+
+
+def lapse(state: State, out: Outbox, lease_id: str) -> None:
+    """Nothing moved until the lease's deadline."""
+    end_lease(out, state.leases[lease_id], "lapsed", "offer" if state.leases[lease_id].state == "OFFERED" else "stall")
+
+
+def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str) -> None:
+    """End a lease without a stored update by `event` of the table."""
+    _move(out, replace(lease, reason=reason, ended_ms=out.state.now_ms), event, reason=reason)
+    out.send(EndLease(lease=lease.id))
+    out.state.progress.pop(lease.id, None)
+
+
+def _ended(state: State, lease: LeaseRow, event: str) -> LeaseRow:
+    state.progress.pop(lease.id, None)
+    return _next(replace(lease, ended_ms=state.now_ms), event)
+
+
+def _next(lease: LeaseRow, event: str) -> LeaseRow:
+    return replace(lease, state=advance(LEASE_TABLE, lease.state, event), generation=lease.generation + 1)
+
+
+def _move(out: Outbox, lease: LeaseRow, event: str, actor: str = "", **why: str | int) -> None:
+    out.record(f"lease-{event}", lease.id, _next(lease, event), actor=actor, **why)
+
+
+def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
+    """When to come back after this lease: soon while its run goes on, else when idle."""
+    need: Need = "soon" if state.runs[lease.run].state == "RUNNING" else "idle"
+    seats = state.task_of(lease.run).task.round.goal
+    window = window_ms(state.limits, state.fleet.size, need, seats)
+    spread = jittered(state.limits, window, np.array([device]), np.array([state.now_ms]))
+    return int(spread[0]), int(spread[0])
+
+
+def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: int) -> LeaseRow:
+    """Create the lease: the device holds none, its seat is free, its last participation is old enough (admit checked).
+
+    The first lease of a round starts its report deadline.
+    """
+    number = round_row.leases_made + 1
+    row = state.devices[device]
+    lease = LeaseRow(
+        id=f"{round_row.run}.{round_row.number}.{number}",
+        run=round_row.run,
+        round=round_row.number,
+        device=row.id,
+        site=row.site,
+        base=round_row.base,
+        state="OFFERED",
+        reason="",
+        generation=0,
+        epoch=int(state.fleet.epoch[device]),
+        granted_ms=at_ms,
+        deadline_ms=at_ms + state.limits.offer_ms,
+        ended_ms=-1,
+        report="",
+        report_signature="",
+        upload_bytes=0,
+        weight=0.0,
+        metrics={},
+    )
+    report_deadline = round_row.report_deadline_ms
+    if report_deadline < 0:
+        report_deadline = at_ms + state.task_of(round_row.run).task.round.report_deadline
+    grown = replace(round_row, leases_made=number, report_deadline_ms=report_deadline)
+    trained = replace(row, participated_ms=at_ms) if state.task_of(round_row.run).task.task.kind == "train" else row
+    out.record("lease-granted", lease.id, lease, grown, trained)
+    state.lease_deadlines.set(lease.id, lease.deadline_ms)
+    return lease

@@ -1,0 +1,245 @@
+"""The round machine: from forming over reporting and aggregating to a sealed version, or abandoned with a reason.
+
+Decides: when a round starts, closes, seals or is given up. The minimum is a promise: below it a round is abandoned.
+Every update that a device heard to be stored is judged before its round ends; the goal counts accepted ones. The next
+round forms while the present one reports; it starts only once its parent is sealed. Never: which devices (selection),
+whether the run goes on (runs.py). Limits: task.round's deadlines, `form_settle_ms`, `reserve_ms`.
+Source: Bonawitz et al. 2019, sections 2.2 and 4.2 (phases, pipelined selection); Huba et al. 2022, PAPAYA (concurrency
+apart from the aggregation goal).
+"""
+
+import math
+from collections import Counter
+
+from msgspec.structs import replace
+
+from podium.core.effects import EndRound, FinishRound, PrepareRound
+from podium.core.events import AggregateMade, ManifestMade, MetricSums
+from podium.core.models.versions import make_version
+from podium.core.outbox import Outbox
+from podium.core.rounds.leases import end_lease
+from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
+from podium.core.rows import LeaseRow, RoundRow, RunRow
+from podium.core.selection.reservoir import Reservoir
+from podium.core.state import OpenRound, State
+from podium.tasks.task import Task
+from podium.wire.problems import Bug
+
+LOSS_MEMORY = 0.7
+"""How much of the loss rate known before a round is kept after it."""
+
+
+def name_of(row: RoundRow) -> str:
+    """The round's subject in records: "<run>.<number>"."""
+    return f"{row.run}.{row.number}"
+
+
+def quorum(task: Task) -> int:
+    """The least number of accepted updates that make a version."""
+    return task.round.minimum or task.round.goal
+
+
+def over_factor(state: State, run: RunRow) -> float:
+    """How many leases to grant for one update that is needed: set by the task, or from the observed loss rate."""
+    over = state.task_of(run.id).task.select.over
+    wanted = 1.0 / max(1e-9, 1.0 - run.loss_rate) if over == "auto" else float(over)
+    return min(max(wanted, state.limits.over_min), state.limits.over_max)
+
+
+def open_seats(state: State, row: RoundRow) -> int:
+    """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    needed = math.ceil((task.round.goal - work.stored()) * over_factor(state, state.runs[row.run]))
+    live = work.live()
+    room = needed if task.round.concurrency == 0 else min(needed, task.round.concurrency)
+    return max(0, min(room - live, state.limits.leases_live_max - len(state.live_lease)))
+
+
+def open_round(state: State, out: Outbox, run: RunRow) -> None:
+    """Open the run's next round in FORMING, on the run's base version if no earlier round is still at work."""
+    task = state.task_of(run.id).task
+    number = run.rounds_opened + 1
+    base = "" if state.open_rounds_of(run.id) else run.base
+    row = RoundRow(
+        run=run.id,
+        number=number,
+        state="FORMING",
+        reason="",
+        base=base,
+        manifest="",
+        key_id="",
+        opened_ms=state.now_ms,
+        form_deadline_ms=state.now_ms + task.round.form_deadline if base else -1,
+        reporting_ms=-1,
+        report_deadline_ms=-1,
+        ended_ms=-1,
+        leases_made=0,
+        outcomes={},
+        version="",
+        metrics={},
+        site_metrics={},
+    )
+    out.record("round-opened", name_of(row), row, replace(run, rounds_opened=number))
+    work = state.open[run.id, number]
+    work.reservoir = Reservoir(max(1, open_seats(state, row)))
+    if base:
+        out.send(PrepareRound(run=run.id, round=number, base=base))
+
+
+def give_parent(state: State, out: Outbox, row: RoundRow) -> None:
+    """The parent of a round that formed ahead is sealed (or given up): it may be prepared and start."""
+    run, task = state.runs[row.run], state.task_of(row.run).task
+    based = replace(row, base=run.base, form_deadline_ms=state.now_ms + task.round.form_deadline)
+    out.record("round-parented", name_of(row), based)
+    out.send(PrepareRound(run=row.run, round=row.number, base=run.base))
+
+
+def prepared(state: State, out: Outbox, made: ManifestMade) -> None:
+    """The round's upload key and signed manifest are there. Told again, or too late, it changes nothing."""
+    row = state.rounds.get((made.run, made.round))
+    if row is None or row.state != "FORMING" or row.manifest or not row.base:
+        return
+    out.record("round-prepared", name_of(row), replace(row, manifest=made.manifest, key_id=made.key_id))
+
+
+def start_due(state: State, row: RoundRow) -> int:
+    """When a FORMING round starts, in ms; -1 while something is missing."""
+    work = state.open[row.run, row.number]
+    return work.ready_ms if row.manifest and work.ready_ms >= 0 else -1
+
+
+def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
+    """Offers go out: seats are reserved for the reservoir's members until `reserve_ms` passed."""
+    work = state.open[row.run, row.number]
+    started = replace(row, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
+    out.record("round-started", name_of(row), started, nominated=work.nominees)
+    if work.reservoir is not None:
+        work.reserved = {int(device) for device in work.reservoir.members()}
+    return started
+
+
+def report_due(state: State, row: RoundRow) -> int:
+    """When a REPORTING round's time is over: its deadline, or one counted from its start while nobody has a lease."""
+    if row.report_deadline_ms >= 0:
+        return row.report_deadline_ms
+    return row.reporting_ms + state.task_of(row.run).task.round.report_deadline
+
+
+def close(state: State, out: Outbox, row: RoundRow) -> None:
+    """No further update is taken: leases still at work are superseded, stored ones are judged to the end."""
+    out.record("round-closed", name_of(row), replace(row, state=advance(ROUND_TABLE, row.state, "closed")))
+    for lease in list(state.open[row.run, row.number].leases.values()):
+        if lease.state in LEASE_LIVE:
+            end_lease(out, lease, "superseded", "round-closed")
+
+
+def verdict_due(state: State, row: RoundRow) -> str:
+    """What an open round has come to: "close", "finish", "abandon" (below its minimum), or "" to go on."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    accepted = work.count.get("ACCEPTED", 0)
+    if row.state == "REPORTING":
+        return "close" if accepted >= task.round.goal else ""
+    if row.state != "AGGREGATING" or work.count.get("REPORTED", 0) or work.finishing:
+        return ""
+    return "finish" if accepted >= quorum(task) else "abandon"
+
+
+def finish(state: State, out: Outbox, row: RoundRow) -> None:
+    """Every stored update is judged: ask for the sum over exactly the accepted ones."""
+    work = state.open[row.run, row.number]
+    work.finishing = True
+    out.send(FinishRound(run=row.run, round=row.number, leases=accepted_leases(work)))
+
+
+def accepted_leases(work: OpenRound) -> tuple[str, ...]:
+    """The ids of the accepted leases, sorted."""
+    return tuple(sorted(lease.id for lease in work.leases.values() if lease.state == "ACCEPTED"))
+
+
+def seal(state: State, out: Outbox, row: RoundRow, made: AggregateMade | None) -> RunRow:
+    """The round is sealed: with the version that `made` names, or (an evaluation) with its metrics alone.
+
+    The run's row as it now stands. `Bug` if the sum was not over exactly the accepted leases.
+    """
+    work, run = state.open[row.run, row.number], state.runs[row.run]
+    leases = [lease for lease in work.leases.values() if lease.state == "ACCEPTED"]
+    if made is not None and made.leases != accepted_leases(work):
+        raise Bug(f"round {name_of(row)} was summed over {made.leases}, accepted are {accepted_leases(work)}")
+    metrics, by_site = pooled(leases), pooled_by_site(leases)
+    sealed = replace(
+        row,
+        state=advance(ROUND_TABLE, row.state, "sealed"),
+        ended_ms=state.now_ms,
+        outcomes=outcomes(work),
+        version=made.digest if made else "",
+        metrics=metrics,
+        site_metrics=by_site,
+    )
+    grown = replace(
+        run,
+        base=made.digest if made else run.base,
+        rounds_sealed=run.rounds_sealed + 1,
+        abandoned_in_row=0,
+        loss_rate=loss_after(run, work),
+        metrics=metrics,
+    )
+    rows = make_version(state, run, sealed, made, len(leases)) if made else ()
+    out.record("round-sealed", name_of(row), sealed, grown, *rows, version=sealed.version, updates=len(leases))
+    out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
+    return grown
+
+
+def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool) -> RunRow:
+    """Give the round up, with its reason; its leases are revoked. `counts`: towards run.abandoned_max."""
+    work, run = state.open[row.run, row.number], state.runs[row.run]
+    for lease in list(work.leases.values()):
+        if lease.state in (*LEASE_LIVE, "REPORTED"):
+            end_lease(out, lease, "revoked", reason)
+    ended = replace(
+        row,
+        state=advance(ROUND_TABLE, row.state, "abandoned"),
+        reason=reason,
+        ended_ms=state.now_ms,
+        outcomes=outcomes(work),
+    )
+    grown = replace(
+        run,
+        abandoned_in_row=run.abandoned_in_row + counts,
+        loss_rate=loss_after(run, work) if counts else run.loss_rate,
+    )
+    out.record("round-abandoned", name_of(row), ended, grown, reason=reason)
+    out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
+    return grown
+
+
+def outcomes(work: OpenRound) -> dict[str, int]:
+    """How the round's leases ended: state, or "STATE:reason", -> leases."""
+    names = (f"{lease.state}:{lease.reason}" if lease.reason else lease.state for lease in work.leases.values())
+    return dict(sorted(Counter(names).items()))
+
+
+def loss_after(run: RunRow, work: OpenRound) -> float:
+    """The run's loss rate (share of leases that brought no update for no fault of the round), moved by this round."""
+    lost = sum(work.count.get(state, 0) for state in ("DECLINED", "FAILED", "LAPSED", "REFUSED"))
+    decided = lost + work.count.get("ACCEPTED", 0)
+    if decided == 0:
+        return run.loss_rate
+    return LOSS_MEMORY * run.loss_rate + (1.0 - LOSS_MEMORY) * lost / decided
+
+
+def pooled(leases: list[LeaseRow]) -> MetricSums:
+    """Sums of numerators and denominators by metric; correctly rounded, so the order changes no bit."""
+    names = sorted({name for lease in leases for name in lease.metrics})
+    return {
+        name: (
+            math.fsum(lease.metrics[name][0] for lease in leases if name in lease.metrics),
+            math.fsum(lease.metrics[name][1] for lease in leases if name in lease.metrics),
+        )
+        for name in names
+    }
+
+
+def pooled_by_site(leases: list[LeaseRow]) -> dict[str, MetricSums]:
+    """`pooled` by the devices' site; devices without a site are not shown apart."""
+    sites = sorted({lease.site for lease in leases if lease.site})
+    return {site: pooled([lease for lease in leases if lease.site == site]) for site in sites}

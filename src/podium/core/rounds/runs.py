@@ -1,0 +1,194 @@
+"""The run machine: one execution of a task, round after round, until its stop rule holds.
+
+Decides: whether a run goes on after a round ended, and how it ends: FINISHED (rounds done or target reached), STOPPED,
+TIMED_OUT (its deadline), ABANDONED (too many abandoned rounds in a row). Never: what happens within a round.
+Limits: task.run's rounds, deadline and abandoned_max; `runs_active_max`.
+"""
+
+from msgspec.structs import replace
+
+from podium.core.effects import Answer
+from podium.core.events import AggregateFailed, AggregateMade, RunStopped, RunSubmitted
+from podium.core.outbox import Outbox
+from podium.core.rounds import leases, rounds
+from podium.core.rounds.table import ROUND_OPEN, RUN_TABLE, advance
+from podium.core.rows import RoundRow, RunRow, TaskRow
+from podium.core.state import State
+
+PRIOR_LOSS = 0.1
+"""The loss rate assumed before a run has seen any (6 to 10 % in Bonawitz et al. 2019, section 9)."""
+
+
+def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
+    """Start a run and open its first round; the same run id again changes nothing."""
+    code = ""
+    active = sum(run.state == "RUNNING" for run in state.runs.values())
+    if event.run in state.runs:
+        code = "" if state.runs[event.run].task == event.task_digest else "conflicting-repeat"
+    elif active >= state.limits.runs_active_max:
+        code = "run-limit"
+    elif event.base not in state.versions:
+        code = "version-unknown"
+    else:
+        run = RunRow(
+            id=event.run,
+            task=event.task_digest,
+            state="RUNNING",
+            reason="",
+            actor=event.actor,
+            started_ms=state.now_ms,
+            deadline_ms=state.now_ms + event.task.run.deadline,
+            ended_ms=-1,
+            base=event.base,
+            first=event.base,
+            rounds_sealed=0,
+            rounds_opened=0,
+            abandoned_in_row=0,
+            loss_rate=PRIOR_LOSS,
+            metrics={},
+        )
+        task = TaskRow(id=event.task_digest, task=event.task)
+        out.record("run-submitted", event.run, task, run, actor=event.actor, task=event.task_digest)
+        rounds.open_round(state, out, run)
+    out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
+
+
+def stop(state: State, out: Outbox, event: RunStopped) -> None:
+    """End a run at a person's word; the last sealed version stays."""
+    run = state.runs.get(event.run)
+    code = "run-unknown" if run is None else "" if run.state == "RUNNING" else "run-over"
+    if run is not None and not code:
+        end_run(state, out, run, "stopped", event.why or "stopped", actor=event.actor)
+    out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
+
+
+def end_run(state: State, out: Outbox, run: RunRow, event: str, reason: str, actor: str = "") -> None:
+    """End `run` by `event` of the table and give up whatever round of it is open."""
+    ended = replace(run, state=advance(RUN_TABLE, run.state, event), reason=reason, ended_ms=state.now_ms)
+    out.record(f"run-{event}", run.id, ended, actor=actor, reason=reason)
+    for row in state.open_rounds_of(run.id):
+        rounds.abandon(state, out, row, f"run-{event}", counts=False)
+
+
+def go_on(state: State, out: Outbox, run: RunRow) -> None:
+    """After a round of `run` ended: the run ends by its rule, or its next round gets its parent or is opened."""
+    task = state.task_of(run.id).task
+    if run.rounds_sealed >= task.run.rounds:
+        end_run(state, out, run, "finished", "rounds-done")
+    elif target_reached(state, run):
+        end_run(state, out, run, "finished", "target-reached")
+    elif run.abandoned_in_row >= task.run.abandoned_max:
+        end_run(state, out, run, "abandoned", "rounds-abandoned")
+    elif not (still := state.open_rounds_of(run.id)):
+        rounds.open_round(state, out, run)
+    elif still[0].state == "FORMING" and not still[0].base:
+        rounds.give_parent(state, out, still[0])
+
+
+def target_reached(state: State, run: RunRow) -> bool:
+    """Whether the last sealed round's pooled target metric is high enough."""
+    target = state.task_of(run.id).task.run.target
+    if target is None or target.metric not in run.metrics or run.rounds_sealed == 0:
+        return False
+    numerator, denominator = run.metrics[target.metric]
+    return denominator > 0 and numerator / denominator >= target.at_least
+
+
+def start_round(state: State, out: Outbox, row: RoundRow) -> None:
+    """Start a round and, while the run will need another, open the next so that it forms meanwhile."""
+    rounds.start(state, out, row)
+    run, task = state.runs[row.run], state.task_of(row.run).task
+    if run.rounds_sealed + 1 < task.run.rounds:
+        rounds.open_round(state, out, run)
+
+
+def settle(state: State, out: Outbox, key: tuple[str, int]) -> None:
+    """Draw what follows for a round after one of its leases changed."""
+    row = state.rounds.get(key)
+    if row is None or row.state not in ROUND_OPEN:
+        return
+    verdict = rounds.verdict_due(state, row)
+    if verdict == "close":
+        rounds.close(state, out, row)
+        row = state.rounds[key]
+        verdict = rounds.verdict_due(state, row)
+    if verdict == "abandon":
+        go_on(state, out, rounds.abandon(state, out, row, "below-minimum", counts=True))
+    elif verdict == "finish" and state.task_of(row.run).task.task.kind == "evaluate":
+        go_on(state, out, rounds.seal(state, out, row, None))
+    elif verdict == "finish":
+        rounds.finish(state, out, row)
+
+
+def aggregated(state: State, out: Outbox, made: AggregateMade) -> None:
+    """The sum became a version: seal the round. Told again, it changes nothing."""
+    row = state.rounds.get((made.run, made.round))
+    if row is not None and row.state == "AGGREGATING":
+        go_on(state, out, rounds.seal(state, out, row, made))
+
+
+def not_aggregated(state: State, out: Outbox, failed: AggregateFailed) -> None:
+    """The round cannot be finished; it is given up with the reason told."""
+    row = state.rounds.get((failed.run, failed.round))
+    if row is not None and row.state in ROUND_OPEN:
+        go_on_after_abandon(state, out, row, failed.reason)
+
+
+def go_on_after_abandon(state: State, out: Outbox, row: RoundRow, reason: str) -> None:
+    """Give `row` up and draw what follows for its run."""
+    go_on(state, out, rounds.abandon(state, out, row, reason, counts=True))
+
+
+def due(state: State) -> int:
+    """The earliest moment at which a run, a round or a lease is due, in ms; very large if none is."""
+    at = state.lease_deadlines.earliest()
+    for run in state.runs.values():
+        if run.state == "RUNNING":
+            at = min(at, run.deadline_ms)
+    for key in state.open:
+        at = min(at, _round_due(state, state.rounds[key]))
+    return at
+
+
+def _round_due(state: State, row: RoundRow) -> int:
+    if row.state == "FORMING":
+        starts = rounds.start_due(state, row)
+        late = row.form_deadline_ms if row.form_deadline_ms >= 0 else state.never
+        return min(starts, late) if starts >= 0 else late
+    if row.state == "REPORTING":
+        held = row.reporting_ms + state.limits.reserve_ms if state.open[row.run, row.number].reserved else state.never
+        return min(rounds.report_due(state, row), held)
+    return state.never
+
+
+def fire(state: State, out: Outbox) -> None:
+    """Do what is due at `state.now_ms` in a fixed order: leases lapse, rounds start or end, runs time out."""
+    for lease in state.lease_deadlines.due(state.now_ms):
+        row = state.leases[lease]
+        leases.lapse(state, out, lease)
+        settle(state, out, (row.run, row.round))
+    for key in sorted(state.open):
+        if key in state.open and _round_due(state, state.rounds[key]) <= state.now_ms:
+            _fire_round(state, out, state.rounds[key])
+    for run in sorted(state.runs):
+        if state.runs[run].state == "RUNNING" and state.runs[run].deadline_ms <= state.now_ms:
+            end_run(state, out, state.runs[run], "timed-out", "run-deadline")
+
+
+def _fire_round(state: State, out: Outbox, row: RoundRow) -> None:
+    if row.state == "FORMING":
+        if 0 <= rounds.start_due(state, row) <= state.now_ms:
+            start_round(state, out, row)
+        else:
+            go_on_after_abandon(state, out, row, "cohort-short")
+        return
+    work = state.open[row.run, row.number]
+    if row.reporting_ms + state.limits.reserve_ms <= state.now_ms:
+        work.reserved.clear()
+    if rounds.report_due(state, row) > state.now_ms:
+        return
+    if work.stored() < rounds.quorum(state.task_of(row.run).task):
+        go_on_after_abandon(state, out, row, "below-minimum")
+        return
+    rounds.close(state, out, row)
+    settle(state, out, (row.run, row.number))

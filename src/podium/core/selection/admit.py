@@ -1,0 +1,250 @@
+"""Admission: which of the devices that checked in get a lease, a reserved seat, or a reason why not.
+
+Decides, per batch and in columns: Filter (known, not banned, holds no lease, has the plan and the data, satisfies the
+task's rules, took part long enough ago and not in this round), Score (a keyed draw), Reserve (a forming round's
+reservoir), Permit (an open seat). The answer to a row depends on the rows before it and on nothing after it, so cutting
+or joining batches changes no decision. Never: when a round starts (rounds). Limits: a batch holds no device twice and
+spans no timer (step.py cuts it so).
+Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.draws import draw
+from podium.core.effects import CheckinAnswers, Offer
+from podium.core.events import CheckedIn
+from podium.core.fleet.facts import Facts, momentary_facts
+from podium.core.outbox import Outbox
+from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.rounds import rounds
+from podium.core.rounds.leases import grant
+from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.selection.reasons import CODE
+from podium.core.state import BARRED, OpenRound, State
+
+Numbers = NDArray[np.int64]
+Reasons = NDArray[np.int16]
+
+
+class Batch:
+    """One cut of a check-in event, with the answers as they come to be decided (reason -1: undecided)."""
+
+    def __init__(self, event: CheckedIn, rows: slice) -> None:
+        self.event = event
+        self.first = rows.start
+        self.at: Numbers = event.at[rows]
+        self.device: Numbers = event.device[rows]
+        self.epoch: Numbers = event.epoch[rows]
+        self.ticket: Numbers = event.ticket[rows]
+        self.reason: Reasons = np.full(len(self.at), -1, np.int16)
+        self.permits: list[tuple[int, tuple[str, int]]] = []
+        self.offers: dict[int, Offer] = {}
+        self.news: dict[int, str] = {}
+
+    def undecided(self) -> Numbers:
+        """The rows (positions in the batch) that nothing was decided about."""
+        return np.flatnonzero(self.reason < 0)
+
+    def decide(self, rows: Numbers, reason: str) -> None:
+        """Decide about `rows` (positions)."""
+        self.reason[rows] = CODE[reason]
+
+    def facts(self, state: State, row: int) -> Facts:
+        """All facts of the device at position `row`, standing and momentary."""
+        standing = state.fleet.facts.of(int(state.fleet.facts_id[self.device[row]]))
+        return {**standing, **momentary_facts(self.event.telemetry, self.first + row)}
+
+
+def admit(state: State, out: Outbox, batch: Batch) -> None:
+    """Decide about every row of `batch` and send the answers."""
+    fleet = state.fleet
+    stale = batch.epoch != fleet.epoch[batch.device]
+    batch.decide(np.flatnonzero(stale), "epoch")
+    fresh = np.flatnonzero(~stale)
+    fleet.seen_ms[batch.device[fresh]] = batch.at[fresh]
+    batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
+    _tell_news(state, batch, fresh)
+    _offer_again(state, batch)
+    last: Reasons = np.full(len(batch.at), CODE["no-task"], np.int16)
+    for row in _wanting(state):
+        _consider(state, batch, row, last)
+    _grant(state, out, batch)
+    left = batch.undecided()
+    batch.reason[left] = last[left]
+    _answer(state, out, batch)
+
+
+def _tell_news(state: State, batch: Batch, fresh: Numbers) -> None:
+    if not state.news:
+        return
+    for row in fresh:
+        code = state.news.pop(int(batch.device[row]), "")
+        if code:
+            batch.news[int(row)] = code
+
+
+def _offer_again(state: State, batch: Batch) -> None:
+    """A device that holds a lease hears of it again: an answer may have been lost, or the device restarted."""
+    rows = np.flatnonzero((batch.reason < 0) & state.fleet.live[batch.device])
+    for row in rows:
+        lease = state.leases[state.live_lease[int(batch.device[row])]]
+        batch.offers[int(row)] = _offer(state, lease)
+    batch.decide(rows, "offered")
+
+
+def _offer(state: State, lease: LeaseRow) -> Offer:
+    return Offer(
+        lease=lease.id,
+        state=lease.state,
+        run=lease.run,
+        round=lease.round,
+        manifest=state.rounds[lease.run, lease.round].manifest,
+        base=lease.base,
+        remaining_ms=max(0, state.lease_deadlines.of(lease.id) - state.now_ms),
+        stall_ms=state.task_of(lease.run).task.round.stall,
+    )
+
+
+def _wanting(state: State) -> list[RoundRow]:
+    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first."""
+    keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
+    return [state.rounds[key] for key in keys if state.rounds[key].state in ("FORMING", "REPORTING")]
+
+
+def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons) -> None:
+    """Filter the undecided rows for one round, then reserve or permit; `last` keeps why the others did not fit."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run)
+    work.grow(state.fleet.size)
+    rows = batch.undecided()
+    codes = _filter(state, batch, rows, work, task)
+    work.reason[batch.device[rows]] = codes
+    last[rows] = np.where(codes < CLAUSE, codes, _general(codes, task, state))
+    fit = rows[codes == CODE["offered"]]
+    if row.state == "FORMING":
+        _reserve(state, batch, row, fit)
+        batch.decide(fit, "reserved")
+        return
+    _permit(state, batch, row, fit)
+    left = fit[batch.reason[fit] < 0]
+    last[left] = work.reason[batch.device[left]] = CODE["full"]
+
+
+CLAUSE = 1_000
+"""Round-internal reason codes from here on name a clause: 1000 + 2 * clause + (1 if a fact was unknown)."""
+
+
+def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
+    """Clause codes as the closed reasons that devices hear: requires, when or unknown-fact."""
+    hard = len(state.rules_of(task).requires.clauses)
+    clause, unknown = (codes - CLAUSE) // 2, (codes - CLAUSE) % 2
+    named = np.where(clause < hard, CODE["requires"], CODE["when"])
+    general: Reasons = np.where(unknown == 1, CODE["unknown-fact"], named).astype(np.int16)
+    return general
+
+
+def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: TaskRow) -> Reasons:
+    """A reason code per row of `rows`; CODE["offered"] for those that fit."""
+    devices, fleet = batch.device[rows], state.fleet
+    codes: Reasons = np.full(len(rows), CODE["offered"], np.int16)
+    separation = task.task.select.separation
+    took = fleet.participated_ms[devices]
+    if separation:
+        codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
+    codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
+    standing: dict[int, int] = {}
+    for place in np.flatnonzero(codes == CODE["offered"]):
+        row, facts_id = int(rows[place]), int(fleet.facts_id[devices[place]])
+        if facts_id not in standing:
+            standing[facts_id] = _standing_code(state, task, fleet.facts.of(facts_id))
+        codes[place] = standing[facts_id]
+        if codes[place] == CODE["offered"] and task.task.select.when:
+            codes[place] = _momentary_code(state, task, batch.facts(state, row))
+    return codes
+
+
+def _standing_code(state: State, task: TaskRow, facts: Facts) -> int:
+    plans, datasets = facts.get("device.plans", {}), facts.get("device.datasets", {})
+    terms = task.task
+    digest = plans.get(terms.task.plan) if isinstance(plans, dict) else None
+    if digest is None or (terms.task.plan_digests and digest not in terms.task.plan_digests):
+        return CODE["kind"]
+    for name in terms.data.datasets:
+        examples = datasets.get(name) if isinstance(datasets, dict) else None
+        if examples is None or int(examples) < terms.data.examples_min:
+            return CODE["dataset"]
+    failing = state.rules_of(task).requires.failing(facts)
+    return CODE["offered"] if failing is None else CLAUSE + 2 * failing.index + failing.unknown
+
+
+def _momentary_code(state: State, task: TaskRow, facts: Facts) -> int:
+    rules = state.rules_of(task)
+    failing = rules.when.failing(facts)
+    if failing is None:
+        return CODE["offered"]
+    return CLAUSE + 2 * (len(rules.requires.clauses) + failing.index) + failing.unknown
+
+
+def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
+    """Nominate `fit` for the forming round, and note when it has its minimum or its goal."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    new = fit[~work.nominated[batch.device[fit]]]
+    if len(new) == 0 or work.reservoir is None:
+        return
+    devices = batch.device[new]
+    work.nominated[devices] = True
+    before, work.nominees = work.nominees, work.nominees + len(new)
+    work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
+    for need, settle in ((rounds.quorum(task), state.limits.form_settle_ms), (task.round.goal, 1)):
+        if before < need <= work.nominees:
+            ready = int(batch.at[new[need - before - 1]]) + settle
+            work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
+
+
+def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
+    """Permit leases to `fit`: reserved devices take their seat, the others what is free, in order."""
+    work = state.open[row.run, row.number]
+    seats = rounds.open_seats(state, row)
+    free = seats - len(work.reserved)
+    for place in fit:
+        device = int(batch.device[place])
+        if seats <= 0:
+            return
+        if device in work.reserved:
+            work.reserved.discard(device)
+        elif free > 0:
+            free -= 1
+        else:
+            continue
+        seats -= 1
+        batch.permits.append((int(place), (row.run, row.number)))
+        batch.reason[place] = CODE["offered"]
+
+
+def _grant(state: State, out: Outbox, batch: Batch) -> None:
+    """Make the permitted leases, in the order of the rows whatever round they are for."""
+    for place, key in sorted(batch.permits):
+        state.now_ms = int(batch.at[place])
+        lease = grant(state, out, state.rounds[key], int(batch.device[place]), state.now_ms)
+        batch.offers[place] = _offer(state, lease)
+
+
+def _answer(state: State, out: Outbox, batch: Batch) -> None:
+    wanting = _wanting(state)
+    need: Need = "soon" if state.open else "idle"
+    seats = sum(state.task_of(row.run).task.round.goal for row in wanting)
+    window = window_ms(state.limits, state.fleet.size, need, seats)
+    spread = jittered(state.limits, window, batch.device, batch.at)
+    quiet = np.flatnonzero(batch.reason != CODE["offered"])
+    if len(quiet):
+        state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
+    out.send(
+        CheckinAnswers(
+            ticket=batch.ticket,
+            reason=batch.reason,
+            window_ok_ms=spread,
+            window_else_ms=spread,
+            offers=batch.offers,
+            news=batch.news,
+        )
+    )

@@ -1,0 +1,143 @@
+"""Eligibility rules: `requires` and `when` in CEL, one clause at a time, with a reason for each.
+
+Decides: whether a device's facts satisfy a rule, and which clause they fail. A clause that names a fact the device did
+not tell is false with reason "unknown". Never: who is chosen among the eligible. Limits: `CLAUSES_MAX` clauses a rule,
+`RULE_CHARS_MAX` characters. Source: the Common Expression Language, https://cel.dev; compiled and type-checked by its
+own library. Facts are typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
+"""
+
+import msgspec
+from cel_expr_python import cel
+
+from podium.core.fleet.facts import Facts
+from podium.tasks.task import Task
+from podium.wire.problems import OperatorFault
+
+CLAUSES_MAX = 32
+RULE_CHARS_MAX = 4_096
+
+_TEXTS = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
+STANDING: dict[str, cel.Type] = {
+    "device.os": cel.Type.STRING,
+    "device.architecture": cel.Type.STRING,
+    "device.variant": cel.Type.STRING,
+    "device.ram_mb": cel.Type.INT,
+    "device.cores": cel.Type.INT,
+    "device.accelerator": cel.Type.STRING,
+    "device.agent": cel.Type.STRING,
+    "device.runtimes": _TEXTS,
+    "device.plans": _TEXTS,
+    "device.datasets": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
+    "device.name": cel.Type.STRING,
+    "device.site": cel.Type.STRING,
+    "device.labels": _TEXTS,
+}
+"""Facts that hold for a session's length."""
+MOMENTARY: dict[str, cel.Type] = {
+    "device.battery": cel.Type.DOUBLE,
+    "device.charging": cel.Type.BOOL,
+    "device.metered": cel.Type.BOOL,
+    "device.ram_free_mb": cel.Type.DOUBLE,
+    "device.disk_free_mb": cel.Type.DOUBLE,
+    "device.thermal_c": cel.Type.DOUBLE,
+}
+"""Facts of one check-in."""
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """The number of the clause that failed, and whether it did for want of a fact."""
+
+    index: int
+    unknown: bool
+
+
+class Rule:
+    """One compiled rule: its top-level clauses in order."""
+
+    def __init__(self, text: str, environment: cel.Env, where: str) -> None:
+        self.clauses = split_clauses(text, where)
+        self._compiled = [_compile(clause, environment, where) for clause in self.clauses]
+
+    def failing(self, facts: Facts) -> Failing | None:
+        """The first clause that `facts` do not satisfy, or None."""
+        for index, expression in enumerate(self._compiled):
+            value = expression.eval(data=facts)
+            if value.type() == cel.Type.ERROR:
+                return Failing(index, unknown=True)
+            if value.value() is not True:
+                return Failing(index, unknown=False)
+        return None
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The two rules of a task."""
+
+    requires: Rule
+    when: Rule
+
+
+def compile_rules(task: Task) -> Rules:
+    """The compiled rules of `task`; `OperatorFault(expression-invalid)` names the clause and the library's reason.
+
+    `requires` may name standing facts only: it is evaluated once a session.
+    """
+    standing = cel.NewEnv(variables=STANDING)
+    every = cel.NewEnv(variables={**STANDING, **MOMENTARY})
+    return Rules(
+        requires=Rule(task.select.requires, standing, "select.requires"),
+        when=Rule(task.select.when, every, "select.when"),
+    )
+
+
+def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
+    try:
+        expression = environment.compile(clause)
+    except RuntimeError as error:
+        reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
+        known = ", ".join(sorted(name for name in {**STANDING, **MOMENTARY}))
+        raise OperatorFault(
+            "expression-invalid", what=f"{where}: {clause}", why=reason, next=f"the facts are {known}"
+        ) from error
+    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+        raise OperatorFault(
+            "expression-invalid", what=f"{where}: {clause}", why=f"it gives {expression.return_type()}, not a boolean"
+        )
+    return expression
+
+
+def split_clauses(text: str, where: str) -> list[str]:
+    """The operands of the top-level `&&` of `text`; one clause if `||` or `?` stands at the top level.
+
+    Only string quotes and brackets are followed, the language is the library's. `OperatorFault(expression-invalid)` if
+    the rule is too long.
+    """
+    if len(text) > RULE_CHARS_MAX:
+        raise OperatorFault("expression-invalid", what=where, why=f"it is longer than {RULE_CHARS_MAX} characters")
+    cuts = _top_level_ands(text)
+    parts = [text[start:end].strip() for start, end in zip([0, *(cut + 2 for cut in cuts)], [*cuts, None], strict=True)]
+    clauses = [part for part in parts if part]
+    if len(clauses) > CLAUSES_MAX:
+        raise OperatorFault("expression-invalid", what=where, why=f"it has more than {CLAUSES_MAX} clauses")
+    return clauses
+
+
+def _top_level_ands(text: str) -> list[int]:
+    depth, quote, at, cuts = 0, "", 0, []
+    while at < len(text):
+        char, pair = text[at], text[at : at + 2]
+        if quote:
+            at += 1 if char == "\\" else 0
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif depth == 0 and (pair == "||" or char == "?"):
+            return []
+        elif depth == 0 and pair == "&&":
+            cuts.append(at)
+            at += 1
+        at += 1
+    return cuts

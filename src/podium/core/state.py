@@ -1,0 +1,213 @@
+"""What the core remembers: the durable rows, and what is volatile by design, each in one place.
+
+Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
+Volatile by design (lost with the process, rebuilt by what devices say next): `Fleet.epoch/seen_ms/facts`, `OpenRound`'s
+nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines it moved.
+Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.deadlines import NONE, Deadlines
+from podium.core.fleet.columns import Fleet
+from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
+from podium.core.rows import (
+    AliasRow,
+    AnyRow,
+    DeviceRow,
+    LeaseRow,
+    RoundRow,
+    RunRow,
+    TaskRow,
+    TokenRow,
+    VersionRow,
+)
+from podium.core.selection.reservoir import Reservoir
+from podium.core.selection.rules import Rules, compile_rules
+from podium.wire.limits import Limits
+from podium.wire.problems import Bug, DeviceFault
+
+LEASES_REMEMBERED_MAX = 100_000
+BARRED = 255
+"""`OpenRound.attempts` of a device that may take no further lease in this round."""
+
+
+class OpenRound:
+    """The working memory of one open round; columns by device number, grown on demand."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, LeaseRow] = {}
+        self.count: dict[str, int] = {}  # lease state -> leases
+        self.attempts: NDArray[np.uint8] = np.zeros(16, np.uint8)
+        self.reason: NDArray[np.int16] = np.full(16, -1, np.int16)
+        self.nominated: NDArray[np.bool_] = np.zeros(16, np.bool_)
+        self.nominees = 0
+        self.reservoir: Reservoir | None = None
+        self.reserved: set[int] = set()
+        self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
+        self.finishing = False
+
+    def grow(self, size: int) -> None:
+        """Let the columns hold `size` devices."""
+        if size <= len(self.attempts):
+            return
+        room = max(size, 2 * len(self.attempts)) - len(self.attempts)
+        self.attempts = np.concatenate([self.attempts, np.zeros(room, np.uint8)])
+        self.reason = np.concatenate([self.reason, np.full(room, -1, np.int16)])
+        self.nominated = np.concatenate([self.nominated, np.zeros(room, np.bool_)])
+
+    def live(self) -> int:
+        """Leases OFFERED or HELD."""
+        return sum(self.count.get(state, 0) for state in LEASE_LIVE)
+
+    def stored(self) -> int:
+        """Leases REPORTED or ACCEPTED: updates that are durable."""
+        return sum(self.count.get(state, 0) for state in LEASE_STORED)
+
+
+class State:
+    """All rows by key, their indexes, and the volatile memory."""
+
+    def __init__(self, rows: Iterable[AnyRow], limits: Limits) -> None:
+        self.limits = limits
+        self.now_ms = 0
+        self.never = int(NONE)
+        self.tokens: dict[str, TokenRow] = {}
+        self.devices: list[DeviceRow] = []
+        self.device_numbers: dict[str, int] = {}
+        self.device_keys: dict[str, int] = {}
+        self.tasks: dict[str, TaskRow] = {}
+        self.runs: dict[str, RunRow] = {}
+        self.rounds: dict[tuple[str, int], RoundRow] = {}
+        self.leases: dict[str, LeaseRow] = {}
+        self.versions: dict[str, VersionRow] = {}
+        self.aliases: dict[str, AliasRow] = {}
+        self.open: dict[tuple[str, int], OpenRound] = {}
+        self.fleet = Fleet()
+        self.live_lease: dict[int, str] = {}
+        self.lease_deadlines = Deadlines()
+        self.rules: dict[str, Rules] = {}
+        self.progress: dict[str, tuple[int, int]] = {}  # lease -> (steps done, bytes moved)
+        self.news: dict[int, str] = {}
+        self.refusals: dict[tuple[str, str], int] = {}
+        self.counted: dict[str, int] = {}
+        self.counted_since_ms = 0
+        self._ended: deque[str] = deque()
+        every = sorted(rows, key=lambda row: _LOAD_ORDER.index(type(row)))
+        devices = sorted((row for row in every if isinstance(row, DeviceRow)), key=lambda row: row.number)
+        for row in [*devices, *(row for row in every if not isinstance(row, DeviceRow))]:
+            self.put(row)
+
+    def put(self, row: AnyRow) -> None:
+        """Let `row` be the present row of its key."""
+        match row:
+            case LeaseRow():
+                self._put_lease(row)
+            case RoundRow():
+                self._put_round(row)
+            case DeviceRow():
+                self._put_device(row)
+            case RunRow():
+                self.runs[row.id] = row
+            case TokenRow():
+                self.tokens[row.id] = row
+            case TaskRow():
+                self.tasks[row.id] = row
+            case VersionRow():
+                self.versions[row.id] = row
+            case AliasRow():
+                self.aliases[row.id] = row
+
+    def _put_device(self, row: DeviceRow) -> None:
+        if row.number == len(self.devices):
+            self.devices.append(row)
+            self.device_numbers[row.id] = row.number
+            self.device_keys[row.public_key] = row.number
+        elif row.number < len(self.devices) and self.devices[row.number].id == row.id:
+            self.devices[row.number] = row
+        else:
+            raise Bug(f"device {row.id} has number {row.number} of {len(self.devices)}")
+        self.fleet.take(row)
+
+    def _put_round(self, row: RoundRow) -> None:
+        key = (row.run, row.number)
+        self.rounds[key] = row
+        if row.state in ROUND_OPEN and key not in self.open:
+            self.open[key] = OpenRound()
+        elif row.state not in ROUND_OPEN and key in self.open:
+            for lease in self.open.pop(key).leases:
+                self._forget_later(lease)
+
+    def _put_lease(self, row: LeaseRow) -> None:
+        before = self.leases.get(row.id)
+        self.leases[row.id] = row
+        device = self.device_numbers[row.device]
+        if row.state in LEASE_LIVE:
+            if self.live_lease.setdefault(device, row.id) != row.id:
+                raise Bug(f"device {row.device} holds {self.live_lease[device]} and {row.id}")
+            self.fleet.live[device] = True
+        elif self.live_lease.get(device) == row.id:
+            del self.live_lease[device]
+            self.fleet.live[device] = False
+            self.lease_deadlines.drop(row.id)
+        self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
+        work = self.open.get((row.run, row.round))
+        if work is None:
+            if before is None:
+                self._forget_later(row.id)
+            return
+        work.leases[row.id] = row
+        if before is not None:
+            work.count[before.state] -= 1
+        else:
+            work.grow(device + 1)
+            work.attempts[device] += work.attempts[device] < BARRED
+        work.count[row.state] = work.count.get(row.state, 0) + 1
+        if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
+            work.attempts[device] = BARRED
+
+    def _forget_later(self, lease: str) -> None:
+        self._ended.append(lease)
+        while len(self._ended) > LEASES_REMEMBERED_MAX:
+            self.leases.pop(self._ended.popleft(), None)
+
+    def count(self, name: str, at_ms: int, by: int = 1) -> None:
+        """Count quiet traffic; the first count starts its minute at `at_ms`."""
+        if not self.counted:
+            self.counted_since_ms = at_ms
+        self.counted[name] = self.counted.get(name, 0) + by
+
+    def task_of(self, run: str) -> TaskRow:
+        """The task of a run."""
+        return self.tasks[self.runs[run].task]
+
+    def rules_of(self, task: TaskRow) -> Rules:
+        """The compiled rules of a task, kept while the process lives."""
+        if task.id not in self.rules:
+            self.rules[task.id] = compile_rules(task.task)
+        return self.rules[task.id]
+
+    def device_number(self, device_id: str) -> int:
+        """The column index of a device; `DeviceFault(device-unknown)`."""
+        number = self.device_numbers.get(device_id)
+        if number is None:
+            raise DeviceFault("device-unknown", what=f"device {device_id}")
+        return number
+
+    def lease(self, lease_id: str) -> LeaseRow:
+        """The present row of a lease; `DeviceFault(lease-unknown)`."""
+        row = self.leases.get(lease_id)
+        if row is None:
+            raise DeviceFault("lease-unknown", what=f"lease {lease_id}")
+        return row
+
+    def open_rounds_of(self, run: str) -> list[RoundRow]:
+        """The open rounds of a run, oldest first."""
+        return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
+
+
+_LOAD_ORDER: tuple[type[AnyRow], ...] = (DeviceRow, TaskRow, RunRow, RoundRow, VersionRow, AliasRow, TokenRow, LeaseRow)

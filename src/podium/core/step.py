@@ -1,0 +1,162 @@
+"""The only dispatcher: `step(event) -> Step`. Everything the plane decides, it decides here, in order.
+
+Decides: in which order rows and timers take effect. A timer that is due fires before any row at or after its moment,
+whatever batch the row came in; so `step` is batch-invariant: cutting or joining batches changes no decision. Never: a
+clock, entropy, I/O, a thread or a log: a core fed the same events gives the same steps.
+Limits: `wake_ms` of a step is the next moment at which something is due.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from podium.core.boot import boot
+from podium.core.effects import Step
+from podium.core.events import (
+    AggregateFailed,
+    AggregateMade,
+    AnyEvent,
+    Booted,
+    CheckedIn,
+    Denied,
+    DeviceBanned,
+    EnrolAsked,
+    LeasesTold,
+    ManifestMade,
+    RunStopped,
+    RunSubmitted,
+    SessionOpened,
+    TimePassed,
+    TokenIssued,
+    UpdatesJudged,
+    VersionImported,
+)
+from podium.core.fleet import enrolment
+from podium.core.models.versions import import_version
+from podium.core.outbox import Outbox
+from podium.core.refusals import count_due, deny, record_counts
+from podium.core.rounds import leases, rounds, runs
+from podium.core.rows import AnyRow
+from podium.core.selection.admit import Batch, admit
+from podium.core.state import State
+from podium.wire.limits import Limits
+
+
+class Core:
+    """One population's decisions: rows in memory, changed by `step` alone."""
+
+    def __init__(self, rows: Iterable[AnyRow], *, step: int, at_ms: int, limits: Limits) -> None:
+        self.state = State(rows, limits)
+        self.state.now_ms = at_ms
+        self._number = step
+
+    def step(self, event: AnyEvent) -> Step:
+        """Take `event` and everything that was due before it; `Bug` if Podium broke one of its own rules."""
+        out = Outbox(self.state)
+        match event:
+            case CheckedIn():
+                self._check_ins(out, event)
+            case LeasesTold():
+                self._lease_messages(out, event)
+            case _:
+                self._pass_time(out, event.at_ms)
+                self._single(out, event)
+        self._pass_time(out, event.at_ms)
+        self._number += 1
+        due = self._due()
+        return Step(
+            number=self._number,
+            at_ms=self.state.now_ms,
+            records=tuple(out.records),
+            sends=tuple(out.sends),
+            wake_ms=-1 if due == self.state.never else due,
+        )
+
+    def _due(self) -> int:
+        return min(runs.due(self.state), count_due(self.state))
+
+    def _pass_time(self, out: Outbox, at_ms: int) -> None:
+        """Fire every timer due at or before `at_ms`, each at its own moment."""
+        while (due := self._due()) <= at_ms:
+            self.state.now_ms = max(self.state.now_ms, due)
+            record_counts(self.state, out)
+            runs.fire(self.state, out)
+        self.state.now_ms = max(self.state.now_ms, at_ms)
+
+    def _check_ins(self, out: Outbox, event: CheckedIn) -> None:
+        start, count = 0, len(event.at)
+        while start < count:
+            self._pass_time(out, int(event.at[start]))
+            end = self._cut(event, start)
+            admit(self.state, out, Batch(event, slice(start, end)))
+            self.state.now_ms = max(self.state.now_ms, int(event.at[end - 1]))
+            start = end
+
+    def _cut(self, event: CheckedIn, start: int) -> int:
+        """Where the batch that begins at row `start` must end: before a timer is due, or a device comes twice."""
+        first = int(event.at[start])
+        until = min(self._due(), first + self._shortest(len(event.at) - start))
+        end = int(np.searchsorted(event.at, until, side="left"))
+        devices = event.device[start:end]
+        _, firsts = np.unique(devices, return_index=True)
+        if len(firsts) == len(devices):
+            return end
+        again = np.ones(len(devices), np.bool_)
+        again[firsts] = False
+        return start + int(np.argmax(again))
+
+    def _shortest(self, arriving: int) -> int:
+        """The shortest timer, in ms, that `arriving` check-ins could set: they may complete a forming round's goal."""
+        for key, work in self.state.open.items():
+            if self.state.rounds[key].state == "FORMING":
+                goal = self.state.task_of(key[0]).task.round.goal
+                if work.nominees < goal <= work.nominees + arriving:
+                    return 1
+        return min(self.state.limits.form_settle_ms, self.state.limits.offer_ms)
+
+    def _lease_messages(self, out: Outbox, event: LeasesTold) -> None:
+        for said in event.rows:
+            self._pass_time(out, said.at_ms)
+            leases.say(self.state, out, said)
+            lease = self.state.leases.get(said.lease)
+            if lease is not None:
+                runs.settle(self.state, out, (lease.run, lease.round))
+
+    def _single(self, out: Outbox, event: AnyEvent) -> None:
+        state = self.state
+        match event:
+            case TimePassed():
+                return
+            case Booted():
+                boot(state, out, event)
+            case SessionOpened():
+                enrolment.open_session(state, out, event)
+            case EnrolAsked():
+                enrolment.enrol(state, out, event)
+            case TokenIssued():
+                enrolment.issue_token(state, out, event)
+            case DeviceBanned():
+                enrolment.ban(state, out, event)
+            case VersionImported():
+                import_version(state, out, event)
+            case RunSubmitted():
+                runs.submit(state, out, event)
+            case RunStopped():
+                runs.stop(state, out, event)
+            case ManifestMade():
+                rounds.prepared(state, out, event)
+            case UpdatesJudged():
+                self._verdicts(out, event)
+            case AggregateMade():
+                runs.aggregated(state, out, event)
+            case AggregateFailed():
+                runs.not_aggregated(state, out, event)
+            case Denied():
+                deny(state, out, event)
+
+    def _verdicts(self, out: Outbox, event: UpdatesJudged) -> None:
+        for verdict in event.verdicts:
+            leases.judge(self.state, out, verdict)
+            lease = self.state.leases.get(verdict.lease)
+            if lease is not None:
+                runs.settle(self.state, out, (lease.run, lease.round))
