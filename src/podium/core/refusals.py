@@ -36,6 +36,7 @@ def record_counts(state: State, out: Outbox) -> None:
     """Write the counts if their minute is over."""
     if count_due(state) > state.now_ms:
         return
-    out.record("counted", "traffic", **dict[str, str | int](sorted(state.counted.items())))
+    counts = " ".join(f"{name}={count}" for name, count in sorted(state.counted.items()))
+    out.record("counted", "traffic", counts=counts)
     state.counted.clear()
     state.refusals = {key: at for key, at in state.refusals.items() if state.now_ms - at < HOUR_MS}

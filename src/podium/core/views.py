@@ -1,0 +1,217 @@
+"""What a person may see of the core: the structs of wire/operator.py, made from rows and working memory.
+
+Decides: how the funnel is counted and what a run is said to wait for. Anything waiting says have and need, since when,
+until when, and why it is short. Never: how it is shown. Reads only.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from podium.core.fleet.columns import NEVER
+from podium.core.rounds import rounds
+from podium.core.rounds.table import ROUND_OPEN
+from podium.core.rows import DeviceRow, RoundRow, RunRow, VersionRow
+from podium.core.selection.admit import CLAUSE
+from podium.core.selection.reasons import CODE, REASONS
+from podium.core.state import OpenRound, State
+from podium.wire.operator import DeviceView, MetricView, RoundView, RunView, VersionView, Wait
+
+ONLINE_MS = 30_000
+"""A device heard within this time counts as online."""
+_TRAINED = ("HELD", "REPORTED", "ACCEPTED", "REFUSED")
+_LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED", "REVOKED")
+
+
+def finalised(sums: dict[str, tuple[float, float]]) -> MetricView:
+    """Metric -> numerator / denominator; a metric over nothing is left out."""
+    return {name: over / under for name, (over, under) in sums.items() if under}
+
+
+def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
+    """A run as the watch screen shows it, with its oldest open round (or its last one)."""
+    task = state.tasks[run.task].task
+    row = _round_shown(state, run)
+    end = now_ms if run.ended_ms < 0 else run.ended_ms
+    return RunView(
+        id=run.id,
+        task=task.task.name,
+        task_digest=run.task,
+        kind=task.task.kind,
+        purpose=task.task.purpose,
+        state=run.state,
+        reason=run.reason,
+        rounds=task.run.rounds,
+        rounds_sealed=run.rounds_sealed,
+        version_number=state.versions[run.base].number,
+        base=run.base,
+        first=run.first,
+        elapsed_ms=end - run.started_ms,
+        left_ms=max(0, run.deadline_ms - end),
+        round=round_view(state, row, now_ms) if row else None,
+        waiting=wait_of(state, run, row, now_ms) if row else None,
+        history=_history(state, run),
+        bytes_down=0,
+        bytes_up=sum(lease.upload_bytes for lease in state.leases.values() if lease.run == run.id),
+    )
+
+
+def _round_shown(state: State, run: RunRow) -> RoundRow | None:
+    still = state.open_rounds_of(run.id)
+    return still[0] if still else state.rounds.get((run.id, run.rounds_opened))
+
+
+def _history(state: State, run: RunRow) -> dict[str, list[float]]:
+    history: dict[str, list[float]] = {}
+    for number in range(1, run.rounds_opened + 1):
+        row = state.rounds.get((run.id, number))
+        for name, value in finalised(row.metrics if row and row.state == "SEALED" else {}).items():
+            history.setdefault(name, []).append(value)
+    return history
+
+
+def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
+    """A round with its funnel and losses: counted live while it is open, from its outcomes afterwards."""
+    task, work = state.task_of(row.run).task, state.open.get((row.run, row.number))
+    counts = rounds.outcomes(work) if work else row.outcomes
+    end = now_ms if row.ended_ms < 0 else row.ended_ms
+    return RoundView(
+        run=row.run,
+        number=row.number,
+        state=row.state,
+        reason=row.reason,
+        base=row.base,
+        version=row.version,
+        goal=task.round.goal,
+        minimum=rounds.quorum(task),
+        funnel=_funnel(state, row, work, counts),
+        lost={name: count for name, count in counts.items() if name.split(":")[0] in _LOST},
+        left_ms=_left(state, row, now_ms),
+        took_ms=end - row.opened_ms,
+        metrics=finalised(row.metrics),
+        site_metrics={site: finalised(sums) for site, sums in row.site_metrics.items()},
+        site_examples={
+            site: {name: under for name, (_, under) in sums.items()} for site, sums in row.site_metrics.items()
+        },
+    )
+
+
+def _left(state: State, row: RoundRow, now_ms: int) -> int:
+    if row.state == "REPORTING":
+        return max(0, rounds.report_due(state, row) - now_ms)
+    if row.state == "FORMING" and row.form_deadline_ms >= 0:
+        return max(0, row.form_deadline_ms - now_ms)
+    return -1
+
+
+def _funnel(state: State, row: RoundRow, work: OpenRound | None, counts: dict[str, int]) -> dict[str, int]:
+    by_state: Counter[str] = Counter()
+    for name, count in counts.items():
+        by_state[name.split(":")[0]] += count
+    funnel = {"registered": len(state.devices)}
+    if work:
+        seen = work.reason[work.reason >= 0]
+        unfit = [CODE["kind"], CODE["dataset"], CODE["requires"]]
+        funnel["eligible"] = int(np.count_nonzero(~np.isin(seen, unfit) & (seen < CLAUSE)))
+        funnel["checked in"] = len(seen)
+    funnel["leased"] = row.leases_made
+    funnel["training"] = by_state["HELD"] if work else 0
+    funnel["reported"] = sum(by_state[name] for name in ("REPORTED", "ACCEPTED", "REFUSED"))
+    funnel["accepted"] = by_state["ACCEPTED"]
+    return funnel
+
+
+def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | None:
+    """What a running run waits for now; None once it is over."""
+    if run.state != "RUNNING" or row.state not in ROUND_OPEN:
+        return None
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    name = rounds.name_of(row)
+    if row.state == "FORMING":
+        since = now_ms - row.opened_ms
+        what = f"round {name} needs devices to start"
+        return Wait(
+            what=what,
+            have=work.nominees,
+            need=rounds.quorum(task),
+            since_ms=since,
+            left_ms=_left(state, row, now_ms),
+            why=_shortfall(state, work, now_ms),
+        )
+    if row.state == "REPORTING":
+        return Wait(
+            what=f"round {name} needs reports",
+            have=work.count.get("ACCEPTED", 0),
+            need=task.round.goal,
+            since_ms=now_ms - row.reporting_ms,
+            left_ms=_left(state, row, now_ms),
+            why={"at work": work.live(), "being checked": work.count.get("REPORTED", 0)},
+        )
+    return Wait(
+        what=f"round {name} is being aggregated",
+        have=work.count.get("ACCEPTED", 0),
+        need=work.stored(),
+        since_ms=now_ms - row.opened_ms,
+        left_ms=-1,
+        why={},
+    )
+
+
+def _shortfall(state: State, work: OpenRound, now_ms: int) -> dict[str, int]:
+    """Why devices are not nominated: reason -> devices; a failing clause by its text."""
+    why: Counter[str] = Counter()
+    size = state.fleet.size
+    online = state.fleet.seen_ms[:size] >= now_ms - ONLINE_MS
+    why["not connected"] = size - int(np.count_nonzero(online))
+    why["at work"] = int(np.count_nonzero(online & state.fleet.live[:size]))
+    reasons = work.reason[:size][online[: len(work.reason[:size])]]
+    for code in reasons[reasons >= 0]:
+        why[_reason_text(state, work, int(code))] += 1
+    for good in ("offered", "reserved", "full"):
+        why.pop(good, None)
+    return {name: count for name, count in why.items() if count}
+
+
+def _reason_text(state: State, work: OpenRound, code: int) -> str:
+    if code < CLAUSE:
+        return REASONS[code]
+    run = next(key[0] for key, open_round in state.open.items() if open_round is work)
+    rules = state.rules_of(state.task_of(run))
+    clauses = [*rules.requires.clauses, *rules.when.clauses]
+    clause = clauses[(code - CLAUSE) // 2]
+    return f"unknown: {clause}" if (code - CLAUSE) % 2 else f"false: {clause}"
+
+
+def device_view(state: State, row: DeviceRow, now_ms: int) -> DeviceView:
+    """A device as the fleet list shows it."""
+    seen = int(state.fleet.seen_ms[row.number])
+    return DeviceView(
+        id=row.id,
+        name=row.name,
+        population=row.population,
+        site=row.site,
+        labels=row.labels,
+        state=row.state,
+        online=seen != NEVER and seen >= now_ms - ONLINE_MS,
+        seen_ms=now_ms - seen if seen != NEVER else -1,
+        lease=state.live_lease.get(row.number, ""),
+        failure=row.failure,
+        failure_detail=row.failure_detail,
+    )
+
+
+def version_view(state: State, row: VersionRow) -> VersionView:
+    """A version with its lineage and the aliases that name it now."""
+    return VersionView(
+        digest=row.id,
+        number=row.number,
+        parent=row.parent,
+        run=row.run,
+        round=row.round,
+        task=state.tasks[row.task].task.task.name if row.task else "",
+        size_bytes=row.size_bytes,
+        contributors=row.contributors,
+        statement=row.statement,
+        aliases=sorted(name for name, alias in state.aliases.items() if alias.version == row.id),
+        metrics=finalised(row.metrics),
+    )
