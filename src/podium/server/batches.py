@@ -61,6 +61,6 @@ class CheckinBatch:
                 metered=np.ascontiguousarray(flags[:, 1]),
                 ram_free_mb=np.ascontiguousarray(floats[:, 1]),
                 disk_free_mb=np.ascontiguousarray(floats[:, 2]),
-                thermal=np.ascontiguousarray(floats[:, 3]),
+                thermal_c=np.ascontiguousarray(floats[:, 3]),
             ),
         )

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Offer, Step
-from podium.core.events import AnyEvent, Booted, LeaseMessage, LeasesTold, TimePassed
+from podium.core.events import AnyEvent, Booted, LeasesTold, TimePassed
+from podium.core.rounds.leases import Said
+from podium.core.state import State
 from podium.core.step import Core
 from podium.ports import Clock
 from podium.ports.plane import Store
@@ -31,17 +33,18 @@ MakeEvent = Callable[[int], AnyEvent]
 """An event that only lacks its `at_ms`."""
 AskEvent = Callable[[int, int], AnyEvent]
 """An event that only lacks its `at_ms` and `ticket`, in this order."""
-TellLease = Callable[[int, int], LeaseMessage]
+TellLease = Callable[[int, int], Said]
 """A lease message that only lacks its `at_ms` and `ticket`, in this order."""
 
 
 class CheckinOutcome(NamedTuple):
-    """The answer to one check-in: an index into REASONS, the two windows (ms), and the offer if there is one."""
+    """The answer to one check-in: an index into REASONS, the two windows (ms), the offer and the news if any."""
 
     reason: int
     window_ok_ms: int
     window_else_ms: int
     offer: Offer | None
+    news: str
 
 
 Outcome = Answer | CheckinOutcome
@@ -62,7 +65,7 @@ class StepWriter(Protocol):
 class Role(Protocol):
     """Who carries out the sends that answer no request: the aggregation role (server/aggregation.py)."""
 
-    def take(self, send: AnySend, core: Core) -> None:
+    def take(self, send: AnySend, state: State) -> None:
         """Carry out `send`, whose step is durable; never blocks."""
         ...
 
@@ -109,11 +112,11 @@ class Loop:
         return max(self._clock.now_ms(), self._last_ms)
 
     @property
-    def core(self) -> Core:
-        """The core, for reading; `DeviceFault(overloaded)` while the plane has none."""
+    def state(self) -> State:
+        """The core's rows, for reading only; `DeviceFault(overloaded)` while the plane has no core."""
         if self._core is None or self.broken:
             raise busy(self.broken or "the plane is loading")
-        return self._core
+        return self._core.state
 
     @property
     def waiting(self) -> int:
@@ -231,7 +234,7 @@ class Loop:
         at = self._last_ms = self.now_ms()
         try:
             step = core.step(make(at))
-        except Exception as error:  # noqa: BLE001 - the one supervised place: whatever broke the core, memory is dropped
+        except Exception as error:  # the one supervised place: whatever broke the core, its memory is dropped
             log.critical("the core broke", exc_info=error)
             self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
             return
@@ -277,13 +280,14 @@ class Loop:
 
     def _dispatch(self, send: AnySend) -> None:
         if isinstance(send, CheckinAnswers):
-            columns = (send.ticket.tolist(), send.reason.tolist(), send.window_ok_ms.tolist(), send.window_else_ms.tolist())
+            columns = [column.tolist() for column in (send.ticket, send.reason, send.window_ok_ms, send.window_else_ms)]
+            offers, news = send.offers, send.news
             for row, (ticket, reason, ok_ms, else_ms) in enumerate(zip(*columns, strict=True)):
-                self._answer(ticket, CheckinOutcome(reason, ok_ms, else_ms, send.offers.get(row)))
+                self._answer(ticket, CheckinOutcome(reason, ok_ms, else_ms, offers.get(row), news.get(row, "")))
         elif isinstance(send, Answer):
             self._answer(send.ticket, send)
         elif self._core is not None:
-            self._role.take(send, self._core)
+            self._role.take(send, self._core.state)
 
     def _answer(self, ticket: int, outcome: Outcome) -> None:
         future = self._waiting.pop(ticket, None)

@@ -86,9 +86,7 @@ class Sessions:
             self._live.pop(session, None)
             raise DeviceFault("session-unknown", why="the session is over")
         digest = hashlib.sha256(body).digest()
-        check_mac(
-            live.key, request.method, request.path, request.query, digest, counter, given=request.header(_MAC)
-        )
+        check_mac(live.key, request.method, request.path, request.query, digest, counter, given=request.header(_MAC))
         if counter <= live.counter:
             raise DeviceFault("counter-replayed", why=f"counter {counter} follows {live.counter}")
         live.counter = counter

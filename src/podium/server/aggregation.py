@@ -1,0 +1,202 @@
+"""The aggregation role, in one worker thread: upload keys, manifests, verdicts on updates, sums, versions.
+
+Decides: nothing that the core decides; it carries out the sends that answer no request and tells what it found. A job
+that the store failed is done again with backoff; one that cannot be done (`key-erased`, `weight-zero`) is told as such.
+Everything is idempotent, so after a reload the core sends again what is open. Never: talks to a device.
+Limits: one job at a time, at most one job per open lease and a few per open round; verdicts of one
+`batch_ms` are told together. Source: architecture.md ("unseal, check content, aggregate").
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
+
+from podium.core.effects import AnySend, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
+from podium.core.events import AggregateFailed, AggregateMade, ManifestMade, UpdatesJudged, Verdict
+from podium.core.rows import LeaseRow
+from podium.core.state import State
+from podium.ports.plane import Engine, RoundWork
+from podium.server.loop import MakeEvent
+from podium.server.manifests import Notary, upload_key_name
+from podium.server.plane_data import Parts
+from podium.wire.problems import Bug, PodiumError, StoreFault
+from podium.wire.tensors import write_arrays
+
+log = logging.getLogger("podium.aggregation")
+
+RETRY_FIRST_MS = 200
+RETRY_MAX_MS = 10_000
+
+Found = MakeEvent | Verdict | None
+"""What a job tells: an event that lacks its time, a verdict, or nothing."""
+Job = Callable[[], Found]
+
+
+class WeightZero(ValueError):
+    """A round's accepted updates weigh nothing together."""
+
+
+class Aggregation:
+    """Takes sends on the event loop's thread; works in its own. `tell` and `failed` are the loop's."""
+
+    def __init__(self, parts: Parts, notary: Notary, make_engine: Callable[[], Engine]) -> None:
+        self._parts = parts
+        self._notary = notary
+        self._make_engine = make_engine
+        self._engine = make_engine()
+        self._generation = 0
+        self._verdicts: list[Verdict] = []
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podium-aggregation")
+        self.tell: Callable[[MakeEvent], None] = lambda make: None
+        self.failed: Callable[[PodiumError], None] = lambda error: None
+
+    def reset(self) -> None:
+        """The core was dropped: nothing under way counts; the sums are built anew."""
+        self._generation += 1
+        self._verdicts = []
+        self._engine = self._make_engine()
+
+    def close(self) -> None:
+        """Let the job under way end, drop the others."""
+        self._generation += 1
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    # -- on the event loop's thread --------------------------------------------------------------------------
+
+    def take(self, send: AnySend, state: State) -> None:
+        """Queue the job of `send`; the rows it needs are read now, from the core whose step is durable."""
+        job: Job
+        match send:
+            case PrepareRound():
+                task = state.runs[send.run].task
+                job = partial(self._prepare, self._work(state, send.run, send.round, send.base), task)
+            case JudgeUpdate():
+                lease = state.lease(send.lease)
+                job = partial(self._judge, self._engine, self._work(state, lease.run, lease.round, lease.base), lease)
+            case FinishRound():
+                task = state.runs[send.run].task
+                work = self._work(state, send.run, send.round, state.rounds[send.run, send.round].base)
+                job = partial(self._finish, self._engine, work, task, send.leases)
+            case EndRound():
+                leases = [
+                    lease.id for lease in state.leases.values() if (lease.run, lease.round) == (send.run, send.round)
+                ]
+                job = partial(self._end_round, self._engine, send, leases)
+            case EndLease():
+                job = partial(self._discard, send.lease)
+            case _:
+                raise Bug(f"the aggregation role was sent {send!r}")
+        self._start(job, send, 0)
+
+    def _work(self, state: State, run: str, number: int, base: str) -> RoundWork:
+        task = state.tasks[state.runs[run].task].task
+        return RoundWork(run=run, round=number, base=base, task=task, key_id=upload_key_name(run, number))
+
+    def _start(self, job: Job, send: AnySend, tries: int) -> None:
+        loop = asyncio.get_running_loop()
+        generation = self._generation
+
+        def done(future: Future[Found]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(ended, future)
+
+        def ended(future: Future[Found]) -> None:
+            if generation == self._generation:
+                self._ended(future, send, lambda: self._start(job, send, tries + 1), tries)
+
+        self._worker.submit(job).add_done_callback(done)
+
+    def _ended(self, future: Future[Found], send: AnySend, again: Callable[[], None], tries: int) -> None:
+        error = CancelledError() if future.cancelled() else future.exception()
+        if error is None:
+            self._found(future.result())
+        elif isinstance(error, WeightZero):
+            self._give_up(send, "weight-zero")
+        elif isinstance(error, StoreFault) and error.code == "key-erased":
+            self._give_up(send, "key-erased")
+        elif isinstance(error, StoreFault):
+            log.error("the store failed the aggregation role", extra={"code": error.code, "why": error.why})
+            delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(tries, 8))
+            asyncio.get_running_loop().call_later(delay_ms / 1000, self._if_current(again))
+        else:
+            log.critical("the aggregation role broke", exc_info=error, extra={"send": type(send).__name__})
+            self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
+
+    def _if_current(self, call: Callable[[], None]) -> Callable[[], None]:
+        generation = self._generation
+
+        def current() -> None:
+            if generation == self._generation:
+                call()
+
+        return current
+
+    def _give_up(self, send: AnySend, reason: str) -> None:
+        if isinstance(send, JudgeUpdate):
+            run, number = round_of_lease(send.lease)
+        elif isinstance(send, PrepareRound | FinishRound):
+            run, number = send.run, send.round
+        else:
+            raise Bug(f"{send!r} cannot be given up for {reason}")
+        log.error("round cannot be finished", extra={"run": run, "round": number, "code": reason})
+        self.tell(lambda at: AggregateFailed(at_ms=at, run=run, round=number, reason=reason))
+
+    def _found(self, found: Found) -> None:
+        if isinstance(found, Verdict):
+            self._verdicts.append(found)
+            if len(self._verdicts) == 1:
+                delay_s = self._parts.limits.batch_ms / 1000
+                asyncio.get_running_loop().call_later(delay_s, self._if_current(self._tell_verdicts))
+        elif found is not None:
+            self.tell(found)
+
+    def _tell_verdicts(self) -> None:
+        verdicts, self._verdicts = tuple(self._verdicts), []
+        self.tell(lambda at: UpdatesJudged(at_ms=at, verdicts=verdicts))
+
+    # -- in the worker thread --------------------------------------------------------------------------------
+
+    def _prepare(self, work: RoundWork, task_digest: str) -> Found:
+        manifest = self._notary.manifest(work, task_digest)
+        return lambda at: ManifestMade(at_ms=at, run=work.run, round=work.round, manifest=manifest, key_id=work.key_id)
+
+    def _judge(self, engine: Engine, work: RoundWork, lease: LeaseRow) -> Found:
+        return engine.judge(work, lease, self._parts.blobs.chunks(lease.id))
+
+    def _finish(self, engine: Engine, work: RoundWork, task_digest: str, leases: tuple[str, ...]) -> Found:
+        try:
+            arrays = engine.finish(work, leases)
+        except ValueError as error:
+            raise WeightZero(str(error)) from error
+        data = write_arrays(arrays)
+        digest = self._parts.blobs.put(data)
+        statement = self._notary.provenance(work, task_digest, digest, len(leases))
+        return lambda at: AggregateMade(
+            at_ms=at,
+            run=work.run,
+            round=work.round,
+            digest=digest,
+            size_bytes=len(data),
+            statement=statement,
+            leases=leases,
+        )
+
+    def _end_round(self, engine: Engine, send: EndRound) -> Found:
+        engine.drop(send.run, send.round)
+        self._parts.keys.erase(upload_key_name(send.run, send.round))
+        for upload in self._parts.blobs.uploads():
+            if upload.startswith(f"{send.run}.{send.round}."):
+                self._parts.blobs.discard(upload)
+        return None
+
+    def _discard(self, lease: str) -> Found:
+        self._parts.blobs.discard(lease)
+        return None
+
+
+def round_of_lease(lease: str) -> tuple[str, int]:
+    """(run, round number) of a lease id "<run>.<round>.<n>"."""
+    run, number, _ = lease.rsplit(".", 2)
+    return run, int(number)

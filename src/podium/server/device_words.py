@@ -1,0 +1,77 @@
+"""Words between the wire and the core: answers and offers as messages, and bounds on what a device tells.
+
+Decides: which numbers and names a device may tell at all. Never: what they lead to.
+Limits: `name_chars_max`, `facts_bytes_max`; counts within 2^53-1 (they are signed and kept as JSON integers).
+"""
+
+import msgspec
+
+from podium.core.effects import Answer, Offer
+from podium.server.http import Response, answer
+from podium.wire.messages import Capabilities, CheckIn, LeaseAnswer, OfferMessage
+from podium.wire.problems import DeviceFault
+
+COUNT_MAX = 2**53 - 1
+LEVEL_MAX = 1e12
+HELD_MAX = 64
+
+
+def checked(said: Answer) -> Answer:
+    """`said`, unless it tells a fault: then `DeviceFault` with its code."""
+    if said.word == "":
+        raise DeviceFault(said.code, what=said.detail)
+    return said
+
+
+def offer_message(offer: Offer) -> OfferMessage:
+    """`offer` on the wire; this release has one variant per version, the master itself."""
+    return OfferMessage(
+        lease=offer.lease,
+        state=offer.state,
+        manifest=offer.manifest,
+        base=offer.base,
+        variant=offer.base,
+        remaining_ms=offer.remaining_ms,
+        stall_ms=offer.stall_ms,
+    )
+
+
+def lease_answer(said: Answer) -> Response:
+    """The core's answer about a lease on the wire; its fault raised."""
+    checked(said)
+    return answer(
+        LeaseAnswer(
+            word=said.word,
+            code=said.code,
+            remaining_ms=said.remaining_ms,
+            window_ok_ms=said.window_ok_ms,
+            window_else_ms=said.window_else_ms,
+        )
+    )
+
+
+def check_name(what: str, text: str, chars_max: int) -> None:
+    """Raise `DeviceFault(body-malformed)` unless `text` is printable, at most `chars_max` long and no path."""
+    if len(text) > chars_max or not text.isprintable() or "/" in text or "\\" in text:
+        raise DeviceFault(
+            "body-malformed", what=f"the {what} cannot be taken", why=f"printable, <= {chars_max}, no '/'"
+        )
+
+
+def check_telemetry(told: CheckIn) -> None:
+    """Raise `DeviceFault(body-malformed)` for a level that no device has, or too many versions."""
+    levels = (told.battery, told.ram_free_mb, told.disk_free_mb, told.thermal_c)
+    if any(level is not None and not abs(level) <= LEVEL_MAX for level in levels):
+        raise DeviceFault("body-malformed", why="a level is beyond what a device has")
+    if told.battery is not None and not 0.0 <= told.battery <= 1.0:
+        raise DeviceFault("body-malformed", why="battery is within [0, 1]")
+    if max(len(told.held), len(told.active), len(told.losses)) > HELD_MAX:
+        raise DeviceFault("body-malformed", why=f"at most {HELD_MAX} versions and losses are told")
+
+
+def check_capabilities(told: Capabilities, bytes_max: int) -> None:
+    """Raise `DeviceFault(body-malformed)` for more than `bytes_max` of capabilities, or numbers that cannot be."""
+    if len(msgspec.json.encode(told)) > bytes_max:
+        raise DeviceFault("body-malformed", why=f"capabilities are at most {bytes_max} bytes")
+    if not all(0 <= count <= COUNT_MAX for count in (told.ram_mb, told.cores, *told.datasets.values())):
+        raise DeviceFault("body-malformed", why="sizes and counts are within [0, 2^53)")

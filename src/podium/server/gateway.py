@@ -1,0 +1,156 @@
+"""The gateway: raw ASGI for the device conversation, from the socket to a decided answer.
+
+Decides: which route a request takes, that its session's MAC holds, that its device is enrolled, not banned and in its
+newest session, and how a fault is told. Never: what the core decides. Nothing unauthenticated writes.
+Limits: `body_bytes_max` (a chunk: `chunk_bytes`), `body_ms`; a full plane answers 503 with a return window, cheaply.
+Source: the eight steps of docs/reference/device-protocol.md.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from podium.core.rows import DeviceRow
+from podium.server.http import Gone, Receive, Request, Response, Scope, Send, refusal, respond
+from podium.server.loop import Loop
+from podium.server.sessions import Sessions
+from podium.wire.limits import Limits
+from podium.wire.problems import Bug, DeviceFault, PodiumError
+
+log = logging.getLogger("podium.gateway")
+T = TypeVar("T")
+
+
+class Caller(NamedTuple):
+    """The device behind an authenticated request: its column number, session epoch and row."""
+
+    number: int
+    epoch: int
+    row: DeviceRow
+
+
+class Stream(NamedTuple):
+    """An answer whose body comes in pieces of `length` bytes together."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    length: int
+    pieces: AsyncIterator[bytes]
+
+
+Handler = Callable[[Request, str], Awaitable[Response | Stream]]
+"""Answers a request; the text is what the path names (a lease, a digest), "" if it names nothing."""
+
+
+class Door:
+    """Authentication and decoding, shared by every device route."""
+
+    def __init__(self, loop: Loop, sessions: Sessions, limits: Limits) -> None:
+        self._loop = loop
+        self._sessions = sessions
+        self._limits = limits
+        self._refused = 0
+
+    async def body(self, request: Request) -> bytes:
+        """The body of a control message; faults as `Request.body`."""
+        return await request.body(self._limits.body_bytes_max, self._limits.body_ms)
+
+    def caller(self, request: Request, body: bytes) -> Caller:
+        """Who made `request`.
+
+        `DeviceFault`: what `Sessions.authenticate` raises; `device-unknown`; `device-banned`; `epoch-stale` when a
+        newer session of the device exists; `session-unknown` when the plane restarted since it was opened, because
+        the capabilities it told then are gone (the device opens another and tells them again).
+        """
+        claims = self._sessions.authenticate(request, body, self._loop.now_ms())
+        state = self._loop.state
+        number = state.device_number(claims.device_id)
+        if number != claims.device:
+            raise DeviceFault("session-unknown", why="it was made for another enrolment")
+        row = state.devices[number]
+        if row.state != "active":
+            raise DeviceFault("device-banned")
+        newest = int(state.fleet.epoch[number])
+        if claims.epoch < newest:
+            raise DeviceFault("epoch-stale", why=f"epoch {newest} exists")
+        if claims.epoch > newest:
+            raise DeviceFault("session-unknown", why="the plane restarted since this session was opened")
+        return Caller(number, claims.epoch, row)
+
+    def refused(self, error: PodiumError) -> Response:
+        """The answer to a fault; a full plane spreads the returns over one to two idle windows."""
+        if error.code != "overloaded" and error.kind.status != 503:
+            return refusal(error)
+        self._refused = (self._refused + 7) % 16
+        window = self._limits.window_idle_ms
+        return refusal(error, window + window * self._refused // 16)
+
+
+def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """`body` as the decoder's message; `DeviceFault(body-malformed)`, also for a duplicate or an unknown key.
+
+    msgspec keeps the last of duplicate keys of a struct, so a body is encoded again only where it is signed
+    (`wire/canonical.py` refuses duplicates there); in an unsigned body every field still has its type.
+    """
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DeviceFault("body-malformed", why=str(error)) from error
+
+
+class Gateway:
+    """The ASGI application under /v1."""
+
+    def __init__(self, door: Door, routes: dict[tuple[str, str], Handler]) -> None:
+        """`routes`: (method, route) -> handler; a route is "/v1/checkin", or "/v1/leases/*/accept" with one name."""
+        self._door = door
+        self._routes = routes
+        self._paths = {route for _, route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        request = Request(scope, receive)
+        try:
+            answered = await self._answered(request)
+        except Gone:
+            return
+        if isinstance(answered, Response):
+            await respond(send, answered)
+        else:
+            await _stream(send, answered)
+
+    async def _answered(self, request: Request) -> Response | Stream:
+        try:
+            handler, name = self._route(request)
+            return await handler(request, name)
+        except Bug as error:
+            log.critical("a device request broke a rule", extra={"route": request.path, "why": error.why})
+            return refusal(error)
+        except PodiumError as error:
+            return self._door.refused(error)
+
+    def _route(self, request: Request) -> tuple[Handler, str]:
+        handler = self._routes.get((request.method, request.path))
+        if handler is not None:
+            return handler, ""
+        parts = request.path.split("/")
+        if len(parts) >= 4 and parts[3]:
+            route = "/".join([*parts[:3], "*", *parts[4:]])
+            handler = self._routes.get((request.method, route))
+            if handler is not None:
+                return handler, parts[3]
+            if route in self._paths:
+                raise DeviceFault("method-not-allowed", what=f"{request.method} {route}")
+        if request.path in self._paths:
+            raise DeviceFault("method-not-allowed", what=f"{request.method} {request.path}")
+        raise DeviceFault("not-found")
+
+
+async def _stream(send: Send, stream: Stream) -> None:
+    headers = [*stream.headers, (b"content-length", str(stream.length).encode())]
+    await send({"type": "http.response.start", "status": stream.status, "headers": headers})
+    async for piece in stream.pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
