@@ -80,10 +80,7 @@ class Aggregation:
                 work = self._work(state, send.run, send.round, state.rounds[send.run, send.round].base)
                 job = partial(self._finish, self._engine, work, task, send.leases)
             case EndRound():
-                leases = [
-                    lease.id for lease in state.leases.values() if (lease.run, lease.round) == (send.run, send.round)
-                ]
-                job = partial(self._end_round, self._engine, send, leases)
+                job = partial(self._end_round, self._engine, send)
             case EndLease():
                 job = partial(self._discard, send.lease)
             case _:

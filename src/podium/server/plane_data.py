@@ -1,12 +1,11 @@
 """The data directory of a plane, and what the plane is made of: identity, keys, credentials, ports.
 
-Decides: where things lie, that one process holds the directory, and what a first start makes. Never: what is in the
-database (adapters/sqlite.py). Layout: podium.db, blobs/, keys/, identity.json, administrator.token and viewer.token
-(0600), lock, plane.json while serving. Limits: a directory of a newer format is refused (`data-newer`).
+Decides: where things lie, and what a first start makes. Never: what is in the database, nor who holds the directory
+(adapters/sqlite locks it). Layout: podium.db, blobs/, keys/, identity.json, administrator.token and viewer.token
+(0600), plane.json while serving. Limits: a directory of a newer format is refused (`data-newer`).
 """
 
 import contextlib
-import fcntl
 import hashlib
 import hmac
 import os
@@ -60,24 +59,6 @@ class Parts:
     def online_seed(self) -> bytes:
         """The 32-byte seed of the plane's online signing key; `StoreFault(key-erased)`."""
         return self.keys.get(ONLINE_KEY)
-
-
-class DataLock:
-    """Holds the directory for this process; released by `release`, or by the system when the process dies."""
-
-    def __init__(self, root: Path) -> None:
-        """Make `root` (0700) if needed and lock it; `OperatorFault(data-in-use)` if another process holds it."""
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise OperatorFault("data-in-use", what=f"the data directory {root} is in use") from None
-
-    def release(self) -> None:
-        """Let go of the directory."""
-        os.close(self._file)
 
 
 def open_identity(root: Path, keys: Keys, entropy: Entropy) -> Identity:
@@ -180,9 +161,8 @@ def _read_token(path: Path) -> str:
 
 def write_plane_file(root: Path, url: str, plane_id: str, ca: str) -> None:
     """Say in `DATA/plane.json` where the plane answers while it serves."""
-    write_durably(
-        root / "plane.json", msgspec.json.encode(PlaneFile(url=url, plane_id=plane_id, pid=os.getpid(), ca=ca))
-    )
+    said = PlaneFile(url=url, plane_id=plane_id, pid=os.getpid(), ca=ca)
+    write_durably(root / "plane.json", msgspec.json.encode(said))
 
 
 def remove_plane_file(root: Path) -> None:
