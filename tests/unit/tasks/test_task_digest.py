@@ -109,10 +109,9 @@ def single_changes(section: Section) -> Iterator[tuple[str, Section]]:
                 yield f"{field.name}.{key}", replace(section, **{field.name: inner})
         elif value is not None:
             yield field.name, replace(section, **{field.name: moved(value, field.type)})
-            if isinstance(value, dict):
-                for name, inner_value in value.items():
-                    changed = {**value, name: moved(inner_value, type(inner_value))}
-                    yield f"{field.name}.{name}", replace(section, **{field.name: changed})
+            for name, inner_value in value.items() if isinstance(value, dict) else ():
+                changed = {**value, name: moved(inner_value, type(inner_value))}
+                yield f"{field.name}.{name}", replace(section, **{field.name: changed})
 
 
 def test_every_single_term_moves_the_digest() -> None:
