@@ -117,6 +117,7 @@ ONE_OF_EACH: tuple[AnyRow, ...] = (
         report_deadline_ms=-1,
         ended_ms=-1,
         leases_made=0,
+        outcomes={"LAPSED:stall": 2},
         version="",
         metrics={"accuracy": (1.0, 3.0)},
         site_metrics={"s": {"accuracy": (1e-9, 3e30)}},

@@ -9,10 +9,10 @@ Limits: integers within 2^53-1, finite numbers.
 import msgspec
 
 from podium.core.effects import Record
-from podium.core.rows import AnyRow
+from podium.core.rows import AnyRow, table_of
 from podium.wire.canonical import canonical
 from podium.wire.plain import duration_from_ms, plain, unplain
-from podium.wire.problems import StoreFault
+from podium.wire.problems import Bug, StoreFault
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,8 +32,11 @@ _ROWS: msgspec.json.Decoder[AnyRow] = msgspec.json.Decoder(AnyRow, dec_hook=dura
 
 
 def encode_row(row: AnyRow) -> bytes:
-    """The canonical bytes of a row, with its table's name as "table"; `ValueError` for NaN and infinity."""
-    return canonical(plain(row))
+    """The canonical bytes of a row, with its table's name as "table"; `Bug` if it holds what has none (NaN)."""
+    try:
+        return canonical(plain(row))
+    except ValueError as error:
+        raise Bug(f"row {row.key()} of table {table_of(row)} cannot be kept: {error}") from error
 
 
 def decode_row(data: bytes) -> AnyRow:
@@ -51,8 +54,11 @@ def encode_record(record: Record, step: int, rows: list[bytes] | None = None) ->
     """The canonical bytes of `record` as step `step` made it; `rows`: its rows' bytes, if they are made already."""
     bodies = [encode_row(row) for row in record.rows] if rows is None else rows
     # "rows" sorts between these two groups of keys: the rows' bytes go in as they are
-    before = canonical({"actor": record.actor, "at_ms": record.at_ms, "kind": record.kind})
-    after = canonical({"step": step, "subject": record.subject, "tree": record.tree, "why": record.why})
+    try:
+        before = canonical({"actor": record.actor, "at_ms": record.at_ms, "kind": record.kind})
+        after = canonical({"step": step, "subject": record.subject, "tree": record.tree, "why": record.why})
+    except ValueError as error:
+        raise Bug(f"record {record.kind} of {record.subject} cannot be kept: {error}") from error
     return b'%s,"rows":[%s],%s' % (before[:-1], b",".join(bodies), after[1:])
 
 
