@@ -74,7 +74,7 @@ class Device:
         """
         self._url = url
         self._token = read_token(token) if token else None
-        self._name = name
+        self._name = name or "device"
         self._data: Datasets = data if data is not None else {}
         self._state = State(state)
         self._probes = probes or SystemProbes(self._state.disk_free_at())
@@ -153,6 +153,8 @@ class Device:
         message = _check_in(self._probes.facts(), self._losses)
         answer = self._persistently(lambda: means.session.say("/v1/checkin", message, CheckInAnswer))
         self._losses.clear()
+        if answer.news:
+            log.warning("the plane refused the last update: %s", answer.news)
         offer = answer.offer
         if offer is None:
             window_ms = answer.window_ok_ms if answer.reason == "reserved" else answer.window_else_ms
@@ -232,7 +234,7 @@ class Device:
             accelerator=machine.accelerator,
             agent=f"podium/{_version()}",
             runtimes={"numpy": np.__version__},
-            plans={name: load_plan(name).digest for name in self.plans},
+            plans=_installed(self.plans),
             datasets={name: len(self._data[name]) if name in self.told else 0 for name in self._data},
         )
 
@@ -254,6 +256,17 @@ def _check_in(facts: Facts, losses: list[str]) -> CheckIn:
         thermal_c=facts.thermal_c,
         losses=tuple(losses),
     )
+
+
+def _installed(names: tuple[str, ...]) -> dict[str, str]:
+    """Plan name -> digest of those of `names` that can be loaded here; a broken one costs only its own tasks."""
+    found: dict[str, str] = {}
+    for name in names:
+        try:
+            found[name] = load_plan(name).digest
+        except OperatorFault as error:
+            log.warning("plan %s is not offered: %s", name, error)
+    return found
 
 
 def _needs_token() -> OperatorFault:

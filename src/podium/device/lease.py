@@ -27,6 +27,8 @@ from podium.device.trust import Work, accept_terms, follow_manifest, open_manife
 from podium.wire.canonical import unb64
 from podium.wire.limits import Limits
 from podium.wire.messages import (
+    OFFSET_HEADER,
+    OFFSET_QUERY,
     Accept,
     Decline,
     Failure,
@@ -166,13 +168,7 @@ def deliver(means: Means, pending: Pending, sealed: bytes, *, fresh: bool) -> Le
     pulse.done = pulse.total = pending.steps_done
     pulse.moved_bytes = pending.moved_bytes
     try:
-        offset = 0 if fresh or not sealed else _offset(means, pending.lease)
-        pulse.moved_bytes += offset
-        while offset < len(sealed):
-            offset = _upload(means, pending.lease, sealed, offset)
-            pulse.moved_bytes = pending.moved_bytes + offset
-            if offset < len(sealed):
-                pulse.tell()
+        _upload_all(means, pending, sealed, pulse, fresh)
         path = f"/v1/leases/{pending.lease}/report"
         ask = ReportAsk(report=pending.report)
         answer = _persistently(means, lambda: means.session.say(path, ask, LeaseAnswer))
@@ -188,6 +184,20 @@ def deliver(means: Means, pending: Pending, sealed: bytes, *, fresh: bool) -> Le
         raise
     means.state.drop_pending()
     return answer
+
+
+def _upload_all(means: Means, pending: Pending, sealed: bytes, pulse: Pulse, fresh: bool) -> None:
+    """Send what the plane lacks. If the lease is over (perhaps because it was reported), the report will tell how."""
+    try:
+        offset = 0 if fresh or not sealed else _offset(means, pending.lease)
+        while offset < len(sealed):
+            offset = _upload(means, pending.lease, sealed, offset)
+            pulse.moved_bytes = pending.moved_bytes + offset
+            if offset < len(sealed):
+                pulse.tell()
+    except PlaneRefusal as error:
+        if error.code != "lease-over":
+            raise
 
 
 def _study(means: Means, offer: OfferMessage, asked_at_ms: int) -> Work:
@@ -256,9 +266,9 @@ def _finish(means: Means, work: Work, base: Arrays, result: Result, pulse: Pulse
 def _offset(means: Means, lease: str) -> int:
     """How many bytes of the upload the plane holds durably."""
     headers = _persistently(means, lambda: means.session.ask("HEAD", f"/v1/leases/{lease}/upload", None)[1])
-    text = headers.get("podium-offset", "")
+    text = headers.get(OFFSET_HEADER.lower(), "")
     if not text.isdigit():
-        raise untrue(f"resume the upload of lease {lease}", "the answer carries no Podium-Offset")
+        raise untrue(f"resume the upload of lease {lease}", "the answer carries no offset")
     return int(text)
 
 
@@ -266,7 +276,7 @@ def _upload(means: Means, lease: str, sealed: bytes, offset: int) -> int:
     """Send the chunk at `offset`; where the plane wants the upload to go on, never before `offset`."""
     path, chunk = f"/v1/leases/{lease}/upload", sealed[offset : offset + _CHUNK_BYTES]
     try:
-        body, _ = _persistently(means, lambda: means.session.ask("PUT", path, chunk, f"offset={offset}"))
+        body, _ = _persistently(means, lambda: means.session.ask("PUT", path, chunk, f"{OFFSET_QUERY}={offset}"))
         there = decoded(body, UploadAnswer).offset
     except PlaneRefusal as error:
         if error.code != "offset-wrong":

@@ -70,8 +70,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class PlanConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is told. `local` is the task's [local] as it stands.
 
-    `round` is 1-based; `seed` >= 0 comes from run.seed and moves choices such as batches, never privacy noise;
-    `task` is the task's name, `kind` "train" or "evaluate".
+    `round` is 1-based; `seed` >= 0 is the task's run.seed, the same on every device: it moves choices such as batches,
+    never privacy noise. `task` is the task's name, `kind` "train" or "evaluate".
     """
 
     local: dict[str, int | float | str | bool]

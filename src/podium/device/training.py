@@ -159,7 +159,7 @@ def _difference(spec: TensorSpec, base: Arrays, weights: Arrays) -> NDArray[np.f
     # Doubles are subtracted before they are rounded: the difference of two near ones keeps its digits.
     kind = np.float64 if before.dtype == np.float64 or after.dtype == np.float64 else np.float32
     with np.errstate(over="ignore", invalid="ignore"):
-        difference = np.subtract(after.astype(kind, copy=False), before.astype(kind, copy=False))
+        difference: NDArray[np.floating] = np.subtract(after.astype(kind, copy=False), before.astype(kind, copy=False))
         return difference.astype(np.float32, copy=False)
 
 
