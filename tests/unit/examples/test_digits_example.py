@@ -117,8 +117,7 @@ def test_twenty_rounds_of_forty_by_hand_learn_all_ten_digits(devices: list[Digit
     for round in range(1, 21):
         cohort = choices.choice(DEVICES, 40, replace=False)
         results = [
-            outcome(train, model, {"digits": devices[number]}, told("train", LOCAL, round, 1000 + int(number)))
-            for number in cohort
+            outcome(train, model, {"digits": devices[number]}, told("train", LOCAL, round, 42)) for number in cohort
         ]
         model = average(model, results)
     last = [outcome(evaluate, model, {"digits": each}, told("evaluate", {}, 1, 0)) for each in devices]

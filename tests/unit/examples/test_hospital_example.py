@@ -190,8 +190,8 @@ def test_fifteen_rounds_by_hand_come_near_to_pooling_all_rows(hospitals: dict[st
         model = init(seed)
         first = 0.0
         for round in range(1, 16):
-            config = [told("train", LOCAL, round, 10 * seed + place) for place in range(4)]
-            results = [outcome(train, model, {"heart": rows}, each) for rows, each in zip(every, config, strict=True)]
+            config = told("train", LOCAL, round, seed)
+            results = [outcome(train, model, {"heart": rows}, config) for rows in every]
             first = first or pooled(results, "loss")
             model = average(model, results)
         last = [outcome(evaluate, model, {"heart": rows}, told("evaluate", {}, 1, 0)) for rows in every]
