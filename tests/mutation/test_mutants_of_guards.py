@@ -1,0 +1,17 @@
+"""The mutants of the guards that survivors.toml names are caught, but for the forgiven. `make mutate` tries all of them."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.mutation.hunt import LIST
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_the_named_guards_have_no_other_survivors() -> None:
+    patterns = tomllib.loads(LIST.read_text())["guards"]
+    hunted = subprocess.run([sys.executable, "-m", "tests.mutation.guards", *patterns], capture_output=True, text=True)
+    assert hunted.returncode == 0, hunted.stdout + hunted.stderr
