@@ -1,4 +1,4 @@
-"""The mutants of the guards that survivors.toml names are caught, but for the forgiven. `make mutate` tries all of them."""
+"""The named guards have no surviving mutants but the forgiven ones. `make mutate` tries all of core/rounds."""
 
 import subprocess
 import sys
