@@ -26,7 +26,6 @@ from podium.learning.names import cohort_max, is_weighted
 from podium.learning.server import sgd
 from podium.ports import Blobs, Keys
 from podium.ports.plane import Arrays, RoundWork
-from podium.tasks.task import Aggregate, Task
 from podium.wire.canonical import decode_canonical, parse_decimal, unb64
 from podium.wire.limits import Limits
 from podium.wire.messages import ENCODING_F32, Metric, Report, TensorSpec
@@ -124,7 +123,7 @@ class LocalEngine:
     def _open(self, work: RoundWork) -> _Open:
         base = specs_of(self._blobs.get(work.base))
         specs = update_specs(base)
-        grid = grid_of(work.task)
+        grid = _grid(work)
         shapes = {spec.name: spec.shape for spec in specs}
         summed = fedavg.init(shapes, grid) if work.task.task.kind == "train" else None
         return _Open(work.base, specs, update_bytes_max(base), grid, summed)
@@ -133,7 +132,6 @@ class LocalEngine:
         """Check everything, then add; raises the `DeviceFault` of the first rule broken, and nothing was added."""
         report = decode_canonical(unb64(lease.report), Report)
         _check_names(report, lease, work)
-        aggregate = work.task.aggregate
         update: Update = {}
         if opened.sum is None:
             _drain(_Counted(sealed, report.length), report)
@@ -143,8 +141,8 @@ class LocalEngine:
             plain = self._unsealed(work, opened, report, sealed)
             update = _parsed(plain, opened.specs)
             del plain
-            self._check_values(update, aggregate)
-        weight = _checked_weight(report, aggregate, opened.grid)
+            self._check_values(update, work)
+        weight = _checked_weight(report, work, opened.grid)
         _check_metrics(report.metrics, self._limits)
         if opened.sum is not None:
             _add(opened.sum, update, weight)
@@ -167,7 +165,8 @@ class LocalEngine:
         _drain(counted, report)
         return plain
 
-    def _check_values(self, update: Update, aggregate: Aggregate) -> None:
+    def _check_values(self, update: Update, work: RoundWork) -> None:
+        aggregate = work.task.aggregate
         squared_norm = 0.0
         for name, values in sorted(update.items()):
             found = measure(values.reshape(-1), self._scratch)
@@ -182,10 +181,10 @@ class LocalEngine:
             raise DeviceFault("norm-bound", what=f"norm {norm:g}", why=f"it is above norm_max {aggregate.norm_max:g}")
 
 
-def grid_of(task: Task) -> Grid:
-    """The grid of a task's exact sums: a function of its terms alone. `ValueError` if its bounds are too wide."""
-    aggregate, terms = task.aggregate, task.round
-    cohort = cohort_max(terms.goal, terms.concurrency, task.select.over)
+def _grid(work: RoundWork) -> Grid:
+    """The grid of a task's exact sums: a function of its terms alone, checked when the task was read."""
+    aggregate, terms = work.task.aggregate, work.task.round
+    cohort = cohort_max(terms.goal, terms.concurrency, work.task.select.over)
     weight_max = aggregate.weight_max if is_weighted(aggregate.steps) else 1.0
     return choose_grid(cohort, weight_max, aggregate.value_abs_max)
 
@@ -262,8 +261,9 @@ def _parsed(plain: bytes, specs: Sequence[TensorSpec]) -> Update:
     return {name: array.astype(np.float32, copy=False) for name, array in arrays.items()}
 
 
-def _checked_weight(report: Report, aggregate: Aggregate, grid: Grid) -> float:
+def _checked_weight(report: Report, work: RoundWork, grid: Grid) -> float:
     """The weight that the sum takes: the reported one, or 1 where the mean is uniform."""
+    aggregate = work.task.aggregate
     weight = parse_decimal(report.weight)
     if not 0 < weight <= aggregate.weight_max:
         what = f"the weight {report.weight} is not within (0, {aggregate.weight_max:g}]"

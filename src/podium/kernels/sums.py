@@ -98,13 +98,16 @@ def choose_grid(cohort: int, weight_max: float, value_abs_max: float) -> Grid:
 
     float64 if its 2^51 steps are fine enough for the mean's error, else int64. The mean of updates whose average weight
     is at least min(1, weight_max) errs by at most 2^-23 of `value_abs_max` (half a step each: usually far less).
-    `ValueError` if the bounds are not finite and above zero, or so wide that not even int64 keeps that promise.
+    `ValueError` if the bounds are not finite and above zero, `weight_max` is above 2^29 (whole weights would be
+    rounded), or the bounds are so wide that not even int64 keeps that promise.
     """
     if cohort < 1:
         raise ValueError(f"a sum of {cohort} updates cannot be")
     for name, bound in (("weight_max", weight_max), ("value_abs_max", value_abs_max)):
         if not (math.isfinite(bound) and bound > 0):
             raise ValueError(f"{name} is {bound}: it is a finite number above zero")
+    if weight_max > 2**WEIGHT_BITS:
+        raise ValueError(f"weight_max is {weight_max}: above {2**WEIGHT_BITS} examples are not counted one by one")
     weight_exponent = _ceil_log2(Fraction(weight_max)) - WEIGHT_BITS
     weight_step = Fraction(2) ** weight_exponent
     weight_top = math.ceil(Fraction(weight_max) / weight_step) * weight_step  # rounding may lift a weight up to this
