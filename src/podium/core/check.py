@@ -1,0 +1,72 @@
+"""Invariants of the core's memory: what must hold after every step, whoever asks and whatever happened.
+
+Decides: nothing. Raises `Bug` with the story of the entity when something cannot be. Asserted after every step in tests
+and faulted simulation. Costs a walk over the open rounds' leases.
+"""
+
+from collections import Counter
+
+from podium.core.deadlines import NONE
+from podium.core.rounds import rounds
+from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
+from podium.core.rows import RoundRow
+from podium.core.state import OpenRound, State
+from podium.wire.problems import Bug
+
+OPEN_ROUNDS_MAX = 2
+"""The round that reports or aggregates, and the next one forming."""
+
+
+def check(state: State) -> None:
+    """Raise `Bug` unless every invariant holds."""
+    for run in state.runs.values():
+        _require(run.state in RUN_STATES, state, f"run {run.id} is {run.state}")
+        still = state.open_rounds_of(run.id)
+        _require(
+            (run.state == "RUNNING") == bool(still), state, f"run {run.id} is {run.state} with {len(still)} rounds"
+        )
+        _require(len(still) <= OPEN_ROUNDS_MAX, state, f"run {run.id} has {len(still)} open rounds")
+        forming = [row for row in still if row.state == "FORMING"]
+        _require(len(forming) <= 1, state, f"run {run.id} has {len(forming)} forming rounds")
+    for key, work in state.open.items():
+        _check_round(state, state.rounds[key], work)
+    live = {lease.device: lease.id for lease in state.leases.values() if lease.state in LEASE_LIVE}
+    held = {state.devices[number].id: lease for number, lease in state.live_lease.items()}
+    _require(live == held, state, f"live leases {live} but held {held}")
+    _require(int(state.fleet.live.sum()) == len(held), state, "the live column differs from the live leases")
+
+
+def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
+    name, task = rounds.name_of(row), state.task_of(row.run).task
+    _require(row.state in ROUND_OPEN and row.state in ROUND_STATES, state, f"round {name} is {row.state}")
+    counts = Counter(lease.state for lease in work.leases.values())
+    _require(
+        counts == Counter({key: n for key, n in work.count.items() if n}), state, f"round {name} counts {work.count}"
+    )
+    _require(row.leases_made == len(work.leases), state, f"round {name} made {row.leases_made} leases")
+    if task.round.concurrency:
+        _require(work.live() <= task.round.concurrency, state, f"round {name} has {work.live()} live leases")
+    if row.state == "FORMING":
+        _require(not work.leases, state, f"round {name} has leases while it forms")
+    if row.state == "AGGREGATING":
+        _require(work.live() == 0, state, f"round {name} has live leases while it aggregates")
+    if row.state != "FORMING":
+        _require(bool(row.base and row.manifest and row.key_id), state, f"round {name} started unprepared")
+    _check_leases(state, row, work)
+
+
+def _check_leases(state: State, row: RoundRow, work: OpenRound) -> None:
+    contributed: Counter[str] = Counter()
+    for lease in work.leases.values():
+        _require(lease.state in LEASE_STATES, state, f"lease {lease.id} is {lease.state}")
+        _require(lease.base == row.base, state, f"lease {lease.id} has base {lease.base}")
+        due = state.lease_deadlines.of(lease.id)
+        _require((lease.state in LEASE_LIVE) == (due != int(NONE)), state, f"lease {lease.id} is due at {due}")
+        contributed[lease.device] += lease.state in ("REPORTED", "ACCEPTED")
+    twice = [device for device, times in contributed.items() if times > 1]
+    _require(not twice, state, f"devices {twice} contribute twice to {rounds.name_of(row)}")
+
+
+def _require(holds: bool, state: State, why: str) -> None:
+    if not holds:
+        raise Bug(f"at {state.now_ms} ms: {why}")
