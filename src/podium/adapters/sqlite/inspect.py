@@ -12,7 +12,6 @@ import msgspec
 from podium.adapters.sqlite.reader import SqliteReader, last_step, meta_of
 from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS, values
 from podium.core.records import decode_row
-from podium.core.rows import table_of
 from podium.ports.plane import SignedHead
 from podium.wire.problems import StoreFault
 
@@ -47,22 +46,41 @@ def check_pages(reader: SqliteReader) -> None:
 
 
 def current_rows(reader: SqliteReader) -> Iterator[CurrentRow]:
-    """Every row of every current-state table; `StoreFault(store-corrupt)` if its columns contradict its body."""
+    """Every row of every current-state table; `StoreFault(store-corrupt)` if its columns contradict its body.
+
+    A row is yielded before its columns are looked at, so that the reader judges the body first.
+    """
     for table in COLUMNS:
         names = ", ".join(("id", *COLUMNS[table], "body"))
         with reader.read(f"reading table {table}") as db:
             for cells in db.execute(f"SELECT {names} FROM {table} ORDER BY id"):
-                row = decode_row(cells[-1])
-                if table_of(row) != table or values(table, row, cells[-1]) != cells:
-                    raise StoreFault("store-corrupt", what=f"row {cells[0]} of table {table} contradicts its body")
-                yield CurrentRow(table=table, id=cells[0], body=cells[-1])
+                id, body = cells[0], _blob(cells[-1], f"row {cells[0]} of table {table}")
+                yield CurrentRow(table=table, id=id, body=body)
+                if values(table, decode_row(body), body) != cells:
+                    raise StoreFault(
+                        "store-corrupt", what=f"a column of row {id} of table {table} contradicts its body"
+                    )
+
+
+def _blob(value: object, what: str) -> bytes:
+    """`value`, which SQLite may have kept as another type than was written; `StoreFault(store-corrupt)` then."""
+    if not isinstance(value, bytes):
+        raise StoreFault("store-corrupt", what=f"{what} holds another type than was written")
+    return value
 
 
 def head_rows(reader: SqliteReader) -> list[HeadRow]:
     """The heads table, oldest first."""
     with reader.read("reading heads") as db:
         return [
-            HeadRow(number=number, tree=tree, size=size, head=SignedHead(payload=payload, key_id=key, signature=sign))
+            HeadRow(
+                number=number,
+                tree=tree,
+                size=size,
+                head=SignedHead(
+                    payload=_blob(payload, f"head {number}"), key_id=key, signature=_blob(sign, f"head {number}")
+                ),
+            )
             for number, tree, size, payload, key, sign in db.execute(
                 "SELECT number, tree, size, payload, key_id, signature FROM heads ORDER BY number"
             )
