@@ -1,5 +1,7 @@
 """Rows, records and steps for the tests of store, journal and audit: plain ones by hand, any ones by hypothesis."""
 
+from hashlib import sha256
+
 from hypothesis import strategies as st
 
 from podium.core.effects import Record, Step
@@ -71,7 +73,7 @@ def step(number: int, *records: Record) -> Step:
 
 def salts(count: int, first: int = 0) -> list[bytes]:
     """`count` salts that differ."""
-    return [(first + number).to_bytes(16, "big") for number in range(count)]
+    return [sha256(b"%d" % (first + number)).digest()[:16] for number in range(count)]
 
 
 ONE_OF_EACH: tuple[AnyRow, ...] = (

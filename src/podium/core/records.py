@@ -66,7 +66,7 @@ def read_record(data: bytes) -> Kept:
     """The record as kept, rows as bytes; `StoreFault(store-corrupt)` if it does not decode."""
     try:
         return msgspec.json.decode(data, type=Kept)
-    except msgspec.DecodeError as error:
+    except (ValueError, msgspec.DecodeError) as error:
         raise StoreFault("store-corrupt", what="a history record does not decode", why=str(error)) from error
 
 

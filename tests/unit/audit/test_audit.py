@@ -9,11 +9,13 @@ import msgspec
 import pytest
 
 from podium.adapters.memory import MemoryStore
+from podium.adapters.sqlite.schema import MIGRATIONS
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.effects import Record
 from podium.core.rows import AnyRow
-from podium.server.audit import AuditResult, export, export_data, verify_data, verify_export
+from podium.server.audit import export, export_data, verify_data, verify_export
 from podium.server.heads import append_heads, heads_path, read_heads
+from podium.server.replay import AuditResult
 from podium.server.sequencer import Sequencer
 from podium.wire.problems import OperatorFault
 from tests.contract.plane_made import OTHER, SEED, StillClock, root, root_text, sign_head
@@ -43,7 +45,7 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def refused(data: Path, match: str = "") -> OperatorFault:
+def refused(data: Path, match: str | None = None) -> OperatorFault:
     with pytest.raises(OperatorFault, match=match) as caught:
         verify_data(data)
     assert caught.value.code == "journal-broken"
@@ -142,7 +144,9 @@ EDITS = {
     "UPDATE history SET place = 'one' WHERE number = 4": r"entry 4.*another type",
     "DELETE FROM history WHERE number = 2": r"entry 2 is missing",
     "DELETE FROM history WHERE number = 4": r"place 1 of tree plane is missing",
-    "INSERT INTO history SELECT 5, step, tree, 2, salt, record, leaf FROM history WHERE number = 4": r"entry 5.*no signed",
+    "INSERT INTO history SELECT 5, step, tree, 2, salt, record, leaf FROM history WHERE number = 4": (
+        r"entry 5.*no signed"
+    ),
     "DELETE FROM heads WHERE number = 1": r"table heads",
     "DELETE FROM heads WHERE number = 4": r"no signed head covers it",
     "UPDATE heads SET tree = 'other' WHERE number = 1": r"table heads",
@@ -150,15 +154,19 @@ EDITS = {
     "UPDATE heads SET number = 5 WHERE number = 4": r"table heads",
     "UPDATE heads SET signature = zeroblob(64) WHERE number = 2": r"signed head 6 .*plane",
     "UPDATE heads SET key_id = 'me' WHERE number = 2": r"signed head 6",
-    "UPDATE heads SET payload = CAST(replace(CAST(payload AS TEXT), '\"size\":1', '\"size\":2') AS BLOB)": r"signed head",
-    "UPDATE devices SET body = CAST(replace(CAST(body AS TEXT), 'active', 'banned') AS BLOB)": r"row d1 of table devices",
+    "UPDATE heads SET payload = CAST(replace(CAST(payload AS TEXT), '\"size\":1', '\"size\":2') AS BLOB)": (
+        r"signed head"
+    ),
+    "UPDATE devices SET body = CAST(replace(CAST(body AS TEXT), 'active', 'banned') AS BLOB)": (
+        r"row d1 of table devices"
+    ),
     "UPDATE devices SET state = 'banned' WHERE id = 'd2'": r"column of row d2 of table devices",
     "UPDATE devices SET id = 'd7' WHERE id = 'd2'": r"row d7 of table devices.*no entry wrote it",
     "UPDATE leases SET body = CAST(body AS TEXT) WHERE id = 'r.1.1'": r"row r.1.1 of table leases",
     "DELETE FROM leases WHERE id = 'r.9.9'": r"row r.9.9 of table leases is missing.*entry 4",
     "UPDATE meta SET value = '7 70' WHERE name = 'step'": r"meta value step",
     "UPDATE meta SET value = replace(value, 'plane-1', 'plane-2') WHERE name = 'plane_id'": r"meta value plane_id",
-    "UPDATE meta SET value = replace(value, 'root', 'toor') WHERE name = 'root'": r"meta value root",
+    "UPDATE meta SET value = replace(value, 'key_id', 'key_is') WHERE name = 'root'": r"meta value root",
     "DELETE FROM meta WHERE name = 'root'": r"root document",
     "DELETE FROM meta WHERE name = 'step'": r"last durable step",
     "CREATE TABLE more (a)": r"schema.*more",
@@ -206,10 +214,10 @@ def test_a_journal_signed_again_by_another_key_is_noticed(data: Path, tmp_path: 
     assert verify_export(lines).entries == 1  # it vouches for itself
     with pytest.raises(OperatorFault, match="root document"):
         verify_export(lines, root=root(SEED))
-    with pytest.raises(OperatorFault, match="signed head 1 .kept outside"):
+    with pytest.raises(OperatorFault, match=r"signed head 1 .kept outside"):
         verify_export(lines, read_heads(heads_path(data)))
     lines = list(export(other, root(SEED)))
-    with pytest.raises(OperatorFault, match="signed head 1 .in the journal"):
+    with pytest.raises(OperatorFault, match=r"signed head 1 .in the journal"):
         verify_export(lines)
 
 
@@ -329,8 +337,6 @@ def test_a_changed_bit_of_any_cell_is_noticed(data: Path) -> None:
 
 def _trigger_sql() -> list[tuple[str]]:
     db = sqlite3.connect(":memory:")
-    from podium.adapters.sqlite.schema import MIGRATIONS
-
     db.executescript(MIGRATIONS[0])
     return db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
 
