@@ -164,6 +164,7 @@ def test_an_evaluation_adds_no_tensors_and_keeps_the_base() -> None:
 
 # -- what is refused, each with a really sealed update ---------------------------------------------------------
 
+HALF = Metric(numerator="1", denominator="2")
 NAN, INF = float("nan"), float("inf")
 WRONG: dict[str, tuple[str, Arrays | bytes, dict[str, object]]] = {
     "missing tensor": ("schema-mismatch", {"w": f32(0, 0, 0, 0).reshape(2, 2)}, {}),
@@ -192,12 +193,8 @@ WRONG: dict[str, tuple[str, Arrays | bytes, dict[str, object]]] = {
     "metric over less": ("metric-invalid", update(), {"metrics": {"a": Metric(numerator="1", denominator="-2")}}),
     "metric not finite": ("metric-invalid", update(), {"metrics": {"a": Metric(numerator="inf", denominator="2")}}),
     "metric huge": ("metric-invalid", update(), {"metrics": {"a": Metric(numerator="1e+101", denominator="2")}}),
-    "metric unnamed": ("metric-invalid", update(), {"metrics": {"": Metric(numerator="1", denominator="2")}}),
-    "metrics too many": (
-        "metric-invalid",
-        update(),
-        {"metrics": {f"m{n}": Metric(numerator="1", denominator="2") for n in range(65)}},
-    ),
+    "metric unnamed": ("metric-invalid", update(), {"metrics": {"": HALF}}),
+    "metrics too many": ("metric-invalid", update(), {"metrics": {f"m{n}": HALF for n in range(65)}}),
     "another SHA-256": ("digest-mismatch", update(), {"sha256": "0" * 64}),
     "length too short": ("size-mismatch", update(), {"length": 10}),
     "length too long": ("size-mismatch", update(), {"length": 2000}),
@@ -256,9 +253,8 @@ def test_tampered_bytes_are_told_as_such() -> None:
     assert bench.engine.judge(bench.work, row, iter([chunks[0][:-1]])).code == "size-mismatch"
     row, _ = bench.reported(3, write_arrays(update()))
     assert bench.engine.judge(bench.work, row, iter([])).code == "size-mismatch"
-    row, chunks = bench.reported(4, write_arrays(update()))
     # honest about broken bytes: the report names the digest of what was broken, so only the seal can tell
-    broken = bytearray(chunks[0])
+    broken = bytearray(bench.reported(4, write_arrays(update()))[1][0])
     broken[5] ^= 1
     row, _ = bench.reported(4, write_arrays(update()), sha256=hashlib.sha256(broken).hexdigest())
     assert bench.engine.judge(bench.work, row, iter([bytes(broken)])).code == "unseal-failed"

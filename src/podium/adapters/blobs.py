@@ -134,18 +134,14 @@ class LocalBlobs:
         with _faults(f"measuring {digest}"):
             try:
                 return obstore.head(self._store, name)["size"]
-            except (NotFoundError, FileNotFoundError):
-                pass
-        raise _absent(digest)
+            except (NotFoundError, FileNotFoundError) as error:
+                raise _absent(digest) from error
 
     def digests(self) -> Iterator[tuple[str, int]]:
         """Every blob as (digest, age in ms since it was last put); the disk's own clock."""
-        with _faults("listing blobs"):
-            for page in obstore.list(self._store, "blobs/sha256", chunk_size=1000):
-                for found in page:
-                    hexed = found["path"].removeprefix("blobs/sha256/").replace("/", "")
-                    age_ms = (time.time() - found["last_modified"].timestamp()) * 1000
-                    yield "sha256:" + hexed, max(0, int(age_ms))
+        for path, _, touched_s in self._listed("blobs/sha256"):
+            hexed = path.removeprefix("blobs/sha256/").replace("/", "")
+            yield "sha256:" + hexed, max(0, int((time.time() - touched_s) * 1000))
 
     def delete(self, digest: str) -> None:
         """Remove a blob; removing what is not there is no error."""
@@ -222,13 +218,17 @@ class LocalBlobs:
         """Offset -> size of every chunk object; names that are not offsets are nobody's."""
         prefix = f"uploads/{_known_upload(upload)}"
         sizes: dict[int, int] = {}
-        with _faults(f"upload {upload}"):
-            for page in obstore.list(self._store, prefix, chunk_size=1000):
-                for found in page:
-                    offset = found["path"].removeprefix(prefix + "/")
-                    if _CHUNK.fullmatch(offset):
-                        sizes[int(offset)] = found["size"]
+        for path, size, _ in self._listed(prefix):
+            offset = path.removeprefix(prefix + "/")
+            if _CHUNK.fullmatch(offset):
+                sizes[int(offset)] = size
         return sizes
+
+    def _listed(self, prefix: str) -> Iterator[tuple[str, int, float]]:
+        """(path, size in bytes, when it was last touched in s of wall time) of every whole object."""
+        with _faults(f"listing {prefix}"):
+            for page in obstore.list(self._store, prefix, chunk_size=1000):
+                yield from ((found["path"], found["size"], found["last_modified"].timestamp()) for found in page)
 
     def _keep_new(self, name: str, data: bytes, upload: str) -> bool:
         """Keep `data` under `name` unless something is there; whether it was kept."""
@@ -261,9 +261,8 @@ class LocalBlobs:
         with _faults(f"reading {what}"):
             try:
                 return bytes(obstore.get(self._store, name).bytes())
-            except (NotFoundError, FileNotFoundError):
-                pass
-        raise _absent(what)
+            except (NotFoundError, FileNotFoundError) as error:
+                raise _absent(what) from error
 
     def _remove(self, name: str) -> None:
         with _faults(f"removing {name}"):

@@ -134,14 +134,12 @@ def accumulate(total: Total, values: NDArray[np.float32], weight: float, grid: G
     if values.shape != total.shape or values.ndim != 1 or values.dtype != np.float32 or total.dtype != grid.dtype:
         raise ValueError(f"cannot add {values.dtype}{values.shape} to {total.dtype}{total.shape} on {grid.dtype}")
     if total.dtype == np.float64:
-        _accumulate_floats(total, values, weight, grid, scratch)  # type: ignore[arg-type]  # dtype was just checked
+        _accumulate_floats(total, values, weight, grid, scratch)
     else:
-        _accumulate_ints(total, values, weight, grid, scratch)  # type: ignore[arg-type]  # dtype was just checked
+        _accumulate_ints(total, values, weight, grid, scratch)
 
 
-def _accumulate_floats(
-    total: NDArray[np.float64], values: NDArray[np.float32], weight: float, grid: Grid, scratch: Scratch
-) -> None:
+def _accumulate_floats(total: Total, values: NDArray[np.float32], weight: float, grid: Grid, scratch: Scratch) -> None:
     magic = math.ldexp(1.5, grid.exponent + 52)
     for start in range(0, len(values), BLOCK):
         block = values[start : start + BLOCK]
@@ -153,9 +151,7 @@ def _accumulate_floats(
         np.add(part, products, out=part)
 
 
-def _accumulate_ints(
-    total: NDArray[np.int64], values: NDArray[np.float32], weight: float, grid: Grid, scratch: Scratch
-) -> None:
+def _accumulate_ints(total: Total, values: NDArray[np.float32], weight: float, grid: Grid, scratch: Scratch) -> None:
     # Scaling the weight by a power of two is exact, so the product is in steps of the grid at once.
     steps = math.ldexp(weight, -grid.exponent)
     for start in range(0, len(values), BLOCK):
