@@ -19,6 +19,7 @@ FOREIGN_WORDS = frozenset({"client", "clients", "node", "nodes", "worker", "work
 
 WORD_PLACES: dict[tuple[str, str], str] = {
     ("src/podium/wire/limits.py", "clients_max"): "connections of any kind that one gateway keeps, devices or not",
+    ("src/podium/server/aggregation.py", "_worker"): "the aggregation worker, the architecture's word for that role",
     ("src/podium/core/journal/", "node_hash"): "a node of the Merkle tree, RFC 6962's own word",
 }
 """(path or folder, identifier) -> what else the word means there."""

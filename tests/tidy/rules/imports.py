@@ -24,11 +24,12 @@ LAW: dict[str, frozenset[str]] = {
     "device": frozenset({"wire", "crypto", "kernels", "secagg", "tasks", "ports"}),
     "server": EVERYTHING,
     "sim": EVERYTHING | {"podium_examples"},
-    "cli": EVERYTHING | {"server", "sim", "podium", "podium_examples"},
-    "podium": EVERYTHING | {"server", "sim"},
-    "podium_examples": frozenset({"wire", "tasks", "kernels", "learning", "device", "podium"}),
+    "plane": EVERYTHING | {"server"},
+    "cli": EVERYTHING | {"plane", "server", "sim", "podium", "podium_examples"},
+    "podium": EVERYTHING | {"plane", "server", "sim"},
+    "podium_examples": frozenset({"wire", "tasks", "kernels", "learning", "device", "plane", "podium"}),
 }
-"""Room -> the rooms it may import besides itself. The contracts' table, whole."""
+"""Room -> the rooms it may import besides itself: the contracts' table, whole. `plane` is a person's side of a plane."""
 
 ADAPTER_TYPES = (
     "podium.core.rows",
@@ -69,7 +70,7 @@ CONCURRENCY = frozenset(
 IMPURE = ENTROPY | FILES | NETWORK | CONCURRENCY
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "exec", "eval", "breakpoint"})
 
-LIGHT_ROOTS = ("podium", "podium.device", "podium.cli.main")
+LIGHT_ROOTS = ("podium", "podium.device", "podium.plane", "podium.cli.main")
 HEAVY_ROOMS = frozenset({"core", "server", "sim", "adapters", "ports.plane"})
 HEAVY_PACKAGES = frozenset(
     {"uvicorn", "uvloop", "httptools", "starlette", "obstore", "cel_expr_python", "prometheus_client", "sklearn"}
@@ -203,8 +204,7 @@ def light(sources: Iterable[Source]) -> Iterator[Finding]:
     """What loading the device's side would drag in: the plane's rooms or the plane's dependencies."""
     graph = {name: _with_parents(targets) for name, targets in loaded(sources).items()}
     for root in LIGHT_ROOTS:
-        starts = [name for name in graph if name == root or (root == "podium.device" and name.startswith(f"{root}."))]
-        heavy = {each for start in starts for each in _reach(graph, start) if _heavy(each)}
+        heavy = {each for each in _reach(graph, root) if _heavy(each)}
         yield from (Finding("light", root, f"loading {root} loads {each}") for each in sorted(heavy))
 
 
