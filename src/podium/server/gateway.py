@@ -6,6 +6,7 @@ Limits: `body_bytes_max` (a chunk: `chunk_bytes`), `body_ms`; a full plane answe
 Source: the eight steps of docs/reference/device-protocol.md.
 """
 
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple, TypeVar
@@ -89,15 +90,21 @@ class Door:
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
-    """`body` as the decoder's message; `DeviceFault(body-malformed)`, also for a duplicate or an unknown key.
+    """`body` as the decoder's message; `DeviceFault(body-malformed)`, also for an unknown key or a key given twice.
 
-    msgspec keeps the last of duplicate keys of a struct, so a body is encoded again only where it is signed
-    (`wire/canonical.py` refuses duplicates there); in an unsigned body every field still has its type.
+    msgspec takes the last of duplicate keys without a word, so the standard library's parser looks for them first.
     """
     try:
+        if body != b"{}":
+            json.loads(body, object_pairs_hook=_unique)
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DeviceFault("body-malformed", why=str(error)) from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("an object holds the same key twice")
 
 
 class Gateway:

@@ -168,3 +168,10 @@ class PlaneFile(View, frozen=True, kw_only=True):
     plane_id: str
     pid: int
     ca: str = ""
+
+
+class WhoAmI(View, frozen=True, kw_only=True):
+    """GET /api/v1/whoami: the role that the credential proves, and the plane that answered."""
+
+    role: str
+    plane_id: str

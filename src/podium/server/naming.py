@@ -1,0 +1,60 @@
+"""What a person may call a run, a version or a device: its id, a unique prefix of it, a name, or @last.
+
+Decides: which one is meant. Never: what is done with it. Reads only.
+"""
+
+from collections.abc import Iterable
+
+from podium.core.rows import DeviceRow, RunRow, VersionRow
+from podium.core.state import State
+from podium.wire.problems import OperatorFault
+
+LAST = "@last"
+
+
+def find_run(state: State, text: str) -> RunRow:
+    """The run of that id, unique prefix, or task name (its newest run); @last is the newest of all.
+
+    `OperatorFault(run-unknown | id-ambiguous)`.
+    """
+    if text in state.runs:
+        return state.runs[text]
+    newest_last = sorted(state.runs.values(), key=lambda run: (run.started_ms, run.id))
+    if text == LAST and newest_last:
+        return newest_last[-1]
+    named = [run for run in newest_last if state.tasks[run.task].task.task.name == text]
+    if named:
+        return named[-1]
+    return state.runs[_only("run-unknown", "run", text, state.runs)]
+
+
+def find_version(state: State, text: str) -> VersionRow:
+    """The version of that digest (with or without "sha256:"), unique prefix of it, or alias; @last is the newest.
+
+    `OperatorFault(version-unknown | id-ambiguous)`.
+    """
+    if text in state.aliases:
+        return state.versions[state.aliases[text].version]
+    if text == LAST and state.versions:
+        return max(state.versions.values(), key=lambda row: (row.made_ms, row.number))
+    wanted = text if text.startswith("sha256:") else f"sha256:{text}"
+    return state.versions[_only("version-unknown", "model version", wanted, state.versions)]
+
+
+def find_device(state: State, text: str) -> DeviceRow:
+    """The device of that id, unique prefix of it, or name. `OperatorFault(id-ambiguous)`, `not-found` as such."""
+    named = [row.id for row in state.devices if row.name == text]
+    found = named[0] if len(named) == 1 else _only("not-found", "device", text, state.device_numbers)
+    return state.devices[state.device_numbers[found]]
+
+
+def _only(code: str, what: str, prefix: str, ids: Iterable[str]) -> str:
+    """The one of `ids` that starts with `prefix`; `OperatorFault(code)` if none does, `id-ambiguous` if several do."""
+    found = [name for name in ids if prefix and name.startswith(prefix)]
+    if prefix in found:
+        return prefix
+    if not found:
+        raise OperatorFault(code, what=f"no {what} is called {prefix[:128]}")
+    if len(found) > 1:
+        raise OperatorFault("id-ambiguous", what=f"{prefix} names {len(found)} {what}s", why=", ".join(found[:3]))
+    return found[0]

@@ -1,0 +1,174 @@
+"""A whole plane in one process: opens the data directory, wires every room, and answers HTTP as one ASGI application.
+
+Decides: the order in which things open and close. Never: how it is reached (main.py binds sockets and runs threads).
+Opening: directory and store (locked, migrated), identity and keys, writer, core, reconcile. Closing is the reverse, and
+waits at most `drain_ms` for what is under way.
+"""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+
+import msgspec
+from starlette.applications import Starlette
+
+from podium.adapters.blobs import LocalBlobs
+from podium.adapters.clock import SystemClock
+from podium.adapters.engine import LocalEngine
+from podium.adapters.entropy import SystemEntropy
+from podium.adapters.keys import FileKeys
+from podium.adapters.sqlite.store import SqliteStore
+from podium.crypto.sign import sign
+from podium.ports.plane import SignedHead
+from podium.server.aggregation import Aggregation
+from podium.server.audit import META_ROOT
+from podium.server.boot import reconcile
+from podium.server.device_routes import Conversation
+from podium.server.gateway import Door, Gateway, Handler
+from podium.server.heads import PURPOSE, from_signed, heads_path, to_signed
+from podium.server.http import Receive, Scope, Send
+from podium.server.lease_routes import Delivery, Offered
+from podium.server.loop import Loop
+from podium.server.manifests import Notary
+from podium.server.metrics import PlaneMetrics
+from podium.server.operator_routes import Operators, Probes
+from podium.server.plane_data import Credentials, Parts, open_identity, session_root
+from podium.server.retention import Retention
+from podium.server.sequencer import Sequencer
+from podium.server.sessions import Sessions
+from podium.server.submission import Submission
+from podium.server.uploads import BlobRoom
+from podium.server.writer import Writer
+from podium.wire.limits import Limits
+from podium.wire.messages import Signed
+from podium.wire.problems import PodiumError
+
+log = logging.getLogger("podium.plane")
+
+
+def open_parts(data: Path, limits: Limits) -> Parts:
+    """The ports over the data directory, and the identity that a first start makes.
+
+    `OperatorFault(data-in-use | data-newer)`, `StoreFault`. Blocking.
+    """
+    store = SqliteStore(data)
+    try:
+        entropy = SystemEntropy()
+        keys = FileKeys(data / "keys")
+        identity = open_identity(data, keys, entropy)
+        # Kept in the database too, so that a copy of it alone can be verified.
+        store.set_meta(META_ROOT, msgspec.json.encode(identity.root).decode())
+        return Parts(
+            clock=SystemClock(store.load().at_ms),
+            entropy=entropy,
+            keys=keys,
+            blobs=LocalBlobs(data / "blobs"),
+            store=store,
+            limits=limits.check(),
+            identity=identity,
+        )
+    except BaseException:
+        store.close()
+        raise
+
+
+class Plane:
+    """One plane. `open` once on the event loop it will live on; it is then an ASGI application; `close` once."""
+
+    def __init__(self, parts: Parts, data: Path) -> None:
+        self.parts = parts
+        limits = parts.limits
+        seed = parts.online_seed()
+
+        def sign_head(payload: bytes) -> SignedHead:
+            return from_signed(sign(seed, PURPOSE, payload))
+
+        self._sequencer = Sequencer(parts.store, parts.clock, sign_head, heads_path(data))
+        self._writer = Writer(parts.store, parts.entropy, parts.clock, self._sequencer, limits)
+        self.room = BlobRoom(parts.blobs, limits)
+        self.notary = Notary(parts, self.head_of)
+        self.role = Aggregation(parts, self.notary, lambda: LocalEngine(parts.blobs, parts.keys, limits))
+        self.loop = Loop(parts.store, parts.clock, limits, self._writer, self.role)
+        self.role.tell, self.role.failed = self.loop.tell, self.loop.failed
+        self.metrics = PlaneMetrics()
+        self.metrics.watch(self.loop)
+        sessions = Sessions(session_root(parts.keys, parts.entropy), parts.entropy, limits)
+        door = Door(self.loop, sessions, limits)
+        offered = Offered()
+        self._conversation = Conversation(parts, door, self.loop, sessions, offered)
+        self._conversation.head_of = self.head_of
+        self.gateway = Gateway(
+            door, device_routes(self._conversation, Delivery(parts, door, self.loop, offered, self.room))
+        )
+        self.retention = Retention(parts, self.loop, self.room)
+        self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
+        self.operators = Operators(parts, self.loop, self.room, Credentials(data, parts.entropy), self.submission)
+        self.operators.heads = self.heads
+        self._pages = Starlette(routes=[*self.operators.routes(), *Probes(self.loop, self.metrics).routes()])
+        self._sweeping: asyncio.Task[None] | None = None
+
+    def heads(self) -> dict[str, Signed]:
+        """The newest signed head of each tree."""
+        return {tree: to_signed(head) for tree, head in self._sequencer.heads().items()}
+
+    def head_of(self, tree: str) -> Signed | None:
+        """The newest signed head of `tree`."""
+        head = self._sequencer.heads().get(tree)
+        return None if head is None else to_signed(head)
+
+    async def open(self) -> None:
+        """Start the writer and the core. `StoreFault`, `OperatorFault(journal-broken)`."""
+        running = asyncio.get_running_loop()
+        loop = self.loop
+
+        def durable(number: int) -> None:
+            running.call_soon_threadsafe(loop.durable, number)
+
+        def failed(fault: PodiumError) -> None:
+            running.call_soon_threadsafe(loop.failed, fault)
+
+        await asyncio.to_thread(self._writer.start, durable, failed)
+        await loop.start(lambda core: reconcile(self.parts, core.state))
+        self._sweeping = running.create_task(self.retention.run())
+        log.info("plane open", extra={"plane": self.parts.identity.plane_id})
+
+    async def close(self) -> None:
+        """Drain, stop the threads, close the store."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeping
+        await self.loop.stop()
+        await asyncio.to_thread(self.role.close)
+        await asyncio.to_thread(self._writer.stop)
+        await asyncio.to_thread(self.room.close)
+        self.parts.store.close()
+        log.info("plane closed", extra={"plane": self.parts.identity.plane_id})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request: devices by the raw routes, everything else by the pages."""
+        path = scope.get("path", "")
+        if scope["type"] == "http" and isinstance(path, str) and path.startswith("/v1/"):
+            await self.gateway(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+
+def device_routes(talk: Conversation, delivery: Delivery) -> dict[tuple[str, str], Handler]:
+    """The eight steps: (method, route) -> handler."""
+    return {
+        ("GET", "/v1/root"): talk.root,
+        ("POST", "/v1/enrol"): talk.enrol,
+        ("POST", "/v1/session/challenge"): talk.challenge,
+        ("POST", "/v1/session"): talk.session,
+        ("POST", "/v1/checkin"): talk.check_in,
+        ("POST", "/v1/leases/*/accept"): talk.accept,
+        ("POST", "/v1/leases/*/decline"): talk.decline,
+        ("POST", "/v1/leases/*/progress"): talk.progress,
+        ("POST", "/v1/leases/*/fail"): talk.fail,
+        ("GET", "/v1/blobs/*"): delivery.blob,
+        ("PUT", "/v1/leases/*/upload"): delivery.put_chunk,
+        ("HEAD", "/v1/leases/*/upload"): delivery.offset,
+        ("POST", "/v1/leases/*/report"): delivery.report,
+    }

@@ -1,0 +1,88 @@
+"""Keeps the blob store bounded: drops versions, manifests and statements that nobody can ask for any more.
+
+Decides: which blobs are kept: aliased versions, the last `versions_kept` of each run, first and present base of running
+runs, bases and manifests of open rounds, the statements of all these, and whatever is younger than `blob_grace_ms`.
+Never: rows (a version's row and its journal entries stay; only its bytes go).
+Limits: one sweep each half `blob_grace_ms`; none while a round is being aggregated, because its version may have the
+bytes of an old one.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from podium.core.rows import VersionRow
+from podium.core.state import State
+from podium.ports import Blobs
+from podium.server.boot import is_wanted
+from podium.server.loop import Loop
+from podium.server.plane_data import Parts
+from podium.server.uploads import BlobRoom
+from podium.wire.problems import PodiumError
+
+log = logging.getLogger("podium.retention")
+
+
+def kept_blobs(state: State, versions_kept: int) -> frozenset[str]:
+    """The digests that must stay."""
+    by_run: defaultdict[str, list[VersionRow]] = defaultdict(list)
+    for version in state.versions.values():
+        by_run[version.run].append(version)
+    keep = {alias.version for alias in state.aliases.values()}
+    for versions in by_run.values():
+        versions.sort(key=lambda row: (row.made_ms, row.number, row.id))
+        keep.update(row.id for row in versions[-versions_kept:])
+    for run in state.runs.values():
+        if run.state == "RUNNING":
+            keep.update((run.base, run.first))
+    rounds = [state.rounds[key] for key in state.open]
+    keep.update(row.base for row in rounds if row.base)
+    statements = {state.versions[digest].statement for digest in keep if digest in state.versions}
+    manifests = {row.manifest for row in rounds if row.manifest}
+    return frozenset(keep | statements | manifests)
+
+
+def drop_blobs(blobs: Blobs, keep: frozenset[str], grace_ms: int) -> int:
+    """Delete every blob that is not kept and is `grace_ms` old or older; how many. Blocking."""
+    dropped = 0
+    for digest, age_ms in list(blobs.digests()):
+        if digest not in keep and age_ms >= grace_ms:
+            blobs.delete(digest)
+            dropped += 1
+    return dropped
+
+
+class Retention:
+    """Sweeps from time to time while the plane serves."""
+
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom) -> None:
+        self._parts = parts
+        self._loop = loop
+        self._room = room
+        self.importing = asyncio.Lock()
+        """Held while a blob is being imported that no row names yet, and while a sweep deletes."""
+
+    async def run(self) -> None:
+        """Sweep for ever; a sweep that the store fails is tried again at the next."""
+        while True:
+            await asyncio.sleep(self._parts.limits.blob_grace_ms / 2000)
+            try:
+                await self.sweep()
+            except PodiumError as error:
+                log.error("sweep failed", extra={"code": error.code, "why": error.why})
+
+    async def sweep(self) -> int:
+        """Drop uploads and blobs that nobody names; how many. `DeviceFault(overloaded)` while the plane has no core."""
+        uploads = await self._room.run(self._parts.blobs.uploads)
+        # Listed first, judged after: an upload only begins under a live lease, and a lease that is over stays over.
+        orphans = [upload for upload in uploads if not is_wanted(self._loop.state, upload)]
+        for upload in orphans:
+            await self._room.run(self._parts.blobs.discard, upload)
+        if any(self._loop.state.rounds[key].state == "AGGREGATING" for key in self._loop.state.open):
+            return len(orphans)
+        async with self.importing:
+            keep = kept_blobs(self._loop.state, self._parts.limits.versions_kept)
+            dropped = await self._room.run(drop_blobs, self._parts.blobs, keep, self._parts.limits.blob_grace_ms)
+        if dropped or orphans:
+            log.info("swept", extra={"blobs": dropped, "uploads": len(orphans)})
+        return dropped + len(orphans)
