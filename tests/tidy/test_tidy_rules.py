@@ -198,6 +198,8 @@ def test_the_device_side_loads_nothing_of_the_plane() -> None:
         ("try:\n    f()\nexcept ValueError:\n    ...\n", ["empty-handler"]),
         ("def f():\n    with suppress(Exception):\n        g()\n", ["broad-except"]),
         ("try:\n    f()\nexcept ValueError:\n    g()\n", []),
+        ("try:\n    f()\nexcept BaseException:\n    g()\n    raise\n", []),
+        ("try:\n    f()\nexcept BaseException:\n    if g():\n        raise\n", ["broad-except"]),
         ("with contextlib.suppress(KeyError):\n    g()\n", []),
     ],
 )

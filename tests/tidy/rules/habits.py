@@ -26,7 +26,7 @@ WORD_PLACES: dict[tuple[str, str], str] = {
 
 
 def handlers(source: Source) -> Iterator[Finding]:
-    """Broad excepts outside the supervised places, and handlers that do nothing."""
+    """Broad excepts outside the supervised places that do not raise again, and handlers that do nothing."""
     if source.path.startswith("tests/"):
         return
     for where, element in _functions_and_module(source):
@@ -44,10 +44,15 @@ def _suppress(where: str, element: ast.AST) -> Iterator[Finding]:
 def _handler(where: str, element: ast.ExceptHandler) -> Iterator[Finding]:
     caught = element.type.elts if isinstance(element.type, ast.Tuple) else [element.type]
     broad = any(each is None or ast.unparse(each) in BROAD for each in caught)
-    if broad and where not in SUPERVISED:
+    if broad and where not in SUPERVISED and not _raises_again(element):
         yield Finding("broad-except", where, f"line {element.lineno}: catches everything")
     if all(isinstance(each, ast.Pass) or _constant(each) for each in element.body):
         yield Finding("empty-handler", where, f"line {element.lineno}: the handler does nothing")
+
+
+def _raises_again(element: ast.ExceptHandler) -> bool:
+    last = element.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _constant(element: ast.stmt) -> bool:
