@@ -29,7 +29,7 @@ LAW: dict[str, frozenset[str]] = {
     "podium": EVERYTHING | {"plane", "server", "sim"},
     "podium_examples": frozenset({"wire", "tasks", "kernels", "learning", "device", "plane", "podium"}),
 }
-"""Room -> the rooms it may import besides itself: the contracts' table, whole. `plane` is a person's side of a plane."""
+"""Room -> the rooms it may import besides itself: the contracts' table. `plane` is a person's side of a plane."""
 
 ADAPTER_TYPES = (
     "podium.core.rows",
