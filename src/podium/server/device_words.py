@@ -31,8 +31,8 @@ def offer_message(offer: Offer) -> OfferMessage:
         manifest=offer.manifest,
         base=offer.base,
         variant=offer.base,
-        remaining_ms=offer.remaining_ms,
-        stall_ms=offer.stall_ms,
+        remaining_ms=int(offer.remaining_ms),
+        stall_ms=int(offer.stall_ms),
     )
 
 
@@ -43,7 +43,7 @@ def lease_answer(said: Answer) -> Response:
         LeaseAnswer(
             word=said.word,
             code=said.code,
-            remaining_ms=said.remaining_ms,
+            remaining_ms=int(said.remaining_ms),
             window_ok_ms=said.window_ok_ms,
             window_else_ms=said.window_else_ms,
         )
