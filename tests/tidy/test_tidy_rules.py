@@ -104,6 +104,8 @@ def test_sizes(text: str, rules: list[str]) -> None:
         ("src/podium/server/a.py", "from podium.sim import faults", True),
         ("src/podium/sim/a.py", "from podium.core.step import Core", False),
         ("src/podium/cli/a.py", "from podium.server import app", False),
+        ("src/podium/cli/a.py", "from podium import __version__", False),
+        ("src/podium/server/a.py", "from podium import Plane", True),
         ("src/podium/elsewhere/a.py", "", True),
     ],
 )
@@ -330,8 +332,19 @@ def test_dead_definitions() -> None:
     )
     user = source("from podium.core.a import Shape, helper\nx_total = [helper(), 'Shape | None']\nx_total.sort()")
     test = source("from podium.core.a import FORGOTTEN, forgotten\nforgotten(FORGOTTEN)", "tests/unit/test_a.py")
+    tool = source("SEEN = 1", "src/podium/core/seen.py"), source("print(seen.SEEN)", "tools/show.py")
+    assert not list(dead.dead(tool))
     found = dead.dead([used, user, test], ['plan = "podium.core.a:named"', 'podium = "podium.core.a:entry"'])
     assert [each.where.rpartition("::")[2] for each in found] == ["FORGOTTEN", "forgotten"]
+
+
+def test_what_is_kept_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        dead, "KEPT", {"src/podium/core/example.py::gone": "because", "src/podium/core/example.py::f": ""}
+    )
+    assert [each.where for each in dead.kept_without_need([source("def f(): ...")])] == [
+        "src/podium/core/example.py::gone"
+    ]
 
 
 def test_the_ratchet_only_shrinks() -> None:

@@ -52,5 +52,6 @@ def findings() -> list[Finding]:
     found += imports.cycles(sources)
     found += imports.light(sources)
     found += habits.supervised_unused(sources)
+    found += dead.kept_without_need(sources)
     found += dead.dead(sources, [(ROOT / path).read_text() for path, _ in texts if path.endswith(".toml")])
     return found
