@@ -1,5 +1,6 @@
 """Raw HTTP/1.1 on a loopback port for scripted planes: answers that are given, dropped, or cut in the middle."""
 
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +25,7 @@ Serve = Callable[[str, str, dict[str, str], bytes], Answer]
 class Loopback:
     """A listening server; `close` ends it as a killed process would: connections die unanswered."""
 
-    def __init__(self, serve: Serve, port: int = 0) -> None:
+    def __init__(self, serve: Serve, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         loopback = self
 
         class Handler(_Handler):
@@ -35,6 +36,8 @@ class Loopback:
         self.closed = False
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 

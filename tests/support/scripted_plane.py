@@ -6,6 +6,7 @@ Every fault that it finds with a device (a MAC, a counter, an epoch, a chunk tha
 """
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -83,6 +84,7 @@ class ScriptedPlane:
         self.word: dict[str, m.LeaseAnswer] = {}  # verb -> scripted answer
         self.session_ms = 3_600_000
         self.lock = threading.RLock()
+        self.tls: ssl.SSLContext | None = None
         self._server: Loopback | None = None
         self.port = 0
 
@@ -90,7 +92,7 @@ class ScriptedPlane:
 
     def start(self) -> "ScriptedPlane":
         """Listen; again on the same port after `stop`."""
-        self._server = Loopback(self.serve, self.port)
+        self._server = Loopback(self.serve, self.port, self.tls)
         self.port = self._server.port
         return self
 
@@ -110,7 +112,7 @@ class ScriptedPlane:
     @property
     def url(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def token(self, secret: str = "secret", ca: str = "") -> str:
         """An enrolment token."""

@@ -3,7 +3,7 @@
 Decides: the order of the conversation, what is declined or failed and with which word, and how often progress is told.
 Never: when the device comes back (agent.py), nor what verifies (trust.py). A finished update is durable before its
 first byte leaves, so that whatever dies, the same bytes and the same report are sent until the plane has stored them.
-Limits: progress at most about every quarter of the lease's stall time, not below a second, not above half of it.
+Limits: progress at most about every quarter of the lease's stall time, not below a second, not above a third of it.
 Source: steps 4 to 8 of docs/reference/device-protocol.md.
 """
 
@@ -82,7 +82,7 @@ class Pulse:
     def __init__(self, means: Means, lease: str, stall_ms: int) -> None:
         self._means = means
         self._path = f"/v1/leases/{lease}/progress"
-        self._every_s = min(max(stall_ms / 4, 1_000), stall_ms / 2) / 1000
+        self._every_s = min(max(stall_ms / 4, 1_000), stall_ms / 3) / 1000
         self._next_s = time.monotonic() + self._every_s
         self._stepped = False
         self.done = 0
@@ -187,17 +187,13 @@ def deliver(means: Means, pending: Pending, sealed: bytes, *, fresh: bool) -> Le
 
 
 def _upload_all(means: Means, pending: Pending, sealed: bytes, pulse: Pulse, fresh: bool) -> None:
-    """Send what the plane lacks. If the lease is over (perhaps because it was reported), the report will tell how."""
-    try:
-        offset = 0 if fresh or not sealed else _offset(means, pending.lease)
-        while offset < len(sealed):
-            offset = _upload(means, pending.lease, sealed, offset)
+    """Send what the plane lacks. If it takes nothing more (perhaps it was reported), the report will tell why."""
+    offset = 0 if fresh or not sealed else _offset(means, pending.lease)
+    while offset is not None and offset < len(sealed):
+        offset = _upload(means, pending.lease, sealed, offset)
+        if offset is not None:
             pulse.moved_bytes = pending.moved_bytes + offset
-            if offset < len(sealed):
-                pulse.tell()
-    except PlaneRefusal as error:
-        if error.code != "lease-over":
-            raise
+            pulse.tell()
 
 
 def _study(means: Means, offer: OfferMessage, asked_at_ms: int) -> Work:
@@ -263,26 +259,31 @@ def _finish(means: Means, work: Work, base: Arrays, result: Result, pulse: Pulse
         return finished(work, base, result, unb64(means.identity.seed), (pulse.done, pulse.moved_bytes))
 
 
-def _offset(means: Means, lease: str) -> int:
-    """How many bytes of the upload the plane holds durably."""
-    headers = _persistently(means, lambda: means.session.ask("HEAD", f"/v1/leases/{lease}/upload", None)[1])
+def _offset(means: Means, lease: str) -> int | None:
+    """How many bytes of the upload the plane holds durably; None if it will not say (a HEAD has no body to say why)."""
+    try:
+        headers = _persistently(means, lambda: means.session.ask("HEAD", f"/v1/leases/{lease}/upload", None)[1])
+    except PlaneRefusal as error:
+        log.info("upload of lease %s: %s", lease, error)
+        return None
     text = headers.get(OFFSET_HEADER.lower(), "")
     if not text.isdigit():
         raise untrue(f"resume the upload of lease {lease}", "the answer carries no offset")
     return int(text)
 
 
-def _upload(means: Means, lease: str, sealed: bytes, offset: int) -> int:
-    """Send the chunk at `offset`; where the plane wants the upload to go on, never before `offset`."""
+def _upload(means: Means, lease: str, sealed: bytes, offset: int) -> int | None:
+    """Send the chunk at `offset`; where the plane wants the upload to go on, None if the lease is over."""
     path, chunk = f"/v1/leases/{lease}/upload", sealed[offset : offset + _CHUNK_BYTES]
+    there: int | None
     try:
         body, _ = _persistently(means, lambda: means.session.ask("PUT", path, chunk, f"{OFFSET_QUERY}={offset}"))
         there = decoded(body, UploadAnswer).offset
     except PlaneRefusal as error:
-        if error.code != "offset-wrong":
+        if error.code not in ("offset-wrong", "lease-over"):
             raise
-        there = _offset(means, lease)
-    if not offset < there <= len(sealed):
+        there = _offset(means, lease) if error.code == "offset-wrong" else None
+    if there is not None and not offset < there <= len(sealed):
         raise PlaneAway(f"upload of lease {lease}", f"the plane went from {offset} to {there}", again=False)
     return there
 

@@ -77,7 +77,10 @@ def is_loopback(host: str) -> bool:
 
 def _pool(url: str, ca: str) -> urllib3.HTTPConnectionPool:
     """A pool for `url`; `ca` is "", PEM text, or "sha256:<hex>" of the certificate that the plane shows."""
-    parts = urllib3.util.parse_url(url)
+    try:
+        parts = urllib3.util.parse_url(url)
+    except urllib3.exceptions.LocationParseError as error:
+        raise OperatorFault("usage", what=f"the plane's address {url!r} cannot be used", why=str(error)) from error
     host = parts.host or ""
     timeout = urllib3.Timeout(connect=10.0, read=60.0)
     if parts.scheme == "http" and is_loopback(host):

@@ -1,5 +1,7 @@
 """The device's conversation over real HTTP: each step does what the protocol reference says."""
 
+from collections.abc import Iterator
+
 import msgspec
 import numpy as np
 import pytest
@@ -8,11 +10,11 @@ from podium.tasks.digest import task_digest
 from podium.wire import messages as m
 from podium.wire.canonical import decode_canonical, parse_decimal, unb64
 from tests.support.device_bench import model, quick_device, task
-from tests.support.scripted_plane import WINDOW_ELSE, WINDOW_OK, ScriptedPlane
+from tests.support.scripted_plane import WINDOW_ELSE, WINDOW_OK, Arrays, ScriptedPlane
 
 
 @pytest.fixture(name="plane")
-def _plane() -> "pytest.Generator[ScriptedPlane]":
+def _plane() -> Iterator[ScriptedPlane]:
     with ScriptedPlane() as plane:
         yield plane
 
@@ -64,7 +66,7 @@ def test_the_report_names_lease_task_base_and_what_was_done(plane: ScriptedPlane
 
 
 def test_doubles_are_subtracted_before_they_are_rounded(plane: ScriptedPlane) -> None:
-    big = {"w": np.array([2.0**30], dtype=np.float64)}
+    big: Arrays = {"w": np.array([2.0**30], dtype=np.float64)}
     lease = plane.offer(plane.manifest(task(add=0.5), big, 1))
     with quick_device(plane) as device:
         device.run_once()

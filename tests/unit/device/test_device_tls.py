@@ -1,0 +1,120 @@
+"""TLS: whom the device talks to is settled by the certificate before a byte of the conversation."""
+
+import datetime
+import hashlib
+import ipaddress
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from podium.device.link import is_loopback
+from podium.wire.problems import OperatorFault
+from tests.support.device_bench import model, quick_device, task
+from tests.support.scripted_plane import ScriptedPlane
+
+
+class Certificate(msgspec.Struct):
+    """A self-signed certificate: PEM text, and "sha256:<hex>" of its DER bytes."""
+
+    pem: str
+    fingerprint: str
+
+
+@pytest.fixture(name="plane")
+def _plane() -> Iterator[ScriptedPlane]:
+    yield ScriptedPlane()
+
+
+@pytest.fixture(name="certificate")
+def _certificate(plane: ScriptedPlane, tmp_path: Path) -> Certificate:
+    """The certificate of `plane`, which from now on speaks TLS."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plane")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "both.pem").write_bytes(pem + secret)
+    plane.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    plane.tls.load_cert_chain(tmp_path / "both.pem")
+    digest = hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
+    return Certificate(pem.decode(), f"sha256:{digest}")
+
+
+def _with_ca(plane: ScriptedPlane, ca: str, state: Path | None = None) -> str:
+    with plane, quick_device(plane, state) as device:
+        assert device._token is not None
+        device._token = msgspec.structs.replace(device._token, ca=ca)
+        plane.offer(plane.manifest(task(), model(), 1))
+        return device.run_once().word
+
+
+def test_a_private_authority_in_the_token_is_trusted(plane: ScriptedPlane, certificate: Certificate) -> None:
+    assert _with_ca(plane, certificate.pem) == "stored"
+
+
+def test_a_pinned_certificate_is_trusted(plane: ScriptedPlane, certificate: Certificate) -> None:
+    assert _with_ca(plane, certificate.fingerprint) == "stored"
+
+
+@pytest.mark.parametrize("ca", ["", "sha256:" + "0" * 64])
+def test_any_other_certificate_is_a_foreign_plane(plane: ScriptedPlane, certificate: Certificate, ca: str) -> None:
+    with pytest.raises(OperatorFault) as caught:
+        _with_ca(plane, ca)
+    assert caught.value.code == "plane-foreign"
+    assert plane.log == []
+
+
+def test_the_pin_is_kept_with_the_identity(plane: ScriptedPlane, certificate: Certificate, tmp_path: Path) -> None:
+    assert _with_ca(plane, certificate.fingerprint, tmp_path / "state") == "stored"
+    assert _with_ca(plane, "", tmp_path / "state") == "stored"
+
+
+def test_a_plane_that_turns_foreign_later_is_not_spoken_to(
+    plane: ScriptedPlane, certificate: Certificate, tmp_path: Path
+) -> None:
+    assert _with_ca(plane, certificate.pem, tmp_path / "state") == "stored"
+    plane.tls, plane.log[:] = None, []
+    with plane, quick_device(plane, tmp_path / "state") as device:
+        device._url = plane.url.replace("http:", "https:")
+        assert device.run_once().word in ("away", "denied")
+    assert plane.log == []
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("a.localhost", True),
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("[::1]", True),
+        ("localhost.example.org", False),
+        ("127.0.0.1.example.org", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_loopback(host: str, here: bool) -> None:
+    assert is_loopback(host) is here
