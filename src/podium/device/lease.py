@@ -153,7 +153,8 @@ def take(means: Means, offer: OfferMessage, asked: Asked) -> LeaseAnswer:
         raise _refuse(means, offer.lease, error) from error
     if work.task.task.kind == "train":
         means.state.memory.trained_at_ms = asked.at_ms
-        means.state.keep_memory()
+    # What the manifest taught is made durable here, with the participation: before anything of this lease leaves.
+    means.state.keep_memory()
     pending = msgspec.structs.replace(pending, window_ms=asked.window_ms)
     means.state.keep_pending(pending, sealed)
     return deliver(means, pending, sealed, fresh=True)
@@ -205,10 +206,9 @@ def _study(means: Means, offer: OfferMessage, asked_at_ms: int) -> Work:
     blob = _persistently(means, lambda: session.ask("GET", f"/v1/blobs/{offer.manifest}", None)[0])
     signed = read_manifest(blob, offer)
     root = session.root_with(signed.key_id)
-    manifest = open_manifest(root, means.identity, signed, offer)
-    if follow_manifest(root, state.memory, manifest):
-        state.keep_memory()
-    work = accept_terms(manifest, offer)
+    manifest, task = open_manifest(root, means.identity, signed, offer)
+    follow_manifest(root, state.memory, manifest)
+    work = accept_terms(manifest, task, offer)
     if not all(
         len(means.data.get(name, ())) >= max(1, work.task.data.examples_min) for name in work.task.data.datasets
     ):

@@ -18,7 +18,7 @@ from podium.crypto.sign import open_signed
 from podium.device.link import decoded
 from podium.device.plan import Plan, load_plan
 from podium.device.state import HeadSeen, Identity, Memory, RunSeen
-from podium.tasks.digest import read_task_bytes, task_digest
+from podium.tasks.digest import read_task_bytes
 from podium.tasks.task import Task
 from podium.wire.canonical import sha256_digest, unb64
 from podium.wire.messages import (
@@ -109,12 +109,15 @@ def read_manifest(data: bytes, offer: OfferMessage) -> Signed:
     return decoded(data, Signed)
 
 
-def open_manifest(root: RootDocument, identity: Identity, signed: Signed, offer: OfferMessage) -> RoundManifest:
-    """The round manifest in `signed`, once signature, plane, population, run, base, task digest and variant fit."""
+def open_manifest(
+    root: RootDocument, identity: Identity, signed: Signed, offer: OfferMessage
+) -> tuple[RoundManifest, Task]:
+    """The manifest in `signed` and its task, once signature, plane, population, run, base, digest and variant fit."""
     what = f"verify the manifest of lease {offer.lease}"
     try:
         manifest = open_signed(role_key(root, "online", signed.key_id), "round-manifest", signed, RoundManifest)
-        digest = task_digest(read_task_bytes(bytes(manifest.task)))
+        # It reads canonical bytes only, so their SHA-256 is the task's digest.
+        task = read_task_bytes(bytes(manifest.task))
     except PodiumError as error:
         raise _of_the_plane(what, error) from error
     wrong = {
@@ -122,17 +125,17 @@ def open_manifest(root: RootDocument, identity: Identity, signed: Signed, offer:
         "population": manifest.population != identity.population,
         "run and round": not offer.lease.startswith(f"{manifest.run}.{manifest.round}."),
         "base version": manifest.base != offer.base,
-        "task digest": manifest.task_digest != digest,
+        "task digest": manifest.task_digest != sha256_digest(bytes(manifest.task)),
         "variant": offer.variant not in [entry.digest for entry in manifest.variants],
     }
     for name, differs in wrong.items():
         if differs:
             raise untrue(what, f"it has another {name} than the offer or its own content")
-    return manifest
+    return manifest, task
 
 
-def follow_manifest(root: RootDocument, memory: Memory, manifest: RoundManifest) -> bool:
-    """Compare a manifest's round and journal head with those seen; whether memory changed.
+def follow_manifest(root: RootDocument, memory: Memory, manifest: RoundManifest) -> None:
+    """Compare a manifest's round and journal head with those seen, and remember them.
 
     Rounds of a run only grow, and so do the heads of its manifests. A manifest is older than the newest session, so
     its head may be shorter than a session's; it may not contradict one.
@@ -149,20 +152,17 @@ def follow_manifest(root: RootDocument, memory: Memory, manifest: RoundManifest)
             raise untrue(what, f"{head.tree} has {head.size} entries, but had {seen.head.size} before")
         if head.size == seen.head.size and head.root != seen.head.root:
             raise untrue(what, f"the journal {head.tree} was forked at {head.size} entries")
-    changed = head is not None and _note_head(memory, head)
-    now = RunSeen(manifest.round, head.tree if head else "", HeadSeen(head.size, head.root) if head else None)
-    if now == seen:
-        return changed
+    if head is not None:
+        _note_head(memory, head)
+    kept = HeadSeen(head.size, head.root) if head is not None else None
     memory.runs.pop(manifest.run, None)
-    memory.runs[manifest.run] = now
+    memory.runs[manifest.run] = RunSeen(manifest.round, head.tree if head is not None else "", kept)
     while len(memory.runs) > RUNS_SEEN_MAX:
         del memory.runs[next(iter(memory.runs))]
-    return True
 
 
-def accept_terms(manifest: RoundManifest, offer: OfferMessage) -> Work:
+def accept_terms(manifest: RoundManifest, task: Task, offer: OfferMessage) -> Work:
     """The work that a verified manifest asks for, if this device can do it with what is installed."""
-    task = read_task_bytes(bytes(manifest.task))
     what = f"serve task {task.task.name}"
     for name in ("approvals", "site_policies", "budgets", "attestation"):
         if getattr(manifest, name):
