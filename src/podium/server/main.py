@@ -42,8 +42,12 @@ class PlaneServer:
         port: int = 0,
         tls: tuple[Path, Path] | None = None,
         limits: Limits | None = None,
+        pinned_plans: bool = False,
     ) -> None:
-        """`port` 0 is a free one; `tls`: PEM certificate chain and key. Nothing is opened before `start`."""
+        """`port` 0 is a free one; `tls`: PEM certificate chain and key. Nothing is opened before `start`.
+
+        `pinned_plans`: tasks that do not pin their plan's digest are refused, so no editable install is trained.
+        """
         self.data = data
         self.url = ""
         self.plane_id = ""
@@ -51,6 +55,7 @@ class PlaneServer:
         self._port = port
         self._tls = tls
         self._limits = (limits or Limits()).check()
+        self._pinned_plans = pinned_plans
         self._thread = threading.Thread(target=self._main, name="podium-plane", daemon=True)
         self._ready = threading.Event()
         self._ended = threading.Event()
@@ -115,6 +120,7 @@ class PlaneServer:
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
         plane.operators.url = self.url
+        plane.submission.pinned_plans = self._pinned_plans
         plane.submission.ca = "" if self._tls is None else fingerprint(self._tls[0])
         try:
             await plane.open()

@@ -48,15 +48,19 @@ class Submission:
         self._retention = retention
         self.ca = ""
         """What an enrolment token says of the plane's certificate: "" on loopback, else "sha256:<hex>" or PEM."""
+        self.pinned_plans = False
+        """Whether a task must pin its plan's digests: what is editable cannot be pinned."""
 
     async def submit(self, request: Request, actor: str) -> Response:
         """Start a run; its id and the task's digest.
 
-        `OperatorFault`: task-invalid, task-unknown-key, not-available, expression-invalid, version-unknown, run-limit.
+        `OperatorFault`: task-invalid, not-available, plan-dev, expression-invalid, version-unknown, run-limit.
         """
         asked = decode(_RUN, await self._body(request, self._parts.limits.operator_body_bytes_max))
         task = read_task_bytes(bytes(asked.task))
         check_task(task)
+        if self.pinned_plans and not task.task.plan_digests:
+            raise OperatorFault("plan-dev", what=f"plan {task.task.plan} is not pinned", why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
         digest = task_digest(task)
         run = self._parts.entropy.token(4).hex()
