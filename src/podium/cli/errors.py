@@ -1,0 +1,65 @@
+"""What a person sees when something cannot be done: code, what, why, next; and the exit code for scripts.
+
+Decides: the text of an error and the number a process ends with (docs/reference/cli.md). Never: what went wrong.
+"""
+
+import sys
+import traceback
+from types import TracebackType
+
+from podium.wire.problems import Bug, PodiumError
+
+FAILED, USAGE, NOT_FOUND, DENIED, CONFLICT, TIMED_OUT, PARTIAL, UNVERIFIED, ABANDONED = range(1, 10)
+"""The exit codes beside 0, in the order of the contracts."""
+INTERRUPTED = 130
+"""Left by Ctrl-C, as shells say it: 128 and the signal's number."""
+
+_BY_CODE = {
+    "journal-broken": UNVERIFIED,
+    "checksum-wrong": UNVERIFIED,
+    "signature-invalid": UNVERIFIED,
+    "digest-mismatch": UNVERIFIED,
+    "size-mismatch": UNVERIFIED,
+    "manifest-invalid": UNVERIFIED,
+    "limit-invalid": USAGE,
+}
+_BY_STATUS = {401: DENIED, 403: DENIED, 404: NOT_FOUND, 409: CONFLICT, 413: USAGE, 422: USAGE}
+_OF_RUN = {"FINISHED": 0, "TIMED_OUT": TIMED_OUT, "STOPPED": PARTIAL, "ABANDONED": ABANDONED}
+
+
+def exit_code(error: PodiumError) -> int:
+    """The exit code for `error`: by its code where verification failed, else by its kind's HTTP status, else 1."""
+    return _BY_CODE.get(error.code) or _BY_STATUS.get(error.kind.status, FAILED)
+
+
+def run_exit_code(state: str) -> int:
+    """The exit code for a run that ended in `state`; a stopped one is partial: its last sealed version stays."""
+    return _OF_RUN[state]
+
+
+def error_text(error: PodiumError) -> str:
+    """Three lines at most: error[P<number> <code>]: what, why, next."""
+    lines = [f"error[P{error.kind.number} {error.code}]: {error.what}"]
+    if error.why:
+        lines.append(f"  why:  {error.why}")
+    lines.append(f"  next: {error.next}")
+    return "\n".join(lines)
+
+
+def say_error(error: PodiumError) -> None:
+    """Print `error` to stderr."""
+    sys.stderr.write(error_text(error) + "\n")
+
+
+def say_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The interpreter's last hook: what nobody foresaw is a bug of ours, told as a short story, never a bare traceback.
+
+    The process then ends with exit code 1, as after any uncaught exception.
+    """
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    frames = traceback.extract_tb(trace)[-4:]
+    story = " < ".join(
+        f"{frame.filename.rpartition('podium/')[2]}:{frame.lineno} {frame.name}" for frame in frames[::-1]
+    )
+    say_error(Bug(f"{kind.__name__}: {error}" + (f" (at {story})" if story else "")))

@@ -1,0 +1,85 @@
+"""The command line: every verb, and how a process of it ends.
+
+Decides: which module a verb lives in, and what becomes of an error: text on stderr and an exit code. Never: what a verb
+does. Loading it loads no part of the server: verbs load what they need.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from podium.cli import audits, benches, demo, devices, models, planes, runs, simulations
+from podium.cli.errors import FAILED, INTERRUPTED, exit_code, say_bug, say_error
+from podium.wire.problems import OperatorFault, PodiumError
+
+app = typer.Typer(
+    name="podium",
+    help="A federated learning orchestration plane. stdout is data, stderr is progress.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("dev")(planes.dev)
+app.command("serve")(planes.serve)
+app.command("status")(runs.status)
+app.command("run")(runs.run)
+app.command("watch")(runs.watch)
+app.command("stop")(runs.stop)
+app.command("simulate")(simulations.simulate)
+app.command("bench")(benches.bench)
+app.add_typer(devices.app, name="device")
+app.add_typer(models.app, name="model")
+app.add_typer(audits.app, name="audit")
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from podium import __version__
+
+        sys.stdout.write(f"podium {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def podium(
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """A federated learning orchestration plane. stdout is data, stderr is progress."""
+
+
+def main() -> None:
+    """Run the verb of the command line and end the process with its exit code (docs/reference/cli.md)."""
+    sys.excepthook = say_bug
+    sys.exit(_ended())
+
+
+def _ended() -> int:
+    try:
+        code = typer.main.get_command(app).main(prog_name="podium", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except PodiumError as error:
+        say_error(error)
+        return exit_code(error)
+    except typer.TyperException as error:
+        fault = OperatorFault("usage", what=error.format_message(), next=f"podium {_verb()}--help")
+        say_error(fault)
+        return exit_code(fault)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader of stdout has gone; what is still buffered must not raise again when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _verb() -> str:
+    """The verb and noun as typed so far, each followed by a space."""
+    words = [word for word in sys.argv[1:3] if word.isalpha()]
+    return "".join(f"{word} " for word in words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The watch screen: a run as a few lines of text.
+
+Decides: what stands on each line, and which changes are worth a line of their own where nothing can be redrawn.
+Never: asks a plane. Layout: docs/reference/cli.md ("watch").
+"""
+
+from collections import defaultdict
+
+from podium.cli.output import count_of_bytes, decimals
+from podium.wire.durations import format_duration
+from podium.wire.operator import RoundView, RunView, Wait
+
+_BAR = 36
+_HISTORY = 6
+
+
+def screen(view: RunView) -> list[str]:
+    """The lines of the redrawn screen."""
+    lines = [_head(view)]
+    if view.round is not None:
+        lines += _round(view.round)
+    if view.waiting is not None and view.waiting.why:
+        lines.append(f" waits    {wait_text(view.waiting)}")
+    lines.append(_measured(view))
+    return [line for line in lines if line]
+
+
+def _head(view: RunView) -> str:
+    base = f"v{view.version_number}"
+    moving = f" -> v{view.version_number + 1}" if view.state == "RUNNING" and view.kind == "train" else ""
+    eta = ""
+    if view.state == "RUNNING" and view.rounds_sealed:
+        left = view.elapsed_ms * (view.rounds - view.rounds_sealed) // view.rounds_sealed
+        eta = f"  eta {format_duration(left)}"
+    reason = f" ({view.reason})" if view.reason else ""
+    return (
+        f"{view.task}  run {view.id}  {view.state}{reason}  round {round_now(view)}/{view.rounds}"
+        f"  {base}{moving}   elapsed {format_duration(view.elapsed_ms)}{eta}"
+    )
+
+
+def round_now(view: RunView) -> int:
+    """The round at work, counted in sealed rounds: an abandoned one is tried again under the same number."""
+    return min(view.rounds, view.rounds_sealed + 1) if view.state == "RUNNING" else view.rounds_sealed
+
+
+def _round(now: RoundView) -> list[str]:
+    reported = now.funnel.get("reported", 0)
+    done = min(_BAR, _BAR * reported // max(1, now.goal))
+    until = f", deadline {format_duration(now.left_ms)}" if now.left_ms >= 0 else ""
+    funnel = " > ".join(f"{stage} {count:,}" for stage, count in now.funnel.items())
+    return [
+        f" reported [{'#' * done}{'-' * (_BAR - done)}]  {reported:,}/{now.goal:,}   {now.state.lower()}, "
+        f"goal {now.goal:,}, minimum {now.minimum:,}{until}",
+        f" funnel   {funnel}",
+        f" lost     {lost_text(now.lost)}" if now.lost else "",
+    ]
+
+
+def lost_text(lost: dict[str, int]) -> str:
+    """ "DECLINED:battery" -> 44 and so on, as "declined 61 (battery 44, metered 17)  lapsed 38"."""
+    reasons: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for name, count in lost.items():
+        state, _, reason = name.partition(":")
+        reasons[state.lower()][reason] = count
+    parts = []
+    for state, by_reason in reasons.items():
+        named = ", ".join(f"{reason} {count}" for reason, count in by_reason.items() if reason)
+        parts.append(f"{state} {sum(by_reason.values())}" + (f" ({named})" if named else ""))
+    return "  ".join(parts)
+
+
+def wait_text(wait: Wait) -> str:
+    """What is waited for, have of need, why it is short, since when and until when."""
+    why = ", ".join(f"{count} {reason}" for reason, count in wait.why.items() if count)
+    until = f", gives up in {format_duration(wait.left_ms)}" if wait.left_ms >= 0 else ""
+    reasons = f" ({why})" if why else ""
+    return f"{wait.what}: {wait.have} of {wait.need}{reasons}, for {format_duration(wait.since_ms)}{until}"
+
+
+def _measured(view: RunView) -> str:
+    series = [
+        f"{name} {' '.join(decimals(value) for value in values[-_HISTORY:])}"
+        for name, values in sorted(view.history.items())
+        if values
+    ]
+    moved = f"down {count_of_bytes(view.bytes_down)}  up {count_of_bytes(view.bytes_up)}"
+    return " " + "   ".join([*series, moved])
+
+
+def line(view: RunView) -> str:
+    """The run as one line, for a pipe."""
+    parts = [
+        f"{format_duration(view.elapsed_ms)} {view.task} run {view.id} {view.state}",
+        f"round {round_now(view)}/{view.rounds}",
+        f"sealed {view.rounds_sealed}",
+        f"v{view.version_number}",
+    ]
+    if view.state == "RUNNING" and view.round is not None:
+        parts.append(f"reported {view.round.funnel.get('reported', 0)}/{view.round.goal}")
+    parts += [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
+    if view.round is not None and view.round.lost:
+        parts.append(f"lost: {lost_text(view.round.lost)}")
+    if is_short(view.waiting):
+        parts.append(f"waits: {wait_text(view.waiting)}")
+    if view.reason:
+        parts.append(f"({view.reason})")
+    return "  ".join(parts)
+
+
+SHORT_MS = 2_000
+"""A round that lacks devices for this long is said to be short of them."""
+
+
+def is_short(wait: Wait | None) -> bool:
+    """Whether something has waited long enough for more than it has to be worth saying."""
+    return wait is not None and wait.have < wait.need and wait.since_ms >= SHORT_MS
+
+
+def line_mark(view: RunView) -> str:
+    """What must change for another line: the run's state, its sealed rounds, or what it is short of."""
+    wait = view.waiting
+    shortfall = (wait.what, wait.have, wait.need) if wait is not None and is_short(wait) else ()
+    return repr((view.state, view.rounds_sealed, shortfall))
