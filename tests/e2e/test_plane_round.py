@@ -5,8 +5,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from tests.support.plane_cases import SIZE, Operator, enrolled, one_hot, plane, task
-from tests.support.scripted_device import ScriptedDevice
 
 from podium.crypto.dsse import open_statement
 from podium.crypto.root import open_root, role_key
@@ -16,6 +14,8 @@ from podium.tasks.digest import task_digest
 from podium.wire import messages as m
 from podium.wire.operator import Page, RunView, StatusView, VersionView
 from podium.wire.tensors import read_arrays
+from tests.support.plane_cases import SIZE, Operator, enrolled, one_hot, plane, task
+from tests.support.scripted_device import ScriptedDevice
 
 
 def offer_to(device: ScriptedDevice, within_s: float = 10.0) -> m.OfferMessage:
@@ -55,7 +55,7 @@ def test_a_round_of_one_hot_updates_becomes_a_signed_version(tmp_path: Path) -> 
         devices = enrolled(operator, 3, site="north")
         made = task(goal=3)
         run = operator.submit(made)
-        for place, device in enumerate(devices):
+        for device in devices:
             device.check_in()
         for place, device in enumerate(devices):
             assert train(device, offer_to(device), place).word == "stored"
@@ -68,12 +68,14 @@ def test_a_round_of_one_hot_updates_becomes_a_signed_version(tmp_path: Path) -> 
         first, last = (msgspec.json.decode(item, type=VersionView) for item in page.items)
         assert (first.number, last.number, last.parent) == (0, 1, first.digest)
         blob = operator.ask("GET", f"/api/v1/versions/{last.digest}/blob").data
-        weights = read_arrays(blob)["w"]
-        expected = np.zeros(SIZE, np.float32)
-        expected[:3] = np.float32(1) / np.float32(3)
+        weights = read_arrays(blob)["w"].astype(np.float64)
+        expected = np.zeros(SIZE)
+        expected[:3] = 1 / 3
         np.testing.assert_allclose(weights, expected, rtol=0, atol=8 * 2**-23)
 
-        root = open_root(msgspec.json.decode(devices[0].whole(devices[0].send("GET", "/v1/root")), type=m.SignedRoot), None)
+        root = open_root(
+            msgspec.json.decode(devices[0].whole(devices[0].send("GET", "/v1/root")), type=m.SignedRoot), None
+        )
         online = role_key(root, "online", root.roles["online"].key_ids[0])
         statement = operator.ask("GET", f"/api/v1/versions/{last.digest}/statement").data
         told = msgspec.json.decode(open_statement(online, STATEMENT_TYPE, statement))
@@ -115,5 +117,5 @@ def test_several_rounds_follow_each_other(tmp_path: Path) -> None:
         view = ended(operator, run)
         assert (view.state, view.rounds_sealed, view.version_number) == ("FINISHED", 3, 3)
         weights = read_arrays(operator.ask("GET", f"/api/v1/versions/{view.base}/blob").data)["w"]
-        np.testing.assert_allclose(weights[:6], np.full(6, 0.5, np.float32), atol=1e-5)
+        np.testing.assert_allclose(weights[:6].astype(np.float64), np.full(6, 0.5), atol=1e-5)
         assert not weights[6:].any()

@@ -167,7 +167,7 @@ class ScriptedDevice:
 
     def blob(self, digest: str, **headers: str) -> bytes:
         """Step 5."""
-        return self.whole(self.ask("GET", f"/v1/blobs/{digest}", **headers))
+        return self.whole(self.ask("GET", f"/v1/blobs/{digest}", b"", **headers))
 
     def manifest(self, offer: m.OfferMessage) -> m.RoundManifest:
         """The offer's manifest (its signature is the business of other tests)."""

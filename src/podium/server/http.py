@@ -37,7 +37,9 @@ class Request:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method = str(scope["method"])
-        self.path = str(scope["path"])
+        raw_path = scope.get("raw_path")
+        # The path as sent: what the MAC covers. No route of ours has a character that needs escaping.
+        self.path = raw_path.decode("latin-1") if isinstance(raw_path, bytes) else str(scope["path"])
         raw_query = scope["query_string"]
         self.query = raw_query.decode("latin-1") if isinstance(raw_query, bytes) else ""
         headers = scope["headers"]
