@@ -4,6 +4,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from tests.tidy.rules.sources import Finding, Source, room_of
 
@@ -86,9 +87,10 @@ class Import:
     at_load: bool
 
 
-def imports(source: Source) -> Iterator[Import]:
+@cache
+def imports(source: Source) -> tuple[Import, ...]:
     """Every import of `source`; `from a import b` gives a.b, relative imports are made absolute."""
-    yield from _below(source, source.tree, at_load=True)
+    return tuple(_below(source, source.tree, at_load=True))
 
 
 def _below(source: Source, element: ast.AST, at_load: bool) -> Iterator[Import]:
