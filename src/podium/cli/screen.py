@@ -101,8 +101,8 @@ def line(view: RunView) -> str:
     parts += [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
     if view.round is not None and view.round.lost:
         parts.append(f"lost: {lost_text(view.round.lost)}")
-    if is_short(view.waiting):
-        parts.append(f"waits: {wait_text(view.waiting)}")
+    if (wait := short_of(view)) is not None:
+        parts.append(f"waits: {wait_text(wait)}")
     if view.reason:
         parts.append(f"({view.reason})")
     return "  ".join(parts)
@@ -112,13 +112,14 @@ SHORT_MS = 2_000
 """A round that lacks devices for this long is said to be short of them."""
 
 
-def is_short(wait: Wait | None) -> bool:
-    """Whether something has waited long enough for more than it has to be worth saying."""
-    return wait is not None and wait.have < wait.need and wait.since_ms >= SHORT_MS
+def short_of(view: RunView) -> Wait | None:
+    """What the run has waited for long enough, having less than it needs, to be worth saying; None if nothing."""
+    wait = view.waiting
+    return wait if wait is not None and wait.have < wait.need and wait.since_ms >= SHORT_MS else None
 
 
 def line_mark(view: RunView) -> str:
     """What must change for another line: the run's state, its sealed rounds, or what it is short of."""
-    wait = view.waiting
-    shortfall = (wait.what, wait.have, wait.need) if wait is not None and is_short(wait) else ()
+    wait = short_of(view)
+    shortfall = (wait.what, wait.have, wait.need) if wait is not None else ()
     return repr((view.state, view.rounds_sealed, shortfall))

@@ -96,6 +96,10 @@ class OperatorLink:
         """One version by digest, unique prefix, alias or @last; `OperatorFault(version-unknown | id-ambiguous)`."""
         return self._get(f"versions/{quote(name, safe='')}", VersionView)
 
+    def blob(self, name: str) -> bytes:
+        """The safetensors bytes of a version, not checked here."""
+        return self._send("GET", f"versions/{quote(name, safe='')}/blob", None)
+
     def statement(self, name: str) -> bytes:
         """The signed provenance of a version, a DSSE envelope, not verified here."""
         return self._send("GET", f"versions/{quote(name, safe='')}/statement", None)
