@@ -2,10 +2,12 @@
 
 from hashlib import sha256
 
+import msgspec
 from hypothesis import strategies as st
 
 from podium.core.effects import Record, Step
 from podium.core.rows import (
+    ROW_TYPES,
     AliasRow,
     AnyRow,
     DeviceRow,
@@ -161,23 +163,28 @@ tasks = st.builds(
 )
 labels = st.dictionaries(words, words, max_size=2)
 keys = st.sampled_from(["k1", "k2", "k3"])
+_BY_TYPE: dict[object, st.SearchStrategy[object]] = {
+    int: whole,
+    str: words,
+    float: finite,
+    Task: tasks,
+    dict[str, str]: labels,
+    dict[str, int]: st.dictionaries(words, whole, max_size=2),
+    dict[str, tuple[float, float]]: sums,
+    dict[str, dict[str, tuple[float, float]]]: st.dictionaries(words, sums, max_size=2),
+}
+
+
+def any_row(kind: type[AnyRow], **given: st.SearchStrategy[object]) -> st.SearchStrategy[AnyRow]:
+    """Any row of a `kind`, its fields drawn by their types but for those `given`."""
+    fields = {field.name: _BY_TYPE[field.type] for field in msgspec.structs.fields(kind)}
+    return st.builds(kind, **(fields | given))
+
+
 rows: st.SearchStrategy[AnyRow] = st.one_of(
-    st.builds(TokenRow, id=keys, labels=labels, population=words, uses_left=whole, expires_ms=whole),
-    st.builds(DeviceRow, id=keys, number=whole, population=words, labels=labels, state=words, failure=words),
-    st.builds(TaskRow, id=keys, task=tasks),
-    st.builds(RunRow, id=keys, state=words, loss_rate=finite, metrics=sums, rounds_sealed=whole),
-    st.builds(
-        RoundRow,
-        run=keys,
-        number=st.integers(0, 3),
-        metrics=sums,
-        site_metrics=st.dictionaries(words, sums, max_size=2),
-    ),
-    st.builds(
-        LeaseRow, id=keys, device=keys, state=st.sampled_from(["REPORTED", "LAPSED"]), weight=finite, metrics=sums
-    ),
-    st.builds(VersionRow, id=keys, number=whole, metrics=sums),
-    st.builds(AliasRow, id=keys, counter=whole, why=words),
+    any_row(RoundRow, run=keys, number=st.integers(0, 2)),
+    any_row(LeaseRow, id=keys, state=st.sampled_from(["REPORTED", "LAPSED"])),
+    *(any_row(kind, id=keys) for kind in ROW_TYPES if kind not in (RoundRow, LeaseRow)),
 )
 records = st.builds(
     Record,

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from podium.adapters.disk import disk_fault
 from podium.ports.plane import SignedHead
 from podium.wire.canonical import b64, unb64
 from podium.wire.messages import Signed
-from podium.wire.problems import DeviceFault, OperatorFault, StoreFault
+from podium.wire.problems import DeviceFault, OperatorFault
 
 PURPOSE = "journal-head"
 """The purpose under which the online key signs a `Head`."""
@@ -37,7 +38,7 @@ def from_signed(signed: Signed) -> SignedHead:
 
 
 def append_heads(path: Path, heads: Iterable[SignedHead]) -> None:
-    """Append `heads` to the file durably, which is made if missing; `StoreFault(store-failed)` if it cannot be."""
+    """Append `heads` to the file durably, which is made if missing; `StoreFault(store-full | store-failed)`."""
     lines = b"".join(msgspec.json.encode(to_signed(head)) + b"\n" for head in heads)
     try:
         with path.open("a+b") as file:
@@ -46,7 +47,7 @@ def append_heads(path: Path, heads: Iterable[SignedHead]) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise StoreFault("store-failed", what=f"writing {path}", why=str(error), retryable=True) from error
+        raise disk_fault(error.errno, f"writing {path} failed", str(error)) from error
 
 
 def _cut_torn_line(path: Path, size: int) -> None:

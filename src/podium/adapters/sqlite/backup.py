@@ -3,10 +3,10 @@
 Decides: that a copy is whole and durable, or absent. Never: when one is made.
 """
 
-import os
 import sqlite3
 from pathlib import Path
 
+from podium.adapters.disk import sync
 from podium.adapters.sqlite.faults import store_fault
 
 
@@ -27,11 +27,6 @@ def copy_to(connection: sqlite3.Connection, target: Path) -> None:
     except sqlite3.Error as error:
         part.unlink(missing_ok=True)
         raise store_fault(error, f"the backup to {target}") from error
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(part)
     part.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync(target.parent)

@@ -3,11 +3,11 @@
 Decides: which migrations run, and that a backup is durable before the first. Never: what they say (schema.py).
 """
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from podium.adapters.disk import sync
 from podium.adapters.sqlite.backup import copy_to
 from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.schema import APPLICATION_ID, MIGRATIONS
@@ -54,14 +54,5 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
                 connection.rollback()
             raise store_fault(error, f"migration {number} of {path}") from error
     if before == 0:
-        _sync_directory(path.parent)
+        sync(path.parent)  # so that a new database cannot vanish with its first commit
     return before
-
-
-def _sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, so that a new database cannot vanish with its first commit."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

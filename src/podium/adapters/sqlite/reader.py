@@ -4,6 +4,7 @@ Decides: nothing. Never: writes. One connection under one lock, so any thread ma
 committed state. `open_readonly` is for an audit, beside a live plane or long after it.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -36,21 +37,24 @@ class SqliteReader:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._reading = connection
         self._lock = threading.RLock()
+        self._depth = 0  # of nested readings
 
     @contextmanager
     def read(self, what: str) -> Iterator[sqlite3.Connection]:
         """One committed state for as long as the block lasts; `StoreFault` on an error of SQLite."""
         with self._lock:
-            outer = self._reading.in_transaction
+            self._depth += 1
             try:
-                if not outer:
+                if self._depth == 1:
                     self._reading.execute("BEGIN")
                 yield self._reading
             except sqlite3.Error as error:
                 raise store_fault(error, what) from error
             finally:
-                if not outer and self._reading.in_transaction:
-                    self._reading.rollback()
+                self._depth -= 1
+                if self._depth == 0:
+                    with contextlib.suppress(sqlite3.Error):  # a reading transaction has nothing to lose
+                        self._reading.rollback()
 
     def load(self) -> Loaded:
         """Every current row by table and key, and where the last durable step stood."""

@@ -79,9 +79,8 @@ class SqliteStore(SqliteReader):
         except sqlite3.Error as error:
             raise store_fault(error, f"transaction {name!r}", committing=committing) from error
         finally:
-            if db.in_transaction:
-                with contextlib.suppress(sqlite3.Error):  # it was not committed; the first error is the one to tell
-                    db.rollback()
+            with contextlib.suppress(sqlite3.Error):  # nothing is left open after a commit; else the first error tells
+                db.rollback()
 
     def commit(self, name: str, steps: Sequence[Step], salts: Sequence[bytes]) -> None:
         """Write whole `steps` in one transaction; `salts`: 16 bytes per record, in order.
