@@ -5,17 +5,19 @@ Decides: what these verbs print and how they end. Never: starts a plane.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from podium.cli.errors import INTERRUPTED, run_exit_code
 from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
 from podium.cli.output import note, say, say_json, say_table
-from podium.plane.runs import Run, run_ask
 from podium.wire.durations import format_duration
 from podium.wire.operator import RunView, StatusView
 from podium.wire.problems import OperatorFault
+
+if TYPE_CHECKING:
+    from podium.plane.runs import Run
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.")]
 
@@ -29,6 +31,7 @@ def run(
     token_file: TokenFile = None,
 ) -> None:
     """Start a run of a task file; prints the run's id. With --watch the exit code is the run's."""
+    from podium.plane.runs import Run, run_ask
     from podium.tasks.file import read_task
 
     ask = run_ask(read_task(task), task.parent)
@@ -49,11 +52,13 @@ def watch(
     token_file: TokenFile = None,
 ) -> None:
     """Follow a run to its end; the exit code is the run's. Ctrl-C leaves the watch, the run goes on."""
+    from podium.plane.runs import Run
+
     with connect(data, plane, token_file) as link:
         _followed(Run(link, link.run(name).id), json)
 
 
-def _followed(run: Run, json: bool) -> None:
+def _followed(run: "Run", json: bool) -> None:
     """Follow `run`, print what became of it, and end with its exit code."""
     from podium.cli.follow import follow
 
