@@ -76,9 +76,9 @@ def _ended() -> int:
 
 
 def _verb() -> str:
-    """The verb and noun as typed so far, each followed by a space."""
-    words = [word for word in sys.argv[1:3] if word.isalpha()]
-    return "".join(f"{word} " for word in words)
+    """The verb as typed, followed by a space; "" if there is none of that name."""
+    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return "".join(f"{word} " for word in sys.argv[1:2] if word in known)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from podium.crypto.root import make_root
 from podium.crypto.sign import key_id, public_key
 from podium.ports import Blobs, Clock, Entropy, Keys
 from podium.ports.plane import Store
+from podium.server.heads import heads_path
 from podium.wire.canonical import b64
 from podium.wire.limits import Limits
 from podium.wire.messages import RootDocument, RootRole, SignedRoot
@@ -81,6 +82,11 @@ def open_identity(root: Path, keys: Keys, entropy: Entropy) -> Identity:
         },
     )
     identity = Identity(format=FORMAT, plane_id=document.plane_id, root=make_root(document, [root_seed]))
+    heads = heads_path(root)
+    if (
+        heads.exists()
+    ):  # of a plane whose directory was removed: they are none of this one's, but still somebody's proof
+        heads.replace(heads.with_name(f"{heads.name}.before-{identity.plane_id}"))
     write_durably(path, msgspec.json.encode(identity))
     return identity
 
