@@ -8,7 +8,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-export PYTHONDONTWRITEBYTECODE := 1
+# The tests start hundreds of processes; each would compile Podium anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The build backend comes from the same constraints as everything else, so it is installed first and not isolated.
 BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)

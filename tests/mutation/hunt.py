@@ -25,10 +25,18 @@ AT_ONCE = 2
 HANG_S = 60.0
 """A suite that takes longer than this on a mutant hangs, which is as good as failing."""
 
-WARM = ("hypothesis", "numpy", "msgspec", "cryptography.hazmat.primitives.asymmetric.ed25519")
+WARM = (
+    "hypothesis.stateful",
+    "_hypothesis_pytestplugin",
+    "pytest_timeout",
+    "xdist.plugin",
+    "numpy",
+    "msgspec",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+)
 """What every child would import anew: imported once, before the forks."""
 
-ARGUMENTS = ("-x", "-q", "-m", "not long", "--hypothesis-seed=0")
+ARGUMENTS = ("-x", "-q", "-m", "not long", "--hypothesis-seed=0", "--assert=plain")
 CAUGHT = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 
 
