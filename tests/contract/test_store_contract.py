@@ -8,7 +8,7 @@ import pytest
 from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.journal.tree import leaf_hash
-from podium.core.records import decode_record, encode_record
+from podium.core.records import encode_record, read_record
 from podium.core.rows import ROW_TYPES
 from podium.ports.plane import Loaded, SignedHead
 from podium.wire.canonical import canonical
@@ -50,7 +50,7 @@ def test_a_commit_keeps_rows_history_and_the_last_step(store: AnyStore) -> None:
     one, two = store.entries(0, 10)
     assert (one.number, one.step, one.tree, one.place) == (1, 1, "default", -1)
     assert (two.number, two.step, two.tree, two.place) == (2, 4, "plane", -1)
-    assert (decode_record(one.record), decode_record(two.record)) == (first, second)
+    assert (read_record(one.record).record(), read_record(two.record).record()) == (first, second)
     assert one.record == encode_record(first, 1)
     assert [one.salt, two.salt] == salts(2)
     assert all(each.leaf == leaf_hash(each.salt, each.record) for each in (one, two))

@@ -72,28 +72,21 @@ class MemoryStore:
 
     def _apply(self, steps: Sequence[Step], salts: Sequence[bytes]) -> None:
         before = self._step
-        written: list[_Written] = []
-        rows: Rows = {}
-        live = dict[str, str]()
-        left = iter(salts)
         for step in steps:
             if step.number <= before:
                 raise Bug(f"step {step.number} comes after step {before}")
             before = step.number
-            for record in step.records:
-                salt = next(left, None)
-                if salt is None:
-                    raise Bug("there are fewer salts than records")
-                written.append(_Written(step.number, record, salt))
-                for row in record.rows:
-                    rows[table_of(row), row.key()] = row
-                    if isinstance(row, LeaseRow):
-                        self._arbitrate(row, live)
-        if next(left, None) is not None:
-            raise Bug(f"there are {len(salts)} salts for {len(written)} records")
-        self._rows.update(rows)
+        made = [(step.number, record) for step in steps for record in step.records]
+        if len(made) != len(salts):
+            raise Bug(f"there are {len(salts)} salts for {len(made)} records")
+        rows = [row for _, record in made for row in record.rows]
+        live = dict[str, str]()
+        for row in rows:
+            if isinstance(row, LeaseRow):
+                self._arbitrate(row, live)
+        self._rows.update({(table_of(row), row.key()): row for row in rows})
         self._live.update(live)
-        self._history += written
+        self._history += [_Written(number, record, salt) for (number, record), salt in zip(made, salts, strict=True)]
         self._step, self._at_ms = steps[-1].number, steps[-1].at_ms
 
     def _arbitrate(self, row: LeaseRow, live: dict[str, str]) -> None:

@@ -27,6 +27,18 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     why: dict[str, str | int]
     rows: tuple[msgspec.Raw, ...]
 
+    def record(self) -> Record:
+        """With typed rows, the inverse of `encode_record`; `StoreFault(store-corrupt)` if a row is not ours."""
+        return Record(
+            at_ms=self.at_ms,
+            tree=self.tree,
+            kind=self.kind,
+            subject=self.subject,
+            actor=self.actor,
+            why=self.why,
+            rows=tuple(decode_row(bytes(body)) for body in self.rows),
+        )
+
 
 _ROWS: msgspec.json.Decoder[AnyRow] = msgspec.json.Decoder(AnyRow, dec_hook=duration_from_ms)
 
@@ -63,22 +75,8 @@ def encode_record(record: Record, step: int, rows: list[bytes] | None = None) ->
 
 
 def read_record(data: bytes) -> Kept:
-    """The record as kept, rows as bytes; `StoreFault(store-corrupt)` if it does not decode."""
+    """The record in an entry's bytes, its rows still bytes; `StoreFault(store-corrupt)` if it does not decode."""
     try:
         return msgspec.json.decode(data, type=Kept)
     except (ValueError, msgspec.DecodeError) as error:
         raise StoreFault("store-corrupt", what="a history record does not decode", why=str(error)) from error
-
-
-def decode_record(data: bytes) -> Record:
-    """The inverse of `encode_record`, rows typed; `StoreFault(store-corrupt)` if it is none of ours."""
-    kept = read_record(data)
-    return Record(
-        at_ms=kept.at_ms,
-        tree=kept.tree,
-        kind=kept.kind,
-        subject=kept.subject,
-        actor=kept.actor,
-        why=kept.why,
-        rows=tuple(decode_row(bytes(body)) for body in kept.rows),
-    )

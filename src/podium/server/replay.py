@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from podium.core.journal.tree import HASH_BYTES, Tree, leaf_hash
-from podium.core.records import Kept, decode_row, read_record
+from podium.core.records import Kept, read_record
 from podium.core.rows import table_of
 from podium.crypto.root import role_key
 from podium.crypto.sign import open_signed
@@ -144,9 +144,7 @@ class Replay:
             raise broken(describe(entry), f"its record says tree {kept.tree} and step {kept.step}")
 
     def _folded(self, number: int, kept: Kept) -> None:
-        for raw in kept.rows:
-            body = bytes(raw)
-            row = decode_row(body)
+        for row, body in zip(kept.record().rows, kept.rows, strict=True):
             self._fold[table_of(row), row.key()] = (number, hashlib.sha256(body).digest())
 
     def _place(self, entry: Entry) -> None:

@@ -56,7 +56,7 @@ def check(data: Path, acknowledged: int) -> int:
     return pending
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(24, marks=pytest.mark.long)])
 def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path, kills: int) -> None:
     sys.stdout.write(f"seed {SEED}\n")
     draw = random.Random(SEED + kills)

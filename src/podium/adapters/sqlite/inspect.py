@@ -51,15 +51,17 @@ def current_rows(reader: SqliteReader) -> Iterator[CurrentRow]:
     A row is yielded before its columns are looked at, so that the reader judges the body first.
     """
     for table in COLUMNS:
-        names = ", ".join(("id", *COLUMNS[table], "body"))
         with reader.read(f"reading table {table}") as db:
-            for cells in db.execute(f"SELECT {names} FROM {table} ORDER BY id"):
-                id, body = cells[0], _blob(cells[-1], f"row {cells[0]} of table {table}")
-                yield CurrentRow(table=table, id=id, body=body)
-                if values(table, decode_row(body), body) != cells:
-                    raise StoreFault(
-                        "store-corrupt", what=f"a column of row {id} of table {table} contradicts its body"
-                    )
+            yield from _rows_of(db, table)
+
+
+def _rows_of(db: sqlite3.Connection, table: str) -> Iterator[CurrentRow]:
+    names = ", ".join(("id", *COLUMNS[table], "body"))
+    for cells in db.execute(f"SELECT {names} FROM {table} ORDER BY id"):
+        id, body = cells[0], _blob(cells[-1], f"row {cells[0]} of table {table}")
+        yield CurrentRow(table=table, id=id, body=body)
+        if values(table, decode_row(body), body) != cells:
+            raise StoreFault("store-corrupt", what=f"a column of row {id} of table {table} contradicts its body")
 
 
 def _blob(value: object, what: str) -> bytes:

@@ -51,10 +51,13 @@ class SqliteReader:
             except sqlite3.Error as error:
                 raise store_fault(error, what) from error
             finally:
-                self._depth -= 1
-                if self._depth == 0:
-                    with contextlib.suppress(sqlite3.Error):  # a reading transaction has nothing to lose
-                        self._reading.rollback()
+                self._leave()
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            with contextlib.suppress(sqlite3.Error):  # a reading transaction has nothing to lose
+                self._reading.rollback()
 
     def load(self) -> Loaded:
         """Every current row by table and key, and where the last durable step stood."""
