@@ -156,6 +156,9 @@ class Device:
         if answer.news:
             log.warning("the plane refused the last update: %s", answer.news)
         offer = answer.offer
+        if answer.reason == "epoch":
+            # The plane restarted and no longer knows what this session told it.
+            means.session.end()
         if offer is None:
             window_ms = answer.window_ok_ms if answer.reason == "reserved" else answer.window_else_ms
             return Outcome(word="idle", code=answer.reason, wait_ms=window_ms)

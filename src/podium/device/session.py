@@ -129,6 +129,10 @@ class Session:
         target = f"{path}?{query}" if query else path
         return self._once_more(lambda: self._link.send(method, target, body, self._headers(method, path, query, body)))
 
+    def end(self) -> None:
+        """The next request opens a new session."""
+        self._until_s = 0.0
+
     def say(self, path: str, message: msgspec.Struct, kind: type[T]) -> T:
         """POST `message`; the answer as a `kind`."""
         return decoded(self.ask("POST", path, message)[0], kind)
@@ -158,7 +162,7 @@ class Session:
         except PlaneRefusal as error:
             if error.code not in _OVER:
                 raise
-        self._until_s = 0.0
+        self.end()
         return call()
 
     def _headers(self, method: str, path: str, query: str, body: bytes | None) -> Headers:

@@ -89,14 +89,18 @@ def run_plan(work: Work, base: Arrays, data: Datasets, tell: Callable[[Progress]
         steps = iter(work.plan.function(base, granted(data, work.task.data.datasets), config))
     with contextlib.ExitStack() as stack:
         stack.callback(_close, steps, supervised)
-        while True:
-            with supervised:
-                item = next(steps, None)
-                if not isinstance(item, Progress | Result):
-                    raise TypeError(f"a plan yields Progress and one Result last, not {type(item).__name__}")
-            if isinstance(item, Result):
-                return item
+        while isinstance(item := _next(steps, supervised), Progress):
             tell(item)
+        return item
+
+
+def _next(steps: Iterator[Progress | Result], supervised: Supervised) -> Progress | Result:
+    """The plan's next word; `PlanRaised` also for anything that is no word of a plan."""
+    with supervised:
+        item = next(steps, None)
+        if not isinstance(item, Progress | Result):
+            raise TypeError(f"a plan yields Progress and one Result last, not {type(item).__name__}")
+    return item
 
 
 def finished(work: Work, base: Arrays, result: Result, seed: bytes, told: tuple[int, int]) -> tuple[Pending, bytes]:

@@ -10,7 +10,8 @@ from podium.tasks.digest import task_digest
 from podium.wire import messages as m
 from podium.wire.canonical import decode_canonical, parse_decimal, unb64
 from tests.support.device_bench import model, quick_device, task
-from tests.support.scripted_plane import WINDOW_ELSE, WINDOW_OK, Arrays, ScriptedPlane
+from tests.support.loopback import Answer
+from tests.support.scripted_plane import WINDOW_ELSE, WINDOW_OK, Arrays, Misdeed, ScriptedPlane
 
 
 @pytest.fixture(name="plane")
@@ -228,3 +229,14 @@ def test_an_interrupted_device_resumes_its_lease(plane: ScriptedPlane) -> None:
     with quick_device(plane) as again:
         assert again.run_once().word == "stored"
     assert plane.faults == []
+
+
+def test_the_reason_epoch_means_a_new_session(plane: ScriptedPlane) -> None:
+    def forgetful(answer: Answer) -> Answer:
+        told = msgspec.json.decode(answer.body, type=m.CheckInAnswer)
+        return msgspec.structs.replace(answer, body=msgspec.json.encode(msgspec.structs.replace(told, reason="epoch")))
+
+    plane.misdeeds.append(Misdeed(match="/v1/checkin", after=forgetful))
+    with quick_device(plane) as device:
+        assert [device.run_once().code for _ in range(3)] == ["epoch", "no-task", "no-task"]
+    assert len(plane.epochs["d0"]) == 2

@@ -1,0 +1,137 @@
+"""The real device on the real plane, over real HTTP: rounds, an evaluation, refusals, and a plane that restarts."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from podium.device import Device, GivenProbes
+from podium.server.main import PlaneServer
+from podium.tasks.task import Data, Task
+from podium.wire.limits import Limits
+from podium.wire.operator import DeviceView, Page, RunView
+from podium.wire.tensors import read_arrays
+from tests.support.device_bench import task as counting
+from tests.support.plane_cases import FAST, SIZE, Operator, administrator, plane
+from tests.support.plane_cases import task as rounds
+
+QUICK = Limits(retry_first_ms=20, transient_ms=100, permanent_ms=500)
+PLANS = tuple(f"device_plans:{name}" for name in ("add_one", "measure", "raise_late", "not_finite"))
+
+
+def _task(plan: str = "add_one", goal: int = 2, number: int = 1, **local: int | float | str | bool) -> Task:
+    """`number` rounds of `goal` devices with a plan of `device_plans`."""
+    kind = "evaluate" if plan == "measure" else "train"
+    terms = rounds(goal=goal, rounds=number, kind=kind)
+    return msgspec.structs.replace(
+        terms,
+        task=counting(plan, kind).task,
+        local=local,
+        data=Data(datasets=("rows",)),
+    )
+
+
+def _device(operator: Operator, token: str, state: Path | None = None) -> Device:
+    device = Device(operator.url, token=token, data={"rows": [1, 2, 3]}, state=state, probes=GivenProbes())
+    device.limits, device.plans = QUICK, PLANS
+    return device
+
+
+@contextlib.contextmanager
+def _running(*devices: Device) -> Iterator[None]:
+    threads = [threading.Thread(target=device.run_forever, daemon=True) for device in devices]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for device in devices:
+            device.stop()
+        for thread in threads:
+            thread.join(20)
+        for device in devices:
+            device.close()
+
+
+def _ended(operator: Operator, run: str, within_s: float = 40.0) -> RunView:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        view = operator.run(run)
+        if view.state != "RUNNING":
+            return view
+        time.sleep(0.02)
+    raise AssertionError(f"the run is still {operator.run(run)}")
+
+
+def _failing(operator: Operator, code: str, within_s: float = 40.0) -> DeviceView:
+    """The first device whose last failure has `code`."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        views = [msgspec.json.decode(item, type=DeviceView) for item in operator.get("/api/v1/devices", Page).items]
+        for view in views:
+            if view.failure == code:
+                return view
+        time.sleep(0.02)
+    raise AssertionError(f"no device failed with {code}")
+
+
+def _weights(operator: Operator, version: str) -> list[float]:
+    numbers: list[float] = read_arrays(operator.ask("GET", f"/api/v1/versions/{version}/blob").data)["w"].tolist()
+    return numbers
+
+
+def test_two_devices_train_five_rounds(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator):
+        token = operator.token(uses=2)
+        with _running(_device(operator, token), _device(operator, token, tmp_path / "state")):
+            view = _ended(operator, operator.submit(_task(number=5)))
+        assert (view.state, view.rounds_sealed) == ("FINISHED", 5)
+        assert view.history["loss"] == [0.5] * 5
+        np.testing.assert_allclose(_weights(operator, view.base), np.full(SIZE, 5.0), atol=1e-4)
+
+
+def test_an_evaluation_measures_and_makes_no_new_numbers(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator):
+        with _running(_device(operator, operator.token())):
+            view = _ended(operator, operator.submit(_task("measure", goal=1), {"w": np.full(SIZE, 3, np.float32)}))
+        assert view.state == "FINISHED"
+        assert view.history["mean"] == [3.0]
+        assert _weights(operator, view.base) == [3.0] * SIZE
+
+
+def test_a_plan_that_raises_is_told_to_the_operator(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator):
+        with _running(_device(operator, operator.token())):
+            operator.submit(_task("raise_late", goal=1))
+            view = _failing(operator, "plan-raised")
+        assert "ValueError: the data is broken" in view.failure_detail
+
+
+def test_numbers_that_are_not_finite_are_refused_and_named(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator), _running(_device(operator, operator.token())):
+        operator.submit(_task("not_finite", goal=1))
+        _failing(operator, "not-finite")
+
+
+def test_a_plane_that_restarts_in_the_middle_keeps_its_devices_and_rounds(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = PlaneServer(data, limits=FAST)
+    with server:
+        port = int(server.url.rpartition(":")[2])
+        operator = administrator(server)
+        device = _device(operator, operator.token(), tmp_path / "state")
+        run = operator.submit(_task(goal=1, number=12, steps=4, pause_ms=10))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_running(device))
+            while operator.run(run).rounds_sealed < 3:
+                time.sleep(0.01)
+            server.stop()
+            with PlaneServer(data, port=port, limits=FAST) as again:
+                view = _ended(administrator(again), run)
+                assert (view.state, view.rounds_sealed) == ("FINISHED", 12)
+                np.testing.assert_allclose(_weights(administrator(again), view.base), np.full(SIZE, 12.0), atol=1e-4)
+                device.stop()
