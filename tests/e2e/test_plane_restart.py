@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.e2e.test_plane_round import ended, offer_to, train
-from tests.support.plane_cases import Operator, enrolled, one_hot, plane, task
-from tests.support.scripted_device import Refused, ScriptedDevice
 
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
 from podium.wire.operator import PlaneFile
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import read_arrays
+from tests.e2e.test_plane_round import ended, offer_to, train
+from tests.support.plane_cases import Operator, enrolled, one_hot, plane, task
+from tests.support.scripted_device import Refused, ScriptedDevice
 
 PROGRAM = """
 import sys
@@ -204,7 +204,7 @@ def test_two_planes_on_one_host_are_strangers(tmp_path: Path) -> None:
     with plane(tmp_path / "a") as (_, one), plane(tmp_path / "b") as (other, two):
         (device,) = enrolled(one, 1)
         device.url = other.url
-        with pytest.raises(Refused, match="session-unknown|mac-invalid"):
+        with pytest.raises(Refused, match=r"session-unknown|mac-invalid"):
             device.check_in()
         with pytest.raises(Refused, match="token-invalid"):
             ScriptedDevice(two.url).enrol(one.token())

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from podium.core.rows import DeviceRow
+from podium.ports.plane import Metrics
 from podium.server.http import Gone, Receive, Request, Response, Scope, Send, refusal, respond
 from podium.server.loop import Loop
 from podium.server.sessions import Sessions
@@ -110,10 +111,11 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
 class Gateway:
     """The ASGI application under /v1."""
 
-    def __init__(self, door: Door, routes: dict[tuple[str, str], Handler]) -> None:
+    def __init__(self, door: Door, routes: dict[tuple[str, str], Handler], metrics: Metrics) -> None:
         """`routes`: (method, route) -> handler; a route is "/v1/checkin", or "/v1/leases/*/accept" with one name."""
         self._door = door
         self._routes = routes
+        self._metrics = metrics
         self._paths = {route for _, route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,30 +131,33 @@ class Gateway:
             await _stream(send, answered)
 
     async def _answered(self, request: Request) -> Response | Stream:
+        route, name = self._route(request.path)
+        code = "ok"
         try:
-            handler, name = self._route(request)
+            handler = self._routes.get((request.method, route))
+            if handler is None:
+                raise DeviceFault("method-not-allowed" if route else "not-found", what=f"{request.method} {route}")
             return await handler(request, name)
         except Bug as error:
-            log.critical("a device request broke a rule", extra={"route": request.path, "why": error.why})
+            code = error.code
+            log.critical("a device request broke a rule", extra={"route": route, "why": error.why})
             return refusal(error)
         except PodiumError as error:
+            code = error.code
             return self._door.refused(error)
+        finally:
+            self._metrics.count("device_requests", route=route, code=code)
 
-    def _route(self, request: Request) -> tuple[Handler, str]:
-        handler = self._routes.get((request.method, request.path))
-        if handler is not None:
-            return handler, ""
-        parts = request.path.split("/")
+    def _route(self, path: str) -> tuple[str, str]:
+        """The route of `path` ("" if it has none) and what it names."""
+        if path in self._paths:
+            return path, ""
+        parts = path.split("/")
         if len(parts) >= 4 and parts[3]:
             route = "/".join([*parts[:3], "*", *parts[4:]])
-            handler = self._routes.get((request.method, route))
-            if handler is not None:
-                return handler, parts[3]
             if route in self._paths:
-                raise DeviceFault("method-not-allowed", what=f"{request.method} {route}")
-        if request.path in self._paths:
-            raise DeviceFault("method-not-allowed", what=f"{request.method} {request.path}")
-        raise DeviceFault("not-found")
+                return route, parts[3]
+        return "", ""
 
 
 async def _stream(send: Send, stream: Stream) -> None:

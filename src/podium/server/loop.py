@@ -79,6 +79,29 @@ def busy(why: str) -> DeviceFault:
     return DeviceFault("overloaded", why=why)
 
 
+class Timer:
+    """At most one call due later."""
+
+    def __init__(self) -> None:
+        self._handle: asyncio.TimerHandle | None = None
+
+    @property
+    def due(self) -> bool:
+        """Whether a call is due."""
+        return self._handle is not None
+
+    def set(self, delay_ms: int, call: Callable[[], None]) -> None:
+        """Call after `delay_ms`, instead of what was due before."""
+        self.cancel()
+        self._handle = asyncio.get_running_loop().call_later(delay_ms / 1000, call)
+
+    def cancel(self) -> None:
+        """Nothing is due any more; also to be called by what was."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
 class Loop:
     """Owns the core. Every method runs on the event loop's thread, unless it says otherwise."""
 
@@ -98,8 +121,8 @@ class Loop:
         self._inbox: deque[MakeEvent] = deque()
         self._pending: deque[Step] = deque()
         self._ahead = 0
-        self._flush_due: asyncio.TimerHandle | None = None
-        self._wake_due: asyncio.TimerHandle | None = None
+        self._flushing = Timer()
+        self._waking = Timer()
         self._last_ms = 0
         self._failed_ms = 0
         self._failures = 0
@@ -167,10 +190,7 @@ class Loop:
         ticket, future = self._wait()
         self._checkins.add(ticket, device, epoch, told)
         self._batched(len(self._checkins))
-        outcome = await future
-        if not isinstance(outcome, CheckinOutcome):
-            raise Bug(f"a check-in was answered with {outcome!r}")
-        return outcome
+        return _as_checkin(await future)
 
     async def tell_lease(self, make: TellLease) -> Answer:
         """Put one lease message into the batch and wait for its answer. `DeviceFault(overloaded)`."""
@@ -207,13 +227,11 @@ class Loop:
     def _batched(self, rows: int) -> None:
         if rows >= self._limits.batch_rows_max:
             self._flush()
-        elif self._flush_due is None:
-            self._flush_due = asyncio.get_running_loop().call_later(self._limits.batch_ms / 1000, self._flush)
+        elif not self._flushing.due:
+            self._flushing.set(self._limits.batch_ms, self._flush)
 
     def _flush(self) -> None:
-        if self._flush_due is not None:
-            self._flush_due.cancel()
-            self._flush_due = None
+        self._flushing.cancel()
         if self._ahead >= self._limits.steps_ahead_max:
             return  # `durable` comes back to it
         if self._leases:
@@ -246,15 +264,12 @@ class Loop:
             self._pending.append(step)
 
     def _wake(self, wake_ms: int) -> None:
-        if self._wake_due is not None:
-            self._wake_due.cancel()
-            self._wake_due = None
+        self._waking.cancel()
         if wake_ms >= 0:
-            delay_ms = max(1, wake_ms - self.now_ms())
-            self._wake_due = asyncio.get_running_loop().call_later(delay_ms / 1000, self._woken)
+            self._waking.set(max(1, wake_ms - self.now_ms()), self._woken)
 
     def _woken(self) -> None:
-        self._wake_due = None
+        self._waking.cancel()
         self.tell(lambda at: TimePassed(at_ms=at))
 
     # -- durable, or failed ----------------------------------------------------------------------------------
@@ -265,7 +280,7 @@ class Loop:
             return
         self._failures = 0
         self._release(number)
-        if self._flush_due is None and (self._leases or len(self._checkins)):
+        if not self._flushing.due and (self._leases or len(self._checkins)):
             self._flush()
         else:
             self._pump()
@@ -313,10 +328,8 @@ class Loop:
         self._ahead = 0
         self._leases = []
         self._checkins = CheckinBatch()
-        for due in (self._flush_due, self._wake_due):
-            if due is not None:
-                due.cancel()
-        self._flush_due = self._wake_due = None
+        self._flushing.cancel()
+        self._waking.cancel()
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
@@ -337,6 +350,12 @@ class Loop:
         core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
+
+
+def _as_checkin(outcome: Outcome) -> CheckinOutcome:
+    if not isinstance(outcome, CheckinOutcome):
+        raise Bug(f"a check-in was answered with {outcome!r}")
+    return outcome
 
 
 def _as_answer(outcome: Outcome) -> Answer:

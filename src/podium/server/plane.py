@@ -98,9 +98,8 @@ class Plane:
         offered = Offered()
         self._conversation = Conversation(parts, door, self.loop, sessions, offered)
         self._conversation.head_of = self.head_of
-        self.gateway = Gateway(
-            door, device_routes(self._conversation, Delivery(parts, door, self.loop, offered, self.room))
-        )
+        delivery = Delivery(parts, door, self.loop, offered, self.room)
+        self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
         self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
         self.operators = Operators(parts, self.loop, self.room, Credentials(data, parts.entropy), self.submission)
