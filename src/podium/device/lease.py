@@ -38,7 +38,7 @@ from podium.wire.messages import (
     UploadAnswer,
 )
 from podium.wire.messages import Progress as ProgressMessage
-from podium.wire.problems import DeviceFault, OperatorFault
+from podium.wire.problems import DeviceFault, OperatorFault, StoreFault
 
 T = TypeVar("T")
 log = logging.getLogger("podium.device")
@@ -143,20 +143,20 @@ def take(means: Means, offer: OfferMessage, asked: Asked) -> LeaseAnswer:
         base = open_base(work, _fetch_base(means, offer.base, pulse))
         result = run_plan(work, base, means.data, pulse.step, means.limits)
         pending, sealed = _finish(means, work, base, result, pulse)
+        if work.task.task.kind == "train":
+            means.state.memory.trained_at_ms = asked.at_ms
+        # What the manifest taught is made durable here, with the participation: before anything of this lease leaves.
+        means.state.keep_memory()
+        pending = msgspec.structs.replace(pending, window_ms=asked.window_ms)
+        means.state.keep_pending(pending, sealed)
     except (PlaneAway, PlaneRefusal):
         raise
     except LeaseOver as over:
         if over.word == "declined" and over.answer is None:
             _end(means, offer.lease, "decline", Decline(reason=over.code), over)
         raise
-    except (DeviceFault, OperatorFault) as error:
+    except (DeviceFault, OperatorFault, StoreFault) as error:
         raise _refuse(means, offer.lease, error) from error
-    if work.task.task.kind == "train":
-        means.state.memory.trained_at_ms = asked.at_ms
-    # What the manifest taught is made durable here, with the participation: before anything of this lease leaves.
-    means.state.keep_memory()
-    pending = msgspec.structs.replace(pending, window_ms=asked.window_ms)
-    means.state.keep_pending(pending, sealed)
     return deliver(means, pending, sealed, fresh=True)
 
 
@@ -288,7 +288,7 @@ def _upload(means: Means, lease: str, sealed: bytes, offset: int) -> int | None:
     return there
 
 
-def _refuse(means: Means, lease: str, error: DeviceFault | OperatorFault) -> LeaseOver:
+def _refuse(means: Means, lease: str, error: DeviceFault | OperatorFault | StoreFault) -> LeaseOver:
     """Tell the plane why the lease ends: a decline for what this device cannot do, else a failure with its code."""
     why = f"{error.code}: {error.why or error.what}"
     log.warning("lease %s ends: %s", lease, error)

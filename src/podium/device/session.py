@@ -39,7 +39,9 @@ from podium.wire.problems import DeviceFault, OperatorFault
 T = TypeVar("T")
 
 _JSON = {"content-type": "application/json"}
-_OVER = frozenset({"session-unknown", "mac-invalid", "counter-replayed", "epoch-stale", "http-401", "http-409"})
+_OVER = frozenset(
+    {"session-unknown", "mac-invalid", "counter-replayed", "epoch-stale", "challenge-expired", "http-401", "http-409"}
+)
 """Codes that a new session mends; the last two are what a HEAD answer, which has no body, can say of the others."""
 _EMPTY_DIGEST = hashlib.sha256(b"").digest()
 

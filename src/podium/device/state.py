@@ -7,10 +7,11 @@ Files (0600 in a 0700 directory): `identity.json` (key and ids), `memory.json` (
 stored it), `base-<hex>.part` (a base version on its way, not fsynced: it is checked by its digest when it is whole).
 Limits: the work between accepting a lease and sealing its update is not kept; after a restart the plane offers the
 same lease again and it is done anew. The content key dies with the process that sealed: the sealed bytes are enough.
+A write that fails raises `StoreFault(store-full | store-failed)`.
 """
 
+import errno
 import os
-import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Self, TypeVar
 import msgspec
 
 from podium.wire.messages import Signed, SignedRoot
-from podium.wire.problems import OperatorFault
+from podium.wire.problems import OperatorFault, StoreFault
 
 if sys.platform == "win32":
     import msvcrt
@@ -28,7 +29,7 @@ else:
     import fcntl
 
 T = TypeVar("T")
-_LENGTH = struct.Struct(">Q")
+_HEADER_LENGTH_BYTES = 8
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,16 +130,15 @@ class State:
     def keep_pending(self, pending: Pending, sealed: bytes) -> None:
         """Make a sealed update and its report durable, in one file: both or neither."""
         header = msgspec.json.encode(pending)
-        self._write("pending", _LENGTH.pack(len(header)), header, sealed)
+        self._write("pending", len(header).to_bytes(_HEADER_LENGTH_BYTES, "big"), header, sealed)
 
     def pending(self) -> tuple[Pending, bytes] | None:
         """The kept update and its report, or None."""
         data = self._bytes("pending")
         if data is None:
             return None
-        (length,) = _LENGTH.unpack_from(data)
-        body = _LENGTH.size + length
-        return msgspec.json.decode(data[_LENGTH.size : body], type=Pending), data[body:]
+        body = _HEADER_LENGTH_BYTES + int.from_bytes(data[:_HEADER_LENGTH_BYTES], "big")
+        return _decoded("pending", data[_HEADER_LENGTH_BYTES:body], Pending), data[body:]
 
     def drop_pending(self) -> None:
         """Forget the kept update. Coming back after a crash does no harm: the plane answers a repeat the same."""
@@ -163,7 +163,10 @@ class State:
         if self._folder is None:
             self._held = {name: data} | {key: kept for key, kept in self._held.items() if key == "pending"}
             return
-        (self._folder / name).write_bytes(data)
+        try:
+            (self._folder / name).write_bytes(data)
+        except OSError as error:
+            raise _unwritten(name, error) from error
 
     def drop_part(self, digest: str) -> None:
         """Forget what has arrived of a base version."""
@@ -185,12 +188,7 @@ class State:
         data = self._bytes(name)
         if data is None:
             return None
-        try:
-            return msgspec.json.decode(data, type=kind)
-        except msgspec.DecodeError as error:
-            raise OperatorFault(
-                "file-unreadable", what=f"the device's {name} cannot be read", why=str(error)
-            ) from error
+        return _decoded(name, data, kind)
 
     def _bytes(self, name: str) -> bytes | None:
         if self._folder is None:
@@ -203,18 +201,38 @@ class State:
             if name == "pending":
                 self._held[name] = b"".join(pieces)
             return
-        fresh = self._folder / f"{name}.new"
-        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(number, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._folder / name)
-        if sys.platform != "win32":
-            folder = os.open(self._folder, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
+        try:
+            _replaced(self._folder / name, pieces)
+        except OSError as error:
+            raise _unwritten(name, error) from error
+
+
+def _replaced(path: Path, pieces: tuple[bytes, ...]) -> None:
+    """Write `path` whole and durably, or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(number, "wb") as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def _unwritten(name: str, error: OSError) -> StoreFault:
+    code = "store-full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "store-failed"
+    return StoreFault(code, what=f"cannot write the device's {name}", why=str(error), retryable=True)
+
+
+def _decoded(name: str, data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise OperatorFault("file-unreadable", what=f"the device's {name} cannot be read", why=str(error)) from error
 
 
 def _part_name(digest: str) -> str:

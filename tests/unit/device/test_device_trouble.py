@@ -1,5 +1,7 @@
 """Trouble on the way: a plane that is away, full, restarted or forgetful; failing plans; a device's own grounds."""
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -253,6 +255,29 @@ def test_progress_that_cannot_be_told_does_not_end_the_work(plane: ScriptedPlane
     with quick_device(plane) as device:
         assert device.run_once().word == "stored"
     assert plane.requests("/progress") == 1
+
+
+def test_a_full_disk_ends_the_lease_with_its_code_and_the_agent_goes_on(
+    plane: ScriptedPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = plane.offer(plane.manifest(task(), model(), 1))
+    with quick_device(plane, tmp_path) as device:
+        device.enrol()
+
+        def full(number: int) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        def fill(answer: Answer) -> Answer:
+            monkeypatch.setattr(os, "fsync", full)
+            return answer
+
+        plane.misdeeds.append(Misdeed(match="/accept", after=fill))
+        outcome = device.run_once()
+        monkeypatch.undo()
+        assert (outcome.word, outcome.code) == ("failed", "store-full")
+        assert device.run_once().word == "idle"
+    assert lease.report is None
+    assert plane.requests("/upload") == 0
 
 
 # -- plans that fail -----------------------------------------------------------------------------------------
