@@ -48,6 +48,7 @@ class OpenRound:
         self.nominees = 0
         self.reservoir: Reservoir | None = None
         self.reserved: set[int] = set()
+        self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False
 

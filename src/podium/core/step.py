@@ -9,6 +9,7 @@ Limits: `wake_ms` of a step is the next moment at which something is due.
 from collections.abc import Iterable
 
 import numpy as np
+from msgspec.structs import replace
 
 from podium.core.boot import boot
 from podium.core.effects import Step
@@ -49,6 +50,7 @@ class Core:
         self.state = State(rows, limits)
         self.state.now_ms = at_ms
         self._number = step
+        self._due_ms: int | None = None  # what `_due` found, until something changes
 
     def step(self, event: AnyEvent) -> Step:
         """Take `event` and everything that was due before it; `Bug` if Podium broke one of its own rules."""
@@ -58,9 +60,17 @@ class Core:
                 self._check_ins(out, event)
             case LeasesTold():
                 self._lease_messages(out, event)
+            case Booted():  # before any timer: deadlines must have the downtime back before they are looked at
+                self.state.now_ms = max(self.state.now_ms, event.at_ms)
+                boot(self.state, out, event)
+                self._due_ms = None
+            case SessionOpened():  # the one event that is frequent and sets no timer
+                self._pass_time(out, event.at_ms)
+                enrolment.open_session(self.state, out, event)
             case _:
                 self._pass_time(out, event.at_ms)
                 self._single(out, event)
+                self._due_ms = None
         self._pass_time(out, event.at_ms)
         self._number += 1
         due = self._due()
@@ -73,7 +83,9 @@ class Core:
         )
 
     def _due(self) -> int:
-        return min(runs.due(self.state), count_due(self.state))
+        if self._due_ms is None:
+            self._due_ms = min(runs.due(self.state), count_due(self.state))
+        return self._due_ms
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
         """Fire every timer due at or before `at_ms`, each at its own moment."""
@@ -81,14 +93,17 @@ class Core:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
             runs.fire(self.state, out)
+            self._due_ms = None
         self.state.now_ms = max(self.state.now_ms, at_ms)
 
     def _check_ins(self, out: Outbox, event: CheckedIn) -> None:
+        event = replace(event, at=np.maximum(event.at, self.state.now_ms))  # time never falls, whatever comes late
         start, count = 0, len(event.at)
         while start < count:
             self._pass_time(out, int(event.at[start]))
             end = self._cut(event, start)
             admit(self.state, out, Batch(event, slice(start, end)))
+            self._due_ms = None
             self.state.now_ms = max(self.state.now_ms, int(event.at[end - 1]))
             start = end
 
@@ -121,16 +136,13 @@ class Core:
             lease = self.state.leases.get(said.lease)
             if lease is not None:
                 runs.settle(self.state, out, (lease.run, lease.round))
+            self._due_ms = None
 
     def _single(self, out: Outbox, event: AnyEvent) -> None:
         state = self.state
         match event:
             case TimePassed():
                 return
-            case Booted():
-                boot(state, out, event)
-            case SessionOpened():
-                enrolment.open_session(state, out, event)
             case EnrolAsked():
                 enrolment.enrol(state, out, event)
             case TokenIssued():

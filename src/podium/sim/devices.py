@@ -142,7 +142,8 @@ class Devices:
         if self.faults.strikes("reorder"):
             at += self.chance.randint(500, 3_000)
         ticket = next(self._ticket)
-        said = msgspec.structs.replace(said, at_ms=at, ticket=ticket, epoch=int(self.epoch[said.device]))
+        epoch = int(self.epoch[said.device]) + (not self.session[said.device])  # that of the session it opens first
+        said = msgspec.structs.replace(said, at_ms=at, ticket=ticket, epoch=epoch)
         self._waiting[ticket] = said
         heapq.heappush(self._queue, (at, ticket, said))
         heapq.heappush(self._timeouts, (at + self.chance.randint(*RETRY_MS), ticket))

@@ -6,9 +6,9 @@ Limit: a simulation ends when its run does, or after `VIRTUAL_MS_MAX` of virtual
 """
 
 import hashlib
-import heapq
 import itertools
 import random
+from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -77,8 +77,8 @@ class World:
         self.digest = hashlib.sha256()
         self.steps = 0
         self._pending: list[Step] = []
-        self._jobs: list[tuple[int, int, AnySend]] = []  # what the aggregation role works on, by when it is done
-        self._order = itertools.count()
+        self._jobs: deque[tuple[int, AnySend]] = deque()  # the aggregation role's work, in order, by when it is done
+        self._busy_ms = 0
         self._wake_ms = -1
 
     def _fresh_engine(self) -> OneHotEngine:
@@ -150,8 +150,8 @@ class World:
             case Answer():
                 self.devices.heard(send, self.now_ms)
             case PrepareRound() | JudgeUpdate() | FinishRound():
-                done = self.now_ms + self.chance.randint(5, 400)
-                heapq.heappush(self._jobs, (done, next(self._order), send))
+                self._busy_ms = max(self._busy_ms, self.now_ms) + self.chance.randint(1, 40)
+                self._jobs.append((self._busy_ms, send))
             case EndRound():
                 self.engine.drop((send.run, send.round))
             case _:
@@ -169,7 +169,7 @@ class World:
     def _work(self, until_ms: int) -> None:
         """Finish the aggregation role's jobs due by `until_ms` and tell the core."""
         while self._jobs and self._jobs[0][0] <= until_ms:
-            job = heapq.heappop(self._jobs)[2]
+            job = self._jobs.popleft()[1]
             if isinstance(job, PrepareRound):
                 name = f"{job.run}.{job.round}"
                 self.feed(

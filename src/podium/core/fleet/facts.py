@@ -26,7 +26,6 @@ def standing_facts(capabilities: Capabilities, device: DeviceRow) -> Facts:
     facts["device.runtimes"] = dict(capabilities.runtimes)
     facts["device.plans"] = dict(capabilities.plans)
     facts["device.datasets"] = dict(capabilities.datasets)
-    facts["device.name"] = device.name
     facts["device.site"] = device.site
     facts["device.labels"] = dict(device.labels)
     return facts

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from podium.core.draws import draw
 from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
+from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import Facts, momentary_facts
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Need, jittered, window_ms
@@ -59,7 +60,7 @@ class Batch:
 def admit(state: State, out: Outbox, batch: Batch) -> None:
     """Decide about every row of `batch` and send the answers."""
     fleet = state.fleet
-    stale = batch.epoch != fleet.epoch[batch.device]
+    stale = (batch.epoch != fleet.epoch[batch.device]) | (fleet.facts_id[batch.device] == NEVER)
     batch.decide(np.flatnonzero(stale), "epoch")
     fresh = np.flatnonzero(~stale)
     fleet.seen_ms[batch.device[fresh]] = batch.at[fresh]
@@ -152,12 +153,11 @@ def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: Ta
     if separation:
         codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
     codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
-    standing: dict[int, int] = {}
     for place in np.flatnonzero(codes == CODE["offered"]):
         row, facts_id = int(rows[place]), int(fleet.facts_id[devices[place]])
-        if facts_id not in standing:
-            standing[facts_id] = _standing_code(state, task, fleet.facts.of(facts_id))
-        codes[place] = standing[facts_id]
+        if facts_id not in work.standing:
+            work.standing[facts_id] = _standing_code(state, task, fleet.facts.of(facts_id))
+        codes[place] = work.standing[facts_id]
         if codes[place] == CODE["offered"] and task.task.select.when:
             codes[place] = _momentary_code(state, task, batch.facts(state, row))
     return codes

@@ -17,7 +17,7 @@ REASONS: tuple[str, ...] = (
     "separation",  # took part too recently
     "round-done",  # took part in this round already
     "site",  # belongs to another population
-    "epoch",  # a newer session of the device exists
+    "epoch",  # the session is not the one known here: a new one is needed
 )
 CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}
 DECLINES: tuple[str, ...] = ("battery", "metered", "thermal", "schedule", "busy", "private")

@@ -28,7 +28,6 @@ STANDING: dict[str, cel.Type] = {
     "device.runtimes": _TEXTS,
     "device.plans": _TEXTS,
     "device.datasets": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
-    "device.name": cel.Type.STRING,
     "device.site": cel.Type.STRING,
     "device.labels": _TEXTS,
 }
