@@ -144,7 +144,7 @@ ONE_OF_EACH: tuple[AnyRow, ...] = (
 )
 """A row of every table, in the order in which stores load them."""
 
-words = st.sampled_from(["a", "b", "decimal", "_decimal", "é\U0001f600", ""])
+words = st.sampled_from(["a", "b", "decimal", "_decimal", "é\U0001f600", "\uffee", ""])
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(-1, 2**53 - 1)
 sums = st.dictionaries(words, st.tuples(finite, finite), max_size=2)
