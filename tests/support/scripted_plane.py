@@ -61,8 +61,8 @@ class Lease(msgspec.Struct):
         return sum(len(chunk) for chunk in self.chunks.values())
 
 
-class ScriptedPlane:
-    """The plane. `log`: ("METHOD path", status) of every request in order."""
+class Script:
+    """What a scripted plane holds: keys, blobs, leases on offer, misdeeds, and what it has seen."""
 
     def __init__(self, plane_id: str = "plane-a", seed: int = 1) -> None:
         self.plane_id = plane_id
@@ -87,39 +87,6 @@ class ScriptedPlane:
         self.tls: ssl.SSLContext | None = None
         self._server: Loopback | None = None
         self.port = 0
-
-    # -- life ------------------------------------------------------------------------------------------------
-
-    def start(self) -> "ScriptedPlane":
-        """Listen; again on the same port after `stop`."""
-        self._server = Loopback(self.serve, self.port, self.tls)
-        self.port = self._server.port
-        return self
-
-    def stop(self) -> None:
-        """Stop listening; open connections die at their next request, sessions are forgotten."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self.sessions.clear()
-
-    def __enter__(self) -> "ScriptedPlane":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-    def token(self, secret: str = "secret", ca: str = "") -> str:
-        """An enrolment token."""
-        body = {"plane_id": self.plane_id, "secret": secret, "population": "default", "ca": ca}
-        return "pdm1." + b64(canonical(body))
-
-    # -- the script ------------------------------------------------------------------------------------------
 
     def make_root(self, version: int, online: list[bytes]) -> m.SignedRoot:
         """A root document with these online keys."""
@@ -206,6 +173,41 @@ class ScriptedPlane:
     def requests(self, part: str) -> int:
         """How many requests so far hold `part` in "METHOD path"."""
         return sum(part in line for line, _ in self.log)
+
+
+class ScriptedPlane(Script):
+    """The plane. `log`: ("METHOD path", status) of every request in order."""
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> "ScriptedPlane":
+        """Listen; again on the same port after `stop`."""
+        self._server = Loopback(self.serve, self.port, self.tls)
+        self.port = self._server.port
+        return self
+
+    def stop(self) -> None:
+        """Stop listening; open connections die at their next request, sessions are forgotten."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.sessions.clear()
+
+    def __enter__(self) -> "ScriptedPlane":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    def token(self, secret: str = "secret", ca: str = "") -> str:
+        """An enrolment token."""
+        body = {"plane_id": self.plane_id, "secret": secret, "population": "default", "ca": ca}
+        return "pdm1." + b64(canonical(body))
 
     # -- serving ---------------------------------------------------------------------------------------------
 
