@@ -73,11 +73,15 @@ class Writer:
             self._wake.notify()
 
     def stop(self) -> None:
-        """Write what waits, place and sign everything, end the thread; faults go to `on_failed` as before."""
+        """Write what waits, place and sign everything, end the thread; faults go to `on_failed` as before.
+
+        A writer that never started has nothing to stop.
+        """
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _main(self) -> None:
         ended = False

@@ -216,6 +216,7 @@ def test_a_tree_that_is_not_the_signed_one_does_not_start(tmp_path: Path) -> Non
     with pytest.raises(OperatorFault, match="newest signed head says 1 and 00") as caught:
         bench.start()
     assert caught.value.code == "journal-broken"
+    bench.writer.stop()
 
 
 def test_no_step_is_taken_by_a_writer_that_does_not_run(tmp_path: Path) -> None:
