@@ -56,7 +56,7 @@ def counted(text: str) -> int:
         value = float(text)
     except ValueError:
         value = 0.0
-    if value < 1 or value != int(value):
+    if not (value >= 1 and value.is_integer()):
         raise typer.BadParameter(f"--devices {text} is no whole number above zero")
     return int(value)
 

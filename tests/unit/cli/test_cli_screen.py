@@ -1,0 +1,129 @@
+"""What the watch screen says of a run, and which changes are worth a line."""
+
+import msgspec
+
+from podium.cli.screen import line, line_mark, lost_text, round_now, screen, wait_text
+from podium.wire.operator import RoundView, RunView, Wait
+
+WAIT = Wait(
+    what="round 7f3a.1 needs devices to start",
+    have=1,
+    need=3,
+    since_ms=4_000,
+    left_ms=56_000,
+    why={"not connected": 2, "at work": 0},
+)
+ROUND = RoundView(
+    run="7f3a",
+    number=13,
+    state="REPORTING",
+    reason="",
+    base="sha256:aa",
+    version="",
+    goal=800,
+    minimum=500,
+    funnel={"registered": 1_204_113, "leased": 1300, "reported": 400},
+    lost={"DECLINED:battery": 44, "DECLINED:metered": 17, "LAPSED": 38},
+    left_ms=190_000,
+    took_ms=1_000,
+    metrics={},
+    site_metrics={},
+    site_examples={},
+)
+RUN = RunView(
+    id="7f3a",
+    task="kb-nwp",
+    task_digest="sha256:bb",
+    kind="train",
+    purpose="next-word prediction",
+    state="RUNNING",
+    reason="",
+    rounds=100,
+    rounds_sealed=11,
+    version_number=41,
+    base="sha256:aa",
+    first="sha256:cc",
+    elapsed_ms=2_470_000,
+    left_ms=1,
+    round=ROUND,
+    waiting=None,
+    history={"loss": [2.91, 2.74, 2.63]},
+    bytes_down=9_100_000_000,
+    bytes_up=1_234,
+)
+
+
+def changed(view: RunView = RUN, **fields: object) -> RunView:
+    return msgspec.structs.replace(view, **fields)
+
+
+def test_the_screen_names_run_round_funnel_losses_and_metrics() -> None:
+    assert screen(RUN) == [
+        "kb-nwp  run 7f3a  RUNNING  round 12/100  v41 -> v42   elapsed 00:41:10  eta 05:33:04",
+        " reported [##################------------------]  400/800   reporting, goal 800, minimum 500, "
+        "deadline 00:03:10",
+        " funnel   registered 1,204,113 > leased 1,300 > reported 400",
+        " lost     declined 61 (battery 44, metered 17)  lapsed 38",
+        " loss 2.91 2.74 2.63   down 9.1 GB  up 1.2 kB",
+    ]
+
+
+def test_a_run_that_is_over_shows_its_reason_and_no_next_version() -> None:
+    head = screen(changed(state="ABANDONED", reason="rounds-abandoned", round=None))[0]
+    assert "ABANDONED (rounds-abandoned)  round 11/100  v41   elapsed" in head
+    assert "eta" not in head
+
+
+def test_an_evaluation_makes_no_version() -> None:
+    assert "v41   elapsed" in screen(changed(kind="evaluate"))[0]
+
+
+def test_more_reports_than_the_goal_fill_the_bar_and_no_more() -> None:
+    full = screen(changed(round=msgspec.structs.replace(ROUND, funnel={"reported": 900})))[1]
+    assert full.startswith(f" reported [{'#' * 36}]  900/800")
+
+
+def test_an_abandoned_round_is_tried_again_under_the_same_number() -> None:
+    assert round_now(RUN) == 12
+    assert round_now(changed(rounds_sealed=100)) == 100
+    assert round_now(changed(state="FINISHED", rounds_sealed=100)) == 100
+
+
+def test_a_wait_says_have_need_why_since_and_until() -> None:
+    told = "round 7f3a.1 needs devices to start: 1 of 3 (2 not connected), for 00:00:04, gives up in 00:00:56"
+    assert wait_text(WAIT) == told
+    assert f" waits    {told}" in screen(changed(waiting=WAIT))
+    assert wait_text(msgspec.structs.replace(WAIT, left_ms=-1, why={})).endswith("1 of 3, for 00:00:04")
+
+
+def test_losses_are_grouped_by_state_with_their_reasons() -> None:
+    assert lost_text({"REFUSED:norm-bound": 6, "REFUSED:signature": 2, "INCOMPATIBLE": 15}) == (
+        "refused 8 (norm-bound 6, signature 2)  incompatible 15"
+    )
+
+
+def test_a_line_holds_the_run_for_a_pipe() -> None:
+    assert line(RUN) == (
+        "00:41:10 kb-nwp run 7f3a RUNNING  round 12/100  sealed 11  v41  reported 400/800  loss 2.63  "
+        "lost: declined 61 (battery 44, metered 17)  lapsed 38"
+    )
+    assert line(changed(waiting=WAIT)).endswith("gives up in 00:00:56")
+
+
+def test_passing_time_is_no_change_but_sealing_state_and_shortfall_are() -> None:
+    later = changed(elapsed_ms=9_999_999, round=msgspec.structs.replace(ROUND, left_ms=5))
+    assert line_mark(later) == line_mark(RUN)
+    waiting = changed(waiting=WAIT)
+    marks = {
+        line_mark(view)
+        for view in (
+            RUN,
+            changed(rounds_sealed=12),
+            changed(state="STOPPED"),
+            waiting,
+            changed(waiting=msgspec.structs.replace(WAIT, have=2)),
+        )
+    }
+    assert len(marks) == 5
+    assert line_mark(changed(waiting=msgspec.structs.replace(WAIT, since_ms=1_000))) == line_mark(RUN)
+    assert line_mark(changed(waiting=msgspec.structs.replace(WAIT, have=3))) == line_mark(RUN)
