@@ -19,7 +19,6 @@ from podium.wire.operator import DeviceView, MetricView, RoundView, RunView, Ver
 
 ONLINE_MS = 30_000
 """A device heard within this time counts as online."""
-_TRAINED = ("HELD", "REPORTED", "ACCEPTED", "REFUSED")
 _LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED", "REVOKED")
 
 

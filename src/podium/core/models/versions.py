@@ -10,7 +10,6 @@ from podium.core.events import AggregateMade, VersionImported
 from podium.core.outbox import Outbox
 from podium.core.rows import AliasRow, AnyRow, RoundRow, RunRow, VersionRow
 from podium.core.state import State
-from podium.wire.problems import OperatorFault
 
 LATEST = "latest"
 """The alias that follows the last sealed version of a task's model, `<task>@latest`."""
@@ -39,7 +38,11 @@ def import_version(state: State, out: Outbox, event: VersionImported) -> None:
 def make_version(
     state: State, run: RunRow, row: RoundRow, made: AggregateMade, contributors: int
 ) -> tuple[AnyRow, ...]:
-    """The rows of a new version: itself and its task's `latest` alias."""
+    """The rows of a new version: itself and its task's `latest` alias.
+
+    Bytes that are a version already (nothing changed, or changed back) are that version: its place in the lineage
+    stays, only the alias moves.
+    """
     parent = state.versions[row.base]
     version = VersionRow(
         id=made.digest,
@@ -55,7 +58,8 @@ def make_version(
         metrics=row.metrics,
     )
     name = f"{state.tasks[run.task].task.task.name}@{LATEST}"
-    return version, moved_alias(state, name, made.digest, "plane", f"sealed round {run.id}.{row.number}")
+    alias = moved_alias(state, name, made.digest, "plane", f"sealed round {run.id}.{row.number}")
+    return (alias,) if made.digest in state.versions else (version, alias)
 
 
 def moved_alias(state: State, name: str, version: str, actor: str, why: str) -> AliasRow:
@@ -64,12 +68,3 @@ def moved_alias(state: State, name: str, version: str, actor: str, why: str) -> 
     if before is None:
         return AliasRow(id=name, version=version, counter=1, actor=actor, why=why, at_ms=state.now_ms)
     return replace(before, version=version, counter=before.counter + 1, actor=actor, why=why, at_ms=state.now_ms)
-
-
-def resolve_version(state: State, name: str) -> VersionRow:
-    """The version that an alias or a digest names; `OperatorFault(version-unknown)`."""
-    digest = state.aliases[name].version if name in state.aliases else name
-    row = state.versions.get(digest)
-    if row is None:
-        raise OperatorFault("version-unknown", what=f"model version {name}")
-    return row
