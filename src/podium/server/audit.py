@@ -7,7 +7,8 @@ An export is JSON Lines, each line exactly as this file encodes it: one `journal
 the signed heads oldest first, the entries by number with their records in the clear, one `end` line with counts and
 the SHA-256 of all bytes before it.
 Limits: an export says who the plane's keys are, so give `root` (the document a device or an auditor trusts already) or
-kept heads, where the one who made the export is not trusted. A directory's free space within pages is not content.
+kept heads, where the one who made the export is not trusted. Free space within the database's pages is covered
+only once a plane stopped cleanly (its seal).
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from podium.adapters.sqlite.inspect import check_pages, current_rows, head_rows, stored_step
-from podium.adapters.sqlite.reader import SqliteReader, open_readonly
+from podium.adapters.sqlite.reader import DATABASE, SqliteReader, open_readonly
+from podium.adapters.sqlite.seal import check_seal
 from podium.crypto.root import open_root
 from podium.ports.plane import Entry, SignedHead
 from podium.server.heads import from_signed, heads_path, read_heads, to_signed
@@ -279,7 +281,9 @@ def verify_data(data: Path, heads: Iterable[SignedHead] | None = None, root: Sig
         raise broken(error.what, error.why) from error
     try:
         with reader.read("verifying the journal"):
-            return _verify(reader, kept, root)
+            result = _verify(reader, kept, root)
+        check_seal(data / DATABASE)
+        return result
     except StoreFault as error:
         raise broken(error.what, error.why) from error
     finally:

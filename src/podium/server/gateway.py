@@ -97,7 +97,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """
     try:
         if body != b"{}":
-            json.loads(body, object_pairs_hook=_unique)
+            _FINDS_DUPLICATES.decode(body.decode())
         return decoder.decode(body)
     except (ValueError, RecursionError) as error:
         raise DeviceFault("body-malformed", why=str(error)) from error
@@ -106,6 +106,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 def _unique(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) != len(pairs):
         raise ValueError("an object holds the same key twice")
+
+
+_FINDS_DUPLICATES = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 class Gateway:

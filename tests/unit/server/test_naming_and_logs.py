@@ -1,0 +1,99 @@
+"""What people call things, and what a log line carries."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from podium.core.rows import AliasRow
+from podium.core.state import State
+from podium.server.logs import log_to, stop_logging
+from podium.server.metrics import PlaneMetrics
+from podium.server.naming import find_device, find_run, find_version
+from podium.wire.limits import Limits
+from podium.wire.problems import OperatorFault
+from tests.unit.server.test_aggregation import rows
+
+
+def world() -> State:
+    """Three runs, two versions, two devices."""
+    state = State(rows("sha256:aa11", "key"), Limits())
+    first = state.runs["r"]
+    state.put(replace(first, id="7f3a", started_ms=5))
+    state.put(replace(first, id="7f4b", started_ms=9))
+    state.put(replace(state.versions["sha256:aa11"], id="sha256:ab22", made_ms=7))
+    state.put(AliasRow(id="m@latest", version="sha256:ab22", counter=1, actor="", why="", at_ms=0))
+    state.put(replace(state.devices[0], id="d1", number=1, name="twin", public_key="other"))
+    return state
+
+
+def test_runs_by_id_prefix_task_name_or_last() -> None:
+    state = world()
+    for text, found in (("7f3a", "7f3a"), ("7f3", "7f3a"), ("r", "r"), ("@last", "7f4b"), ("one-hot", "7f4b")):
+        assert find_run(state, text).id == found
+    for text, code in (("7f", "id-ambiguous"), ("x", "run-unknown"), ("", "run-unknown")):
+        with pytest.raises(OperatorFault, match=code):
+            find_run(state, text)
+    with pytest.raises(OperatorFault, match="run-unknown"):
+        find_run(State([], Limits()), "@last")
+
+
+def test_versions_by_digest_prefix_alias_or_last() -> None:
+    state = world()
+    for text, found in (
+        ("sha256:aa11", "sha256:aa11"),
+        ("aa", "sha256:aa11"),
+        ("sha256:ab", "sha256:ab22"),
+        ("m@latest", "sha256:ab22"),
+        ("@last", "sha256:ab22"),
+    ):
+        assert find_version(state, text).id == found
+    for text, code in (("a", "id-ambiguous"), ("ff", "version-unknown"), ("m@none", "version-unknown")):
+        with pytest.raises(OperatorFault, match=code):
+            find_version(state, text)
+
+
+def test_devices_by_id_prefix_or_name() -> None:
+    state = world()
+    assert find_device(state, "d0").id == "d0"
+    assert find_device(state, "twin").id == "d1"
+    for text, code in (("d", "id-ambiguous"), ("x", "not-found")):
+        with pytest.raises(OperatorFault, match=code):
+            find_device(state, text)
+
+
+def test_a_log_line_carries_the_named_fields_and_nothing_else(tmp_path: Path) -> None:
+    handler = log_to(tmp_path / "log")
+    log = logging.getLogger("podium.somewhere")
+    log.info("lease %s", "l1", extra={"lease": "l1", "secret": "s3cret", "round": 3})
+    try:
+        raise ValueError("broken")
+    except ValueError as error:
+        log.error("it broke", exc_info=error)
+    stop_logging(handler)
+    log.info("after the end")
+    first, second = (msgspec.json.decode(line) for line in (tmp_path / "log").read_bytes().splitlines())
+    assert first.pop("at").endswith("Z")
+    assert first == {
+        "level": "info",
+        "logger": "podium.somewhere",
+        "message": "lease l1",
+        "lease": "l1",
+        "round": 3,
+    }
+    assert "ValueError: broken" in second["traceback"]
+
+
+def test_metrics_without_a_core() -> None:
+    metrics = PlaneMetrics()
+    metrics.count("device_requests", route="/v1/checkin", code="ok")
+    metrics.count("device_requests", 2, route="/v1/checkin", code="ok")
+    metrics.count("sweeps")
+    metrics.gauge("blobs", 7.0)
+    metrics.gauge("blobs_of", 3.0, kind="version")
+    text = metrics.render().decode()
+    assert 'podium_device_requests_total{code="ok",route="/v1/checkin"} 3.0' in text
+    for line in ("podium_sweeps_total 1.0", "podium_blobs 7.0", 'podium_blobs_of{kind="version"} 3.0'):
+        assert line in text
