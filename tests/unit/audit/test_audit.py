@@ -1,71 +1,21 @@
 """The audit: what is intact verifies; any changed byte of an export or of the database is noticed and named."""
 
 import errno
-import random
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from podium.adapters.memory import MemoryStore
-from podium.adapters.sqlite.schema import MIGRATIONS
 from podium.adapters.sqlite.store import SqliteStore
-from podium.core.effects import Record
-from podium.core.rows import AnyRow
 from podium.server.audit import export, export_data, verify_data, verify_export
 from podium.server.heads import heads_path, read_heads
-from podium.server.replay import AuditResult
 from podium.server.sequencer import Sequencer
 from podium.wire.problems import OperatorFault
-from tests.contract.plane_made import OTHER, SEED, StillClock, root, root_text, sign_head
-from tests.contract.rows_made import ONE_OF_EACH, device, lease, record, salts, step
-
-
-def fill(store: SqliteStore | MemoryStore, heads_file: Path, batches: int = 2) -> None:
-    """Two records per batch, in two trees; each batch placed and signed."""
-    store.set_meta("plane_id", "plane-1")
-    store.set_meta("root", root_text())
-    sequencer = Sequencer(store, StillClock(), sign_head, heads_file)
-    sequencer.load()
-    at = store.load().step
-    for number in range(at + 1, at + batches + 1):
-        rows: tuple[AnyRow, ...] = ONE_OF_EACH if number == 1 else (device("d1", number), device(f"d{number}"))
-        records: list[Record] = [record(*rows), record(lease("r.9.9", f"x{number}", "LAPSED"), tree="plane")]
-        store.commit("steps", [step(number, *records)], salts(2, number * 2))
-        sequencer.place()
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "data"
-    store = SqliteStore(path)
-    fill(store, heads_path(path))
-    store.close()
-    return path
-
-
-def refused(data: Path, match: str | None = None) -> OperatorFault:
-    with pytest.raises(OperatorFault, match=match) as caught:
-        verify_data(data)
-    assert caught.value.code == "journal-broken"
-    return caught.value
-
-
-def edit(data: Path, *statements: str) -> None:
-    """Change the database as somebody with the file and SQLite can: triggers away, edit, triggers back."""
-    db = sqlite3.connect(data / "podium.db")
-    triggers = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for name, _ in triggers:
-        db.execute(f"DROP TRIGGER {name}")
-    for statement in statements:
-        db.execute(statement)
-    for _, sql in triggers:
-        db.execute(sql)
-    db.commit()
-    db.close()
-
+from tests.contract.plane_made import OTHER, SEED, StillClock, root, sign_head
+from tests.contract.rows_made import device, record, salts, step
+from tests.unit.audit.journal_made import edit, fill, refused
 
 # -- intact --------------------------------------------------------------------------------------------------
 
@@ -247,138 +197,6 @@ def test_a_changed_record_with_a_new_leaf_is_named_by_the_next_head(tmp_path: Pa
     forged.place([(number, number - 1) for number in range(1, 6)], kept)
     with pytest.raises(OperatorFault, match=r"entry 1 .*or one up to entry 5 .*not the one that was signed"):
         verify_export(list(export(forged, root())))
-
-
-# -- bytes ---------------------------------------------------------------------------------------------------
-
-
-def split(blob: bytes) -> Iterator[bytes]:
-    yield from blob.splitlines(keepends=True)
-
-
-def test_every_changed_byte_of_an_export_is_noticed(tmp_path: Path) -> None:
-    store = MemoryStore()
-    fill(store, tmp_path / "h", batches=2)
-    blob = b"".join(export(store, root()))
-    assert verify_export(split(blob)).entries == 4
-    draw = random.Random(7)
-    unnoticed = []
-    for at in range(len(blob)):
-        changed = bytearray(blob)
-        changed[at] ^= 1 << draw.randrange(8)
-        try:
-            verify_export(split(bytes(changed)))
-            unnoticed.append(at)
-        except OperatorFault as fault:
-            assert fault.code == "journal-broken", fault
-    assert not unnoticed
-
-
-@pytest.mark.parametrize("cut", [1, 2, 5, 6, 9])
-def test_a_shortened_or_reordered_export_is_noticed(tmp_path: Path, cut: int) -> None:
-    store = MemoryStore()
-    fill(store, tmp_path / "h", batches=2)
-    lines = list(export(store, root()))
-    for changed in (lines[:cut], lines[:cut] + lines[cut + 1 :], [*lines[:cut], lines[cut - 1], *lines[cut:]], []):
-        with pytest.raises(OperatorFault, match=r"line|missing|export|head|entry"):
-            verify_export(changed)
-
-
-def cells(db: sqlite3.Connection) -> list[tuple[str, int, str]]:
-    """Every (table, rowid, column) of the database."""
-    found = []
-    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-        rowids = [row[0] for row in db.execute(f"SELECT rowid FROM {table}")]
-        found += [(table, rowid, column) for rowid in rowids for column in columns]
-    return found
-
-
-def changed_value(value: object, draw: random.Random) -> object:
-    """`value` with one bit changed, of the same type."""
-    if isinstance(value, int):
-        return value ^ (1 << draw.randrange(4))
-    assert isinstance(value, str | bytes)
-    whole = bytearray(value.encode() if isinstance(value, str) else value)
-    if not whole:
-        return "x" if isinstance(value, str) else b"x"
-    whole[draw.randrange(len(whole))] ^= 1 << draw.randrange(7)
-    return whole.decode() if isinstance(value, str) else bytes(whole)
-
-
-def test_a_changed_bit_of_any_cell_is_noticed(data: Path) -> None:
-    path = data / "podium.db"
-    db = sqlite3.connect(path, isolation_level=None)
-    for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-        db.execute(f"DROP TRIGGER {name}")
-    triggers = [sql for (sql,) in _trigger_sql()]
-    draw = random.Random(11)
-    tried = 0
-    for table, rowid, column in cells(db):
-        db.execute("BEGIN")
-        (value,) = db.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (rowid,)).fetchone()
-        changed = changed_value(value, draw)
-        try:
-            db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (changed, rowid))
-        except sqlite3.IntegrityError:  # taken by another row already: the table refused
-            db.execute("ROLLBACK")
-            continue
-        for sql in triggers:
-            db.execute(sql)
-        db.execute("COMMIT")
-        refused(data)
-        tried += 1
-        where = "number = ?" if column == "number" and table in ("history", "heads") else "rowid = ?"
-        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            db.execute(f"DROP TRIGGER {name}")
-        db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value, changed if "number" in where else rowid))
-    assert tried > 90
-    for sql in triggers:
-        db.execute(sql)
-    db.close()
-    assert isinstance(verify_data(data), AuditResult)
-
-
-def _trigger_sql() -> list[tuple[str]]:
-    db = sqlite3.connect(":memory:")
-    db.executescript(MIGRATIONS[0])
-    return db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
-
-
-def test_a_changed_byte_of_the_file_is_noticed_where_content_lies(data: Path) -> None:
-    """Flip one byte wherever a record, a salt, a leaf, a row or a head stands in the raw file."""
-    path = data / "podium.db"
-    db = sqlite3.connect(path)
-    wanted: list[bytes] = []
-    for column, table in [
-        ("salt", "history"),
-        ("record", "history"),
-        ("leaf", "history"),
-        ("payload", "heads"),
-        ("signature", "heads"),
-        ("body", "devices"),
-        ("body", "leases"),
-        ("body", "tasks"),
-    ]:
-        wanted += [value for (value,) in db.execute(f"SELECT {column} FROM {table}")]
-    db.execute("VACUUM")  # no older copies of a row in free space
-    db.close()
-    blob = path.read_bytes()
-    draw = random.Random(3)
-    tried = 0
-    for value in wanted:
-        at = blob.find(value)
-        if at < 0:  # a long value continues on an overflow page
-            at = blob.find(value[:100])
-        assert at >= 0
-        for _ in range(3):
-            where = at + draw.randrange(min(len(value), 100))
-            path.write_bytes(blob[:where] + bytes([blob[where] ^ (1 << draw.randrange(8))]) + blob[where + 1 :])
-            refused(data)
-            tried += 1
-    assert tried >= 3 * len(wanted) > 60
-    path.write_bytes(blob)
-    verify_data(data)
 
 
 def test_there_is_nothing_to_verify(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class SqliteReader:
                 if self._depth == 1:
                     self._reading.execute("BEGIN")
                 yield self._reading
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:  # damage may also break the text of an error
                 raise store_fault(error, what) from error
             finally:
                 self._leave()
@@ -160,7 +160,7 @@ def open_readonly(data: Path) -> SqliteReader:
             f"{path.absolute().as_uri()}?mode=ro{frozen}", uri=True, isolation_level=None, check_same_thread=False
         )
         version = version_of(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise store_fault(error, f"opening {path}") from error
     if version < len(MIGRATIONS):
         connection.close()

@@ -18,6 +18,7 @@ from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.migrations import migrate
 from podium.adapters.sqlite.reader import DATABASE, SqliteReader, last_step, meta_digest
 from podium.adapters.sqlite.schema import COLUMNS, upsert, values
+from podium.adapters.sqlite.seal import seal, unseal
 from podium.core.effects import Step
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record, encode_row
@@ -54,12 +55,13 @@ class SqliteStore(SqliteReader):
     def __init__(self, data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = _lock(data)
-        path = data / DATABASE
+        path = self._path = data / DATABASE
         try:
+            unseal(path)
             self._db = _connect(path)
             migrate(self._db, path)
             super().__init__(_connect(path))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._held.close()
             raise store_fault(error, f"opening {path}") from error
         except (OSError, PodiumError):
@@ -118,10 +120,14 @@ class SqliteStore(SqliteReader):
             _set_meta(db, name, value)
 
     def close(self) -> None:
-        """Release the files and the lock; the store is then unusable."""
+        """Seal and release the files and the lock; the store is then unusable."""
         super().close()
         self._db.close()
-        self._held.close()
+        try:
+            if not self._held.closed:
+                seal(self._path)
+        finally:
+            self._held.close()
 
 
 def _cells(
