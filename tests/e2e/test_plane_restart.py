@@ -1,8 +1,10 @@
 """A plane that stops, dies, is started twice, or finds another's things: what it keeps, and what it says."""
 
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -229,3 +231,17 @@ def test_slow_bodies_time_out(tmp_path: Path) -> None:
             answer = wire.recv(65_536)
             assert b" 400 " in answer.split(b"\r\n")[0] and b"body-malformed" in answer
             assert time.monotonic() - began < 9
+
+
+def test_a_changed_journal_is_noticed_at_the_start(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with plane(data) as (_, operator):
+        operator.token()
+    with contextlib.closing(sqlite3.connect(data / "podium.db")) as db, db:
+        for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute("UPDATE history SET leaf = zeroblob(32) WHERE number = 1")
+    with pytest.raises(OperatorFault, match="journal-broken"):
+        PlaneServer(data).start()
+    with pytest.raises(OperatorFault, match="journal-broken"):
+        PlaneServer(data).start()  # and the first start let the directory go

@@ -1,5 +1,6 @@
 """Whole rounds through a real plane over real HTTP, with scripted devices and one-hot updates."""
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from podium.wire import messages as m
 from podium.wire.operator import Page, RunView, StatusView, VersionView
 from podium.wire.tensors import read_arrays
 from tests.support.plane_cases import SIZE, Operator, enrolled, one_hot, plane, task
-from tests.support.scripted_device import ScriptedDevice
+from tests.support.scripted_device import CHUNK, ScriptedDevice
 
 
 def offer_to(device: ScriptedDevice, within_s: float = 10.0) -> m.OfferMessage:
@@ -119,3 +120,43 @@ def test_several_rounds_follow_each_other(tmp_path: Path) -> None:
         weights = read_arrays(operator.ask("GET", f"/api/v1/versions/{view.base}/blob").data)["w"]
         np.testing.assert_allclose(weights[:6].astype(np.float64), np.full(6, 0.5), atol=1e-5)
         assert not weights[6:].any()
+
+
+def test_an_evaluation_uploads_nothing_and_pools_metrics(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator):
+        devices = enrolled(operator, 2)
+        run = operator.submit(task(goal=2, kind="evaluate"))
+        for device in devices:
+            device.check_in()
+        for device in devices:
+            offer = offer_to(device)
+            assert device.lease(offer.lease, "accept", m.Accept()).word == "go"
+            manifest = device.manifest(offer)
+            assert manifest.upload.bytes_max == 0
+            nothing = hashlib.sha256(b"").hexdigest()
+            report = device.update(offer, manifest, {}, None, length=0, sha256=nothing, sealed_key="").report
+            assert device.report(offer.lease, report).word == "stored"
+        view = ended(operator, run)
+        assert (view.state, view.version_number, view.history) == ("FINISHED", 0, {"accuracy": [0.75]})
+
+
+def test_a_model_of_many_chunks_goes_both_ways(tmp_path: Path) -> None:
+    size = 2_500_000  # 10 MB: streamed down by pieces, uploaded in ten chunks
+    with plane(tmp_path / "data") as (_, operator):
+        (device,) = enrolled(operator, 1)
+        first = np.linspace(0.0, 1.0, size, dtype=np.float32)
+        run = operator.submit(task(), {"w": first})
+        offer = offer_to(device)
+        device.lease(offer.lease, "accept", m.Accept())
+        manifest = device.manifest(offer)
+        base = read_arrays(device.blob(offer.base))["w"]
+        np.testing.assert_array_equal(base, first)
+        tail = device.ask("GET", f"/v1/blobs/{offer.base}", b"", range="bytes=9000000-")
+        assert (tail.status, len(tail.data)) == (206, manifest.variants[0].size - 9_000_000)
+        update = device.update(offer, manifest, {"w": np.full(size, 0.01, np.float32)})
+        assert len(update.sealed) > 9 * CHUNK
+        device.upload(offer.lease, update.sealed)
+        assert device.report(offer.lease, update.report).word == "stored"
+        view = ended(operator, run)
+        made = read_arrays(operator.ask("GET", f"/api/v1/versions/{view.base}/blob").data)["w"]
+        np.testing.assert_allclose(made.astype(np.float64), base.astype(np.float64) + 0.01, atol=8 * 2**-23)

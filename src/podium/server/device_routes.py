@@ -18,6 +18,7 @@ from podium.core.events import (
     SessionOpened,
 )
 from podium.core.selection.reasons import REASONS
+from podium.crypto.root import open_root
 from podium.crypto.seal import seal_key, session_info
 from podium.crypto.sign import key_id, open_signed, public_key, sign
 from podium.server.device_words import (
@@ -31,7 +32,6 @@ from podium.server.device_words import (
 )
 from podium.server.gateway import Door, decode
 from podium.server.http import Request, Response, answer
-from podium.server.lease_routes import Offered
 from podium.server.loop import Loop
 from podium.server.manifests import HeadOf
 from podium.server.plane_data import Parts
@@ -70,13 +70,13 @@ _FAILURE = msgspec.json.Decoder(Failure)
 class Conversation:
     """The routes of a device that has no update to deliver yet."""
 
-    def __init__(self, parts: Parts, door: Door, loop: Loop, sessions: Sessions, offered: Offered) -> None:
+    def __init__(self, parts: Parts, door: Door, loop: Loop, sessions: Sessions) -> None:
         self._parts = parts
         self._door = door
         self._loop = loop
         self._sessions = sessions
-        self._offered = offered
         self._root = answer(parts.identity.root)
+        self._root_version = open_root(parts.identity.root, None).version
         self._online = key_id(public_key(parts.online_seed()))
         self.head_of: HeadOf = lambda tree: None
 
@@ -150,7 +150,7 @@ class Conversation:
             sealed_key=b64(sealed),
             statement_hash=hashlib.sha256(payload).hexdigest(),
             expires_in_ms=self._parts.limits.session_ms,
-            root_version=1,
+            root_version=self._root_version,
             head=self.head_of(row.population),
         )
         return answer(sign(self._parts.online_seed(), "session-grant", canonical(grant)))
@@ -163,8 +163,6 @@ class Conversation:
         check_telemetry(told)
         outcome = await self._loop.check_in(caller.number, caller.epoch, told)
         offer = outcome.offer
-        if offer is not None:
-            self._offered.note(caller.number, offer)
         return answer(
             CheckInAnswer(
                 offer=None if offer is None else offer_message(offer),

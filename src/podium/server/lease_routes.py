@@ -8,19 +8,17 @@ Limits: `chunk_bytes`, `uploads_open_max`, `report_metrics_max`; one range per r
 import logging
 import math
 import re
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from podium.core.effects import Offer
-from podium.core.events import Denied, LeaseReported, MetricSums
+from podium.core.events import LeaseReported, MetricSums
 from podium.core.rows import LeaseRow
 from podium.crypto.sign import open_signed
 from podium.server.device_words import lease_answer
 from podium.server.gateway import Caller, Door, Stream, decode
 from podium.server.http import OCTETS, Request, Response, answer
-from podium.server.loop import Loop
+from podium.server.loop import Loop, note_denied
 from podium.server.plane_data import Parts
 from podium.server.uploads import BlobRoom, Uploads
 from podium.wire.canonical import parse_decimal, unb64
@@ -33,38 +31,15 @@ _REPORT = msgspec.json.Decoder(ReportAsk)
 _RANGE = re.compile(r"bytes=(\d{1,15})-(\d{0,15})")
 _OFFSET = re.compile(r"\d{1,15}")
 PIECE_BYTES = 1024 * 1024
-OFFERS_KEPT_MAX = 100_000
-
-
-class Offered:
-    """What each device was last offered: lease, manifest and base; bounded, oldest out first.
-
-    Lost at a restart, like the sessions it serves: a device checks in again and is told its lease again.
-    """
-
-    def __init__(self) -> None:
-        self._offers: OrderedDict[int, Offer] = OrderedDict()
-
-    def note(self, device: int, offer: Offer) -> None:
-        """The device was offered this."""
-        self._offers[device] = offer
-        self._offers.move_to_end(device)
-        if len(self._offers) > OFFERS_KEPT_MAX:
-            self._offers.popitem(last=False)
-
-    def get(self, device: int) -> Offer | None:
-        """The device's last offer."""
-        return self._offers.get(device)
 
 
 class Delivery:
     """The routes of a device that fetches, uploads and reports."""
 
-    def __init__(self, parts: Parts, door: Door, loop: Loop, offered: Offered, room: BlobRoom) -> None:
+    def __init__(self, parts: Parts, door: Door, loop: Loop, room: BlobRoom) -> None:
         self._parts = parts
         self._door = door
         self._loop = loop
-        self._offered = offered
         self._room = room
         self._uploads = Uploads(parts.blobs, room, parts.limits)
 
@@ -90,11 +65,11 @@ class Delivery:
             yield await self._room.piece(digest, at, min(end, at + PIECE_BYTES))
 
     def _check_offered(self, caller: Caller, digest: str) -> None:
-        offer = self._offered.get(caller.number)
-        if offer is None or digest not in (offer.manifest, offer.base):
-            raise DeviceFault("not-found", why="no lease of this device names that blob")
-        if self._loop.state.lease(offer.lease).state not in ("OFFERED", "HELD"):
-            raise DeviceFault("not-found", why="the lease that named that blob is over")
+        """The caller's live lease names the blob: its round's manifest or its base. Else `DeviceFault(not-found)`."""
+        state = self._loop.state
+        lease = state.leases.get(state.live_lease.get(caller.number, ""))
+        if lease is None or digest not in (lease.base, state.rounds[lease.run, lease.round].manifest):
+            raise DeviceFault("not-found", why="no live lease of this device names that blob")
 
     # -- upload ----------------------------------------------------------------------------------------------
 
@@ -121,7 +96,7 @@ class Delivery:
         """The lease, if it is the caller's; another's is as unknown as one that never was, and the attempt is told."""
         lease = self._loop.state.lease(name)
         if lease.device != caller.row.id:
-            self._loop.tell(lambda at: Denied(at_ms=at, subject=caller.row.id, code="lease-unknown"))
+            note_denied(self._loop, caller.row.id, "lease-unknown")
             raise DeviceFault("lease-unknown", what=f"lease {name}")
         return lease
 
@@ -180,7 +155,7 @@ class Delivery:
         except DeviceFault as fault:
             if fault.code != "signature-invalid":
                 raise
-            self._loop.tell(lambda at: Denied(at_ms=at, subject=caller.row.id, code="update-forged"))
+            note_denied(self._loop, caller.row.id, "update-forged")
             raise DeviceFault("update-forged", why=fault.why) from fault
 
 

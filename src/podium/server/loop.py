@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Offer, Step
-from podium.core.events import AnyEvent, Booted, LeasesTold, TimePassed
+from podium.core.events import AnyEvent, Booted, Denied, LeasesTold, TimePassed
 from podium.core.rounds.leases import Said
 from podium.core.state import State
 from podium.core.step import Core
@@ -128,8 +128,6 @@ class Loop:
         self._failures = 0
         self._reload: asyncio.Task[None] | None = None
 
-    # -- time and state --------------------------------------------------------------------------------------
-
     def now_ms(self) -> int:
         """The plane's monotonic time: the clock's, never below that of the last step."""
         return max(self._clock.now_ms(), self._last_ms)
@@ -145,6 +143,11 @@ class Loop:
     def waiting(self) -> int:
         """How many requests wait for an answer."""
         return len(self._waiting)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an event told now is stepped at once."""
+        return not self._inbox and self._ahead < self._limits.steps_ahead_max
 
     @property
     def steps_ahead(self) -> int:
@@ -182,8 +185,6 @@ class Loop:
         self._drop(busy(self.broken))
         if self._reload is not None:
             self._reload.cancel()
-
-    # -- asking and telling ----------------------------------------------------------------------------------
 
     async def check_in(self, device: int, epoch: int, told: CheckIn) -> CheckinOutcome:
         """Put one check-in into the batch and wait for its row's answer. `DeviceFault(overloaded)`."""
@@ -330,10 +331,10 @@ class Loop:
         self._checkins = CheckinBatch()
         self._flushing.cancel()
         self._waking.cancel()
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future in self._waiting.values():
             if not future.done():
                 future.set_exception(fault)
+        self._waiting = {}
 
     async def _load_again(self) -> None:
         """Reload with exponential backoff until the store can be read; a later failure lands in `failed` again."""
@@ -350,6 +351,12 @@ class Loop:
         core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
+
+
+def note_denied(loop: Loop, subject: str, code: str) -> None:
+    """Tell the core that `subject` was refused, unless the store is behind: refusals must not pile up."""
+    if loop.has_room:
+        loop.tell(lambda at: Denied(at_ms=at, subject=subject, code=code))
 
 
 def _as_checkin(outcome: Outcome) -> CheckinOutcome:

@@ -5,23 +5,29 @@ what it leads to (the core). Every route but the probes wants a bearer credentia
 Limits: `operator_body_bytes_max`, `body_ms`, pages of `history_page_max`.
 """
 
+import contextlib
 import logging
+import tempfile
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import IO
 
 import msgspec
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from podium.core.access.roles import permit
-from podium.core.events import Denied, DeviceBanned, RunStopped
+from podium.core.events import DeviceBanned, RunStopped
 from podium.core.rows import RunRow
 from podium.core.views import ONLINE_MS, device_view, run_view, version_view
 from podium.server import http
-from podium.server.audit import export
+from podium.server.audit import export_data
 from podium.server.device_words import checked
 from podium.server.gateway import decode
-from podium.server.loop import Loop
+from podium.server.loop import Loop, note_denied
 from podium.server.metrics import PlaneMetrics
 from podium.server.naming import find_device, find_run, find_version
 from podium.server.plane_data import Credentials, Parts
@@ -29,7 +35,7 @@ from podium.server.release import VERSION
 from podium.server.submission import Submission
 from podium.server.uploads import BlobRoom
 from podium.wire.canonical import decode_canonical, unb64
-from podium.wire.messages import Head, Signed
+from podium.wire.messages import Head, Signed, SignedRoot
 from podium.wire.operator import (
     Page,
     StatusView,
@@ -47,6 +53,7 @@ Endpoint = Callable[[Request, str], Awaitable[Response]]
 
 _STOP = msgspec.json.Decoder(StopAsk)
 JSON = "application/json"
+EXPORT_PIECE_BYTES = 256 * 1024
 
 
 def shown(value: msgspec.Struct, status: int = 200) -> Response:
@@ -67,6 +74,7 @@ class Operators:
         self._submission = submission
         self._started_ms = loop.now_ms()
         self.url = ""
+        self.data = Path()
         self.heads: Callable[[], dict[str, Signed]] = dict
 
     def routes(self) -> list[Route]:
@@ -110,7 +118,7 @@ class Operators:
         try:
             permit(role, verb)
         except OperatorFault:
-            self._loop.tell(lambda at: Denied(at_ms=at, subject=f"person:{role}", code="verb-denied"))
+            note_denied(self._loop, f"person:{role}", "verb-denied")
             log.warning("denied", extra={"role": role, "verb": verb})
             raise
 
@@ -185,8 +193,9 @@ class Operators:
 
     async def export(self, request: Request, actor: str) -> Response:
         """GET /api/v1/audit/export: the journal as JSON Lines, streamed; `podium audit verify` reads it offline."""
-        lines = export(self._parts.store, self._parts.identity.root)
-        return StreamingResponse(lines, media_type="application/jsonl")
+        file = await self._room.run(exported, self.data, self._parts.identity.root)
+        pieces = iter(partial(file.read, EXPORT_PIECE_BYTES), b"")
+        return StreamingResponse(pieces, media_type="application/jsonl", background=BackgroundTask(file.close))
 
     def _page(self, request: Request, rows: Iterable[object], view: Callable[..., View]) -> Response:
         """One page: `?after=` is the cursor that the page before gave as `next`, `?limit=` its length."""
@@ -259,6 +268,19 @@ class Probes:
     async def metrics(self, request: Request) -> Response:
         """GET /metrics, in Prometheus' text format."""
         return Response(self._metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def exported(data: Path, root: SignedRoot) -> IO[bytes]:
+    """One committed state of the journal in an unnamed file, at its beginning. Blocking; `StoreFault`.
+
+    A file, because a page of it takes as long as the reader's network, and a snapshot belongs to one thread.
+    """
+    with contextlib.ExitStack() as unless_whole:
+        file = unless_whole.enter_context(tempfile.TemporaryFile())
+        file.writelines(export_data(data, root))
+        file.seek(0)
+        unless_whole.pop_all()
+    return file
 
 
 def to_starlette(response: http.Response) -> Response:

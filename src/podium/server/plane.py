@@ -28,7 +28,7 @@ from podium.server.device_routes import Conversation
 from podium.server.gateway import Door, Gateway, Handler
 from podium.server.heads import PURPOSE, from_signed, heads_path, to_signed
 from podium.server.http import Receive, Scope, Send
-from podium.server.lease_routes import Delivery, Offered
+from podium.server.lease_routes import Delivery
 from podium.server.loop import Loop
 from podium.server.manifests import Notary
 from podium.server.metrics import PlaneMetrics
@@ -95,15 +95,14 @@ class Plane:
         self.metrics.watch(self.loop)
         sessions = Sessions(session_root(parts.keys, parts.entropy), parts.entropy, limits)
         door = Door(self.loop, sessions, limits)
-        offered = Offered()
-        self._conversation = Conversation(parts, door, self.loop, sessions, offered)
+        self._conversation = Conversation(parts, door, self.loop, sessions)
         self._conversation.head_of = self.head_of
-        delivery = Delivery(parts, door, self.loop, offered, self.room)
+        delivery = Delivery(parts, door, self.loop, self.room)
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
         self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
         self.operators = Operators(parts, self.loop, self.room, Credentials(data, parts.entropy), self.submission)
-        self.operators.heads = self.heads
+        self.operators.data, self.operators.heads = data, self.heads
         self._pages = Starlette(routes=[*self.operators.routes(), *Probes(self.loop, self.metrics).routes()])
         self._sweeping: asyncio.Task[None] | None = None
 
