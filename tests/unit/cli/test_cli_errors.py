@@ -59,7 +59,7 @@ def test_each_end_of_a_run_has_its_own_exit_code() -> None:
 
 def test_what_nobody_foresaw_is_a_bug_with_a_story_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     try:
-        {}["absent"]
+        dict[str, int]()["absent"]
     except KeyError as error:
         say_bug(type(error), error, error.__traceback__)
     said = capsys.readouterr().err
