@@ -69,6 +69,12 @@ def test_nobody_else_may_read_it(state: State, tmp_path: Path) -> None:
     assert stat.S_IMODE((folder / "identity.json").stat().st_mode) == 0o600
 
 
+def test_a_folder_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with State(tmp_path):
+        assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
 def test_two_agents_never_share_a_state(state: State, tmp_path: Path) -> None:
     with pytest.raises(OperatorFault) as caught:
         State(tmp_path / "device")
