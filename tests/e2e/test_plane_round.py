@@ -1,7 +1,9 @@
 """Whole rounds through a real plane over real HTTP, with scripted devices and one-hot updates."""
 
+import contextlib
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -10,13 +12,14 @@ import numpy as np
 from podium.crypto.dsse import open_statement
 from podium.crypto.root import open_root, role_key
 from podium.crypto.sign import open_signed
+from podium.server.audit import verify_data, verify_export
 from podium.server.manifests import STATEMENT_TYPE
 from podium.tasks.digest import task_digest
 from podium.wire import messages as m
 from podium.wire.operator import Page, RunView, StatusView, VersionView
 from podium.wire.tensors import read_arrays
 from tests.support.plane_cases import SIZE, Operator, enrolled, one_hot, plane, task
-from tests.support.scripted_device import CHUNK, ScriptedDevice
+from tests.support.scripted_device import CHUNK, Refused, ScriptedDevice
 
 
 def offer_to(device: ScriptedDevice, within_s: float = 10.0) -> m.OfferMessage:
@@ -160,3 +163,38 @@ def test_a_model_of_many_chunks_goes_both_ways(tmp_path: Path) -> None:
         view = ended(operator, run)
         made = read_arrays(operator.ask("GET", f"/api/v1/versions/{view.base}/blob").data)["w"]
         np.testing.assert_allclose(made.astype(np.float64), base.astype(np.float64) + 0.01, atol=8 * 2**-23)
+
+
+def test_many_devices_at_once_and_each_counts_once_or_not_at_all(tmp_path: Path) -> None:
+    def serve(place: int) -> None:
+        device = devices[place]
+        while operator.run(run).state == "RUNNING":
+            answer = device.check_in(battery=1.0)
+            if answer.offer is None:
+                time.sleep(answer.window_else_ms / 1000)
+                continue
+            with contextlib.suppress(Refused):  # the round may close while this device still works
+                train(device, answer.offer, place)
+
+    with plane(tmp_path / "data") as (_, operator):
+        devices = enrolled(operator, 16)
+        run = operator.submit(task(goal=8, minimum=4, rounds=3))
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(serve, range(16)))
+        view = operator.run(run)
+        assert (view.state, view.rounds_sealed) == ("FINISHED", 3)
+        page = operator.get(f"/api/v1/versions?run={run}", Page)
+        versions = [msgspec.json.decode(item, type=VersionView) for item in page.items]
+        before = np.zeros(SIZE)
+        for version in versions[1:]:
+            data = operator.ask("GET", f"/api/v1/versions/{version.digest}/blob").data
+            weights = read_arrays(data)["w"].astype(np.float64)
+            counted = (weights - before) * version.contributors
+            np.testing.assert_allclose(counted, np.round(counted), atol=1e-3)
+            assert set(np.round(counted).tolist()) <= {0.0, 1.0}, "a 2 would be a double count"
+            assert np.round(counted).sum() == version.contributors >= 8
+            before = weights
+        journal = operator.ask("GET", "/api/v1/audit/export").data
+        assert journal.count(b'"kind":"round-sealed"') == 3
+        assert verify_export(journal.splitlines(keepends=True)).entries > 50
+    assert verify_data(tmp_path / "data").entries > 50

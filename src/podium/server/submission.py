@@ -60,7 +60,8 @@ class Submission:
         task = read_task_bytes(bytes(asked.task))
         check_task(task)
         if self.pinned_plans and not task.task.plan_digests:
-            raise OperatorFault("plan-dev", what=f"plan {task.task.plan} is not pinned", why="task.plan_digests is empty")
+            what = f"plan {task.task.plan} is not pinned"
+            raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
         digest = task_digest(task)
         run = self._parts.entropy.token(4).hex()
