@@ -99,6 +99,7 @@ def _about_live(state: State, out: Outbox, lease: LeaseRow, said: Said) -> tuple
 
 def _accept(state: State, out: Outbox, lease: LeaseRow) -> tuple[str, str]:
     if lease.state == "HELD":
+        state.progress.pop(lease.id, None)  # a restarted device trains anew: its progress counts from the beginning
         return "go", ""
     deadline = state.now_ms + state.task_of(lease.run).task.round.stall
     _move(out, replace(lease, deadline_ms=deadline), "accepted")

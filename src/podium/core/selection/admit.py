@@ -171,7 +171,8 @@ def _standing_code(state: State, task: TaskRow, facts: Facts) -> int:
         return CODE["kind"]
     for name in terms.data.datasets:
         examples = datasets.get(name) if isinstance(datasets, dict) else None
-        if examples is None or int(examples) < terms.data.examples_min:
+        # 0 is "not told": the count is private then, and the device itself holds to the minimum
+        if examples is None or 0 < int(examples) < terms.data.examples_min:
             return CODE["dataset"]
     failing = state.rules_of(task).requires.failing(facts)
     return CODE["offered"] if failing is None else CLAUSE + 2 * failing.index + failing.unknown
