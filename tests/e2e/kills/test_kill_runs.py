@@ -1,0 +1,54 @@
+"""The kill test: the plane, and separately each device, dies by SIGKILL at drawn moments of real runs over HTTP.
+
+Every run ends with all its rounds, nothing that a device heard to be stored is lost or counted twice, the journal
+verifies, and nothing is left running or lying about.
+"""
+
+import logging
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.kills.killing import Trial
+from tests.e2e.kills.ledger import check
+from tests.e2e.kills.phases import Hits, hits_of, missing, table
+
+log = logging.getLogger("kills")
+
+SEED = 20_250_101
+
+
+def _trial(folder: Path, seed: str, rounds: int) -> tuple[Hits, Counter[str], int]:
+    trial = Trial(folder, seed, rounds)
+    began = time.monotonic()
+    trial.execute()
+    ends = check(trial)
+    plane = len(trial.plane.deaths)
+    took_s = time.monotonic() - began
+    log.warning("seed %s: %d kills, %d of the plane, %.0f s, %s", seed, len(trial.deaths), plane, took_s, dict(ends))
+    return hits_of(trial), ends, len(trial.deaths)
+
+
+def test_a_run_survives_its_kills(tmp_path: Path) -> None:
+    kills, number = 0, 0
+    while kills < 8:
+        kills += _trial(tmp_path / str(number), f"{SEED}/short/{number}", rounds=3)[2]
+        number += 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_hundred_kills_in_every_phase(tmp_path: Path) -> None:
+    end = time.monotonic() + 400
+    hits: Hits = Counter()
+    kills, number = 0, 0
+    while (kills < 100 or missing(hits)) and time.monotonic() < end:
+        more, _, count = _trial(tmp_path / str(number), f"{SEED}/long/{number}", rounds=8)
+        hits += more
+        kills += count
+        number += 1
+    log.warning("seed %d: %d kills in %d runs\n%s", SEED, kills, number, table(hits))
+    assert kills >= 100
+    assert missing(hits) == []

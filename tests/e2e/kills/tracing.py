@@ -1,0 +1,65 @@
+"""What the processes of the kill test write down while they live, and the fuses by which they kill themselves.
+
+A trace is a file of lines "<monotonic ns> <word> <detail>", each one write(2): SIGKILL loses none of them. The clock is
+the same for all processes of a machine, so what was under way when another process died is read off afterwards.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One line of a trace."""
+
+    at_ns: int
+    word: str
+    detail: str
+
+
+class Trace:
+    """Appends to a trace."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def say(self, word: str, detail: str = "", *, durable: bool = False) -> None:
+        """One line; `durable`: it survives the machine too."""
+        os.write(self._file, f"{time.monotonic_ns()} {word} {detail}\n".encode())
+        if durable:
+            os.fsync(self._file)
+
+
+def read_trace(path: Path) -> list[Line]:
+    """The lines of a trace; none if nobody wrote it yet."""
+    if not path.exists():
+        return []
+    parts = [line.split(" ", 2) for line in path.read_text().splitlines()]
+    return [Line(int(at), word, detail) for at, word, detail in parts]
+
+
+class Fuse:
+    """Kills the process before or after the n-th thing of its life: "before:n", "after:n", or "none"."""
+
+    def __init__(self, text: str, trace: Trace) -> None:
+        self._side, _, number = text.partition(":")
+        self._left = int(number or 0)
+        self._trace = trace
+
+    def before(self, what: str) -> None:
+        """One more thing begins."""
+        self._left -= 1
+        if self._side == "before":
+            self._burn(what)
+
+    def after(self, what: str) -> None:
+        """That thing is done."""
+        if self._side == "after":
+            self._burn(what)
+
+    def _burn(self, what: str) -> None:
+        if self._left == 0:
+            self._trace.say("fuse", f"{self._side} {what}")
+            os.kill(os.getpid(), signal.SIGKILL)
