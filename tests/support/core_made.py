@@ -1,0 +1,92 @@
+"""What tests of the core are made of: tasks from a few terms, telemetry, every row, what a check-in heard."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.effects import AnySend, CheckinAnswers, Offer
+from podium.core.events import Telemetry
+from podium.core.rows import AnyRow, table_of
+from podium.core.selection.reasons import REASONS
+from podium.core.state import State
+from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Select, Task
+from podium.wire.limits import Limits
+from podium.wire.plain import convert
+
+PLAN = "tests.plan:train"
+BASE = "sha256:base"
+LIMITS = Limits(window_jitter=0.000001)
+Rows = dict[tuple[str, str], AnyRow]
+
+
+def task(**terms: object) -> Task:
+    """A task from terms of any section by name, such as `goal=3, stall=1_000, requires="device.cores > 2"`."""
+    known = {"name": "t", "plan": PLAN, "purpose": "a test", **terms}
+    sections: dict[str, object] = {"model": convert({"init": "tests.plan:init"}, ModelSource)}
+    for section, kind in (("task", Head), ("data", Data), ("select", Select), ("round", Round), ("run", RunRules)):
+        held = {name: known.pop(name) for name in kind.__struct_fields__ if name in known}
+        sections[section] = convert(held, kind)
+    assert not known, f"no section has {sorted(known)}"
+    return Task(**sections)  # type: ignore[arg-type]  # each section was made by its own kind above
+
+
+def telemetry(rows: int, facts: Mapping[str, float]) -> Telemetry:
+    """The same momentary facts for `rows` devices; unknown unless given."""
+
+    def level(name: str) -> NDArray[np.float32]:
+        return np.full(rows, facts.get(name, np.nan), np.float32)
+
+    def switch(name: str) -> NDArray[np.int8]:
+        return np.full(rows, facts.get(name, -1), np.int8)
+
+    return Telemetry(
+        battery=level("battery"),
+        charging=switch("charging"),
+        metered=switch("metered"),
+        ram_free_mb=level("ram_free_mb"),
+        disk_free_mb=level("disk_free_mb"),
+        thermal_c=level("thermal_c"),
+    )
+
+
+def rows_of(state: State) -> Rows:
+    """Every durable row that the core remembers."""
+    every: list[AnyRow] = [
+        *state.tokens.values(),
+        *state.devices,
+        *state.tasks.values(),
+        *state.runs.values(),
+        *state.rounds.values(),
+        *state.leases.values(),
+        *state.versions.values(),
+        *state.aliases.values(),
+    ]
+    return {(table_of(row), row.key()): row for row in every}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a device heard to a check-in."""
+
+    reason: str
+    offer: Offer | None
+    news: str
+    window_ms: int
+
+
+def told_by(sends: Sequence[AnySend]) -> dict[int, Told]:
+    """Ticket -> what its check-in heard; a ticket hears once."""
+    heard: dict[int, Told] = {}
+    for ticket, told in _told(sends):
+        assert ticket not in heard, f"ticket {ticket} hears twice"
+        heard[ticket] = told
+    return heard
+
+
+def _told(sends: Sequence[AnySend]) -> Iterator[tuple[int, Told]]:
+    for send in sends:
+        if isinstance(send, CheckinAnswers):
+            for row, ticket in enumerate(send.ticket):
+                reason, window = REASONS[int(send.reason[row])], int(send.window_else_ms[row])
+                yield int(ticket), Told(reason, send.offers.get(row), send.news.get(row, ""), window)
