@@ -182,6 +182,10 @@ class State:
             self.counted_since_ms = at_ms
         self.counted[name] = self.counted.get(name, 0) + by
 
+    def leases_left(self) -> int:
+        """How many more leases may be live, over all rounds: `leases_live_max` less those there are."""
+        return max(0, self.limits.leases_live_max - len(self.live_lease))
+
     def task_of(self, run: str) -> TaskRow:
         """The task of a run."""
         return self.tasks[self.runs[run].task]

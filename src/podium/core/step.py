@@ -108,10 +108,14 @@ class Core:
             start = end
 
     def _cut(self, event: CheckedIn, start: int) -> int:
-        """Where the batch that begins at row `start` must end: before a timer is due, or a device comes twice."""
+        """Where the batch that begins at row `start` must end.
+
+        Before a timer is due or a device comes twice, and so that it cannot pass `leases_live_max` within.
+        """
         first = int(event.at[start])
         until = min(self._due(), first + self._shortest(len(event.at) - start))
         end = int(np.searchsorted(event.at, until, side="left"))
+        end = min(end, start + (self.state.leases_left() or end))
         devices = event.device[start:end]
         _, firsts = np.unique(devices, return_index=True)
         if len(firsts) == len(devices):

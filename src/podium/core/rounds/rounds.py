@@ -50,9 +50,8 @@ def open_seats(state: State, row: RoundRow) -> int:
     """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     needed = math.ceil((task.round.goal - work.stored()) * over_factor(state, state.runs[row.run]))
-    live = work.live()
     room = needed if task.round.concurrency == 0 else min(needed, task.round.concurrency)
-    return max(0, min(room - live, state.limits.leases_live_max - len(state.live_lease)))
+    return max(0, room - work.live())
 
 
 def open_round(state: State, out: Outbox, run: RunRow) -> None:

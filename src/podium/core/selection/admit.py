@@ -90,11 +90,11 @@ def _offer_again(state: State, batch: Batch) -> None:
     rows = np.flatnonzero((batch.reason < 0) & state.fleet.live[batch.device])
     for row in rows:
         lease = state.leases[state.live_lease[int(batch.device[row])]]
-        batch.offers[int(row)] = _offer(state, lease)
+        batch.offers[int(row)] = _offer(state, lease, int(batch.at[row]))
     batch.decide(rows, "offered")
 
 
-def _offer(state: State, lease: LeaseRow) -> Offer:
+def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
     return Offer(
         lease=lease.id,
         state=lease.state,
@@ -102,7 +102,7 @@ def _offer(state: State, lease: LeaseRow) -> Offer:
         round=lease.round,
         manifest=state.rounds[lease.run, lease.round].manifest,
         base=lease.base,
-        remaining_ms=max(0, state.lease_deadlines.of(lease.id) - state.now_ms),
+        remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
     )
 
@@ -203,7 +203,12 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
 
 def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
-    """Permit leases to `fit`: reserved devices take their seat, the others what is free, in order."""
+    """Permit leases to `fit`: reserved devices take their seat, the others what is free, in order.
+
+    Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
+    """
+    if state.leases_left() == 0:
+        return
     work = state.open[row.run, row.number]
     seats = rounds.open_seats(state, row)
     free = seats - len(work.reserved)
@@ -227,7 +232,7 @@ def _grant(state: State, out: Outbox, batch: Batch) -> None:
     for place, key in sorted(batch.permits):
         state.now_ms = int(batch.at[place])
         lease = grant(state, out, state.rounds[key], int(batch.device[place]), state.now_ms)
-        batch.offers[place] = _offer(state, lease)
+        batch.offers[place] = _offer(state, lease, state.now_ms)
 
 
 def _answer(state: State, out: Outbox, batch: Batch) -> None:
