@@ -139,6 +139,7 @@ def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> 
         metrics=said.metrics,
     )
     _move(out, told, "reported", actor=f"device:{lease.device}")
+    state.progress.pop(lease.id, None)
     out.send(JudgeUpdate(lease=lease.id))
 
 
