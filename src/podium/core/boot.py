@@ -30,7 +30,9 @@ def _later(row: RoundRow, down: int) -> RoundRow:
     def move(at_ms: int) -> int:
         return at_ms + down if at_ms >= 0 else at_ms
 
-    return replace(row, form_deadline_ms=move(row.form_deadline_ms), report_deadline_ms=move(row.report_deadline_ms))
+    moved = replace(row, form_deadline_ms=move(row.form_deadline_ms), report_deadline_ms=move(row.report_deadline_ms))
+    # while nobody has a lease, the report deadline counts from the start of reporting
+    return moved if moved.report_deadline_ms >= 0 else replace(moved, reporting_ms=move(row.reporting_ms))
 
 
 def _resume(state: State, out: Outbox, row: RoundRow) -> None:
