@@ -24,7 +24,8 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
     code = ""
     active = sum(run.state == "RUNNING" for run in state.runs.values())
     if event.run in state.runs:
-        code = "" if state.runs[event.run].task == event.task_digest else "conflicting-repeat"
+        known = state.runs[event.run]
+        code = "" if (known.task, known.first) == (event.task_digest, event.base) else "conflicting-repeat"
     elif active >= state.limits.runs_active_max:
         code = "run-limit"
     elif event.base not in state.versions:
