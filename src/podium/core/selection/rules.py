@@ -107,14 +107,16 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
 def split_clauses(text: str, where: str) -> list[str]:
     """The operands of the top-level `&&` of `text`; one clause if `||` or `?` stands at the top level.
 
-    Only string quotes and brackets are followed, the language is the library's. `OperatorFault(expression-invalid)` if
-    the rule is too long.
+    Only string quotes, brackets and comments are followed, the language is the library's; a rule with a comment at
+    the top level is one clause. `OperatorFault(expression-invalid)` if the rule is too long or an operand is missing.
     """
     if len(text) > RULE_CHARS_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it is longer than {RULE_CHARS_MAX} characters")
     cuts = _top_level_ands(text)
     parts = [text[start:end].strip() for start, end in zip([0, *(cut + 2 for cut in cuts)], [*cuts, None], strict=True)]
-    clauses = [part for part in parts if part]
+    clauses = parts if text.strip() else []
+    if "" in clauses:
+        raise OperatorFault("expression-invalid", what=f"{where}: {text}", why="an && has nothing beside it")
     if len(clauses) > CLAUSES_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it has more than {CLAUSES_MAX} clauses")
     return clauses
@@ -133,7 +135,7 @@ def _top_level_ands(text: str) -> list[int]:
             depth += 1
         elif char in ")]}":
             depth -= 1
-        elif depth == 0 and (pair == "||" or char == "?"):
+        elif depth == 0 and (pair in ("||", "//") or char == "?"):
             return []
         elif depth == 0 and pair == "&&":
             cuts.append(at)
