@@ -22,9 +22,7 @@ CANDIDATES_PER_SEAT = 3
 
 def window_ms(limits: Limits, population: int, need: Need, seats: int) -> int:
     """The mean return window in ms for a population of `population` devices with `seats` to fill."""
-    base = {"now": limits.window_rendezvous_ms, "soon": limits.window_rendezvous_ms, "idle": limits.window_idle_ms}[
-        need
-    ]
+    base = limits.window_idle_ms if need == "idle" else limits.window_rendezvous_ms
     if population <= limits.rendezvous_devices_max:
         return base
     floor = population * 1000 // limits.checkins_per_s_max
