@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import urllib3
 
-from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Task
+from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Select, Task
 from podium.wire.durations import Duration
 from podium.wire.operator import RunView
 from tests.e2e.kills.tracing import read_trace
@@ -134,12 +134,14 @@ class Mortal:
 class Trial:
     """One run over HTTP, with `DEVICES` devices, in `folder`."""
 
-    def __init__(self, folder: Path, seed: str, rounds: int) -> None:
+    def __init__(self, folder: Path, seed: str, rounds: int, *, tight: bool = False) -> None:
+        """`tight`: a task whose leases lapse, and whose rounds are abandoned, when a few die at the wrong moment."""
         folder.mkdir(parents=True)
         self.folder = folder
         self.data = folder / "data"
         self.seed = seed
         self.rounds = rounds
+        self.tight = tight
         self.run = ""
         self.view: RunView | None = None
         port = _free_port(random.Random(f"{seed}/port"))
@@ -190,7 +192,7 @@ class Trial:
             arguments = [str(HERE / "device_child.py"), self.url, token, state, str(place)]
             draw = random.Random(f"{self.seed}/{name}")
             self.devices.append(Mortal(name, self.folder, arguments, draw, DEVICE_FUSE_MAX))
-        self.run = operator.submit(one_hot_task(self.rounds), {"w": np.zeros(SIZE, np.float32)})
+        self.run = operator.submit(one_hot_task(self.rounds, self.tight), {"w": np.zeros(SIZE, np.float32)})
         self.plane.end()
 
     def _until(self, done: Callable[[], bool], within_s: float, *tended: Mortal) -> None:
@@ -228,15 +230,24 @@ class Trial:
         return Operator(self.url, (self.data / "administrator.token").read_text().strip())
 
 
-def one_hot_task(rounds: int) -> Task:
-    """`rounds` rounds of three to four one-hot updates of five devices; a silent device is given up after 3 s."""
+def one_hot_task(rounds: int, tight: bool) -> Task:
+    """`rounds` rounds of three one-hot updates, or two at least, of five devices.
+
+    Loose, a silent device is given up after 3 s and a round after 15; tight, after 0.5 and 0.7, and it needs all three.
+    """
+    stall_ms, report_ms, minimum = (500, 700, 3) if tight else (3_000, 15_000, 2)
     return Task(
         task=Head(name="one-hot", plan="kill_plans:one_hot", purpose="tests"),
         model=ModelSource(init="kill_plans:init"),
         data=Data(datasets=("place",), examples_min=0),
         local={"steps": 4, "pause_ms": 40},
+        select=Select(over=1.0 if tight else "auto"),
         round=Round(
-            goal=3, minimum=2, stall=Duration(3_000), report_deadline=Duration(15_000), form_deadline=Duration(60_000)
+            goal=3,
+            minimum=minimum,
+            stall=Duration(stall_ms),
+            report_deadline=Duration(report_ms),
+            form_deadline=Duration(60_000),
         ),
         run=RunRules(rounds=rounds, deadline=Duration(600_000), abandoned_max=50),
     )
