@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from podium.core.effects import Answer, AnySend, CheckinAnswers, Offer, Step
+import msgspec
+
+from podium.core.effects import Answer, AnySend, CheckinAnswers, Step
 from podium.core.events import AnyEvent, Booted, Denied, LeasesTold, TimePassed
 from podium.core.rounds.leases import Said
 from podium.core.state import State
@@ -20,6 +22,7 @@ from podium.core.step import Core
 from podium.ports import Clock
 from podium.ports.plane import Store
 from podium.server.batches import CheckinBatch
+from podium.server.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
 from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
@@ -35,19 +38,6 @@ AskEvent = Callable[[int, int], AnyEvent]
 """An event that only lacks its `at_ms` and `ticket`, in this order."""
 TellLease = Callable[[int, int], Said]
 """A lease message that only lacks its `at_ms` and `ticket`, in this order."""
-
-
-class CheckinOutcome(NamedTuple):
-    """The answer to one check-in: an index into REASONS, the two windows (ms), the offer and the news if any."""
-
-    reason: int
-    window_ok_ms: int
-    window_else_ms: int
-    offer: Offer | None
-    news: str
-
-
-Outcome = Answer | CheckinOutcome
 
 
 class StepWriter(Protocol):
@@ -72,11 +62,6 @@ class Role(Protocol):
     def reset(self) -> None:
         """The core was dropped: forget what is under way; its results count for nothing."""
         ...
-
-
-def busy(why: str) -> DeviceFault:
-    """The fault of a request that the plane cannot take now."""
-    return DeviceFault("overloaded", why=why)
 
 
 class Timer:
@@ -114,8 +99,7 @@ class Loop:
         self._core: Core | None = None
         self.broken: str = "starting"
         """Why the plane takes no requests now; "" while it serves."""
-        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
-        self._ticket = 0
+        self._tickets = Tickets(limits.requests_waiting_max)
         self._checkins = CheckinBatch()
         self._leases: list[tuple[int, TellLease]] = []
         self._inbox: deque[MakeEvent] = deque()
@@ -142,7 +126,7 @@ class Loop:
     @property
     def waiting(self) -> int:
         """How many requests wait for an answer."""
-        return len(self._waiting)
+        return len(self._tickets)
 
     @property
     def has_room(self) -> bool:
@@ -178,7 +162,7 @@ class Loop:
         """Refuse what is new, wait at most `drain_ms` for what is under way, then fail the rest."""
         self._flush()
         for _ in range(max(1, self._limits.drain_ms // 20)):
-            if not self._pending and not self._waiting:
+            if not self._pending and not self._tickets:
                 break
             await asyncio.sleep(0.02)
         self.broken = "the plane is stopping"
@@ -191,20 +175,32 @@ class Loop:
         ticket, future = self._wait()
         self._checkins.add(ticket, device, epoch, told)
         self._batched(len(self._checkins))
-        return _as_checkin(await future)
+        return as_checkin(await future)
 
     async def tell_lease(self, make: TellLease) -> Answer:
         """Put one lease message into the batch and wait for its answer. `DeviceFault(overloaded)`."""
         ticket, future = self._wait()
         self._leases.append((ticket, make))
         self._batched(len(self._leases))
-        return _as_answer(await future)
+        return as_answer(await future)
 
     async def ask(self, make: AskEvent) -> Answer:
         """Tell one event with a ticket and wait for its answer. `DeviceFault(overloaded)`."""
         ticket, future = self._wait()
         self.tell(lambda at: make(at, ticket))
-        return _as_answer(await future)
+        return as_answer(await future)
+
+    async def settled(self) -> None:
+        """Wait until all that the core has decided so far is durable: before that nobody outside may hear of it.
+
+        `DeviceFault(overloaded)` if it is lost instead.
+        """
+        if self._pending:
+            ticket, future = self._wait()
+            last = self._pending[-1]
+            answered = (Answer(ticket=ticket, word="done"),)
+            self._pending.append(msgspec.structs.replace(last, records=(), sends=answered))
+            await future
 
     def tell(self, make: MakeEvent) -> None:
         """Tell one event that nobody waits for (its answers, if any, go nowhere)."""
@@ -216,12 +212,7 @@ class Loop:
     def _wait(self) -> tuple[int, asyncio.Future[Outcome]]:
         if self._core is None or self.broken:
             raise busy(self.broken or "the plane is loading")
-        if len(self._waiting) >= self._limits.requests_waiting_max:
-            raise busy(f"{len(self._waiting)} requests wait already")
-        self._ticket += 1
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[self._ticket] = future
-        return self._ticket, future
+        return self._tickets.take()
 
     # -- batches and steps -----------------------------------------------------------------------------------
 
@@ -295,20 +286,10 @@ class Loop:
                 self._dispatch(send)
 
     def _dispatch(self, send: AnySend) -> None:
-        if isinstance(send, CheckinAnswers):
-            columns = [column.tolist() for column in (send.ticket, send.reason, send.window_ok_ms, send.window_else_ms)]
-            offers, news = send.offers, send.news
-            for row, (ticket, reason, ok_ms, else_ms) in enumerate(zip(*columns, strict=True)):
-                self._answer(ticket, CheckinOutcome(reason, ok_ms, else_ms, offers.get(row), news.get(row, "")))
-        elif isinstance(send, Answer):
-            self._answer(send.ticket, send)
+        if isinstance(send, Answer | CheckinAnswers):
+            self._tickets.answer(send)
         elif self._core is not None:
             self._role.take(send, self._core.state)
-
-    def _answer(self, ticket: int, outcome: Outcome) -> None:
-        future = self._waiting.pop(ticket, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
 
     def failed(self, fault: PodiumError) -> None:
         """A commit failed, or its outcome is unknown, or the core broke: drop everything and reload."""
@@ -331,10 +312,7 @@ class Loop:
         self._checkins = CheckinBatch()
         self._flushing.cancel()
         self._waking.cancel()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(fault)
-        self._waiting = {}
+        self._tickets.fail(fault)
 
     async def _load_again(self) -> None:
         """Reload with exponential backoff until the store can be read; a later failure lands in `failed` again."""
@@ -357,15 +335,3 @@ def note_denied(loop: Loop, subject: str, code: str) -> None:
     """Tell the core that `subject` was refused, unless the store is behind: refusals must not pile up."""
     if loop.has_room:
         loop.tell(lambda at: Denied(at_ms=at, subject=subject, code=code))
-
-
-def _as_checkin(outcome: Outcome) -> CheckinOutcome:
-    if not isinstance(outcome, CheckinOutcome):
-        raise Bug(f"a check-in was answered with {outcome!r}")
-    return outcome
-
-
-def _as_answer(outcome: Outcome) -> Answer:
-    if not isinstance(outcome, Answer):
-        raise Bug(f"a request was answered with {outcome!r}")
-    return outcome

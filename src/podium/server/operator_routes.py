@@ -106,7 +106,9 @@ class Operators:
             try:
                 role = self._credentials.role(request.headers.get("authorization", ""))
                 self._permit(role, verb)
-                return await endpoint(request, f"person:{role}")
+                response = await endpoint(request, f"person:{role}")
+                await self._loop.settled()  # what was read may be ahead of the store
+                return response
             except PodiumError as error:
                 if isinstance(error, Bug):
                     log.critical("an operator request broke a rule", extra={"route": verb, "why": error.why})

@@ -82,6 +82,7 @@ class Retention:
             return len(orphans)
         async with self.importing:
             keep = kept_blobs(self._loop.state, self._parts.limits.versions_kept)
+            await self._loop.settled()  # a crash must not bring back a row whose blob was dropped
             dropped = await self._room.run(drop_blobs, self._parts.blobs, keep, self._parts.limits.blob_grace_ms)
         if dropped or orphans:
             log.info("swept", extra={"blobs": dropped, "uploads": len(orphans)})

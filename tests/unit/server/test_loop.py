@@ -199,6 +199,35 @@ def test_a_step_without_records_waits_for_those_before_it(tmp_path: Path) -> Non
     run(test)
 
 
+def test_nobody_hears_of_what_is_not_durable(tmp_path: Path) -> None:
+    async def test() -> None:
+        writer = HeldWriter()
+        loop = Loop(MemoryStore(), Clock(), Limits(), writer, Role())
+        await loop.start(lambda core: [])
+        loop.durable(writer.steps[0].number)
+        await loop.settled()
+        asked = asyncio.ensure_future(issue(loop))
+        await asyncio.sleep(0)
+        assert "t" in loop.state.tokens, "the core is ahead of the store"
+        reading = asyncio.ensure_future(loop.settled())
+        await asyncio.sleep(0)
+        assert not reading.done()
+        loop.durable(writer.steps[1].number)
+        await reading
+        assert (await asked) == "done" and loop.steps_ahead == 0
+        later = asyncio.ensure_future(issue(loop, "u"))
+        await asyncio.sleep(0)
+        reading = asyncio.ensure_future(loop.settled())
+        await asyncio.sleep(0)
+        loop.failed(StoreFault("store-full"))
+        for lost in (reading, later):
+            with pytest.raises(DeviceFault, match="overloaded"):
+                await lost
+        await loop.stop()
+
+    run(test)
+
+
 def test_check_ins_of_one_moment_share_one_step(tmp_path: Path) -> None:
     async def test() -> None:
         async with Rig(tmp_path, Limits()) as rig:
