@@ -1,0 +1,113 @@
+"""Calculations of the core against numbers derived by hand: draws, windows, reservoir, deadlines."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from podium.core.deadlines import NONE, Deadlines
+from podium.core.draws import draw, uniform
+from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.selection.reservoir import Reservoir
+from podium.wire.limits import Limits
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "draws.json").read_text())["draws"]
+LIMITS = Limits()
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['seed']}-{vector['label']}-{vector['id']}")
+def test_frozen_draws(vector: dict[str, str]) -> None:
+    ids = np.array([int(vector["id"])], np.int64)
+    drawn = int(draw(int(vector["seed"]), vector["label"], ids)[0])
+    assert drawn == int(vector["draw"])
+    assert uniform(int(vector["seed"]), vector["label"], ids)[0] == (drawn >> 11) / 2**53
+
+
+def test_draws_are_uniform_enough_and_differ_by_label_and_seed() -> None:
+    ids = np.arange(100_000, dtype=np.int64)
+    shares = uniform(1, "a", ids)
+    assert shares.min() >= 0.0
+    assert shares.max() < 1.0
+    counts, _ = np.histogram(shares, bins=10, range=(0.0, 1.0))
+    # a binomial's standard deviation is sqrt(1e5 * 0.1 * 0.9) = 95; six of them
+    assert np.abs(counts - 10_000).max() < 570
+    assert abs(float(np.corrcoef(shares, uniform(1, "b", ids))[0, 1])) < 0.02
+    assert abs(float(np.corrcoef(shares, uniform(2, "a", ids))[0, 1])) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("population", "need", "seats", "expected"),
+    [
+        (1, "soon", 1, 200),  # small: brought together
+        (200, "soon", 1, 200),
+        (200, "idle", 0, 5_000),
+        (201, "soon", 1_000, 200),  # 1000 * 201 / 3000 = 67, below the rendezvous window
+        (10_000, "soon", 100, 33_333),  # 1000 * 10000 / (3 * 100): three candidates a seat each second
+        (10_000, "soon", 0, 3_333_333),  # as if for one seat
+        (10_000_000, "soon", 1_000_000, 2_000_000),  # the floor: 10^7 / 5000 a second = 2000 s
+        (10_000, "idle", 0, 5_000),
+        (1_000_000, "idle", 0, 200_000),  # the floor again
+        (10_000_000, "soon", 1, 14_400_000),  # never longer than four hours
+        (1_000_000_000, "idle", 0, 14_400_000),
+    ],
+)
+def test_return_windows(population: int, need: Need, seats: int, expected: int) -> None:
+    assert window_ms(LIMITS, population, need, seats) == expected
+
+
+def test_a_window_is_spread_by_its_jitter_and_never_nothing() -> None:
+    devices = np.arange(10_000, dtype=np.int64)
+    at = np.zeros(10_000, np.int64)
+    spread = jittered(LIMITS, 10_000, devices, at)
+    assert spread.min() >= 8_000
+    assert spread.max() <= 12_000
+    assert abs(float(spread.mean()) - 10_000) < 60, "standard error of the mean: 4000 / sqrt(12 * 10000) = 12"
+    # by hand: 10_000 * (1 + 0.2 * (2 * u - 1)), u drawn for device * 1_000_003 + moment
+    u = uniform(0, "return-window", np.array([7 * 1_000_003 + 50], np.int64))[0]
+    one = jittered(LIMITS, 10_000, np.array([7]), np.array([50]))
+    assert one[0] == int(10_000 * (1 + 0.2 * (2 * u - 1)))
+    assert jittered(LIMITS, 0, devices, at).min() == 1
+
+
+def test_a_reservoir_keeps_the_smallest_keys() -> None:
+    reservoir = Reservoir(3)
+    keys = np.array([50, 10, 40, 20, 30], np.uint64)
+    reservoir.offer(np.array([1, 2, 3, 4, 5]), keys)
+    assert reservoir.members().tolist() == [2, 4, 5]
+    reservoir.offer(np.array([6]), np.array([15], np.uint64))
+    assert reservoir.members().tolist() == [2, 6, 4]
+    reservoir.offer(np.array([6]), np.array([15], np.uint64))
+    assert reservoir.members().tolist() == [2, 6, 4], "a device already kept stays once"
+
+
+def test_ties_go_to_the_smaller_number() -> None:
+    reservoir = Reservoir(2)
+    reservoir.offer(np.array([9, 3, 5]), np.array([7, 7, 7], np.uint64))
+    assert reservoir.members().tolist() == [3, 5]
+
+
+def test_deadlines_by_hand() -> None:
+    due = Deadlines()
+    assert (due.earliest(), due.of("a"), due.due(10)) == (NONE, NONE, [])
+    due.set("b", 5)
+    due.set("a", 5)
+    due.set("c", 9)
+    assert (due.earliest(), due.due(4), due.due(5), due.due(9)) == (5, [], ["a", "b"], ["a", "b", "c"])
+    due.set("a", 20)
+    due.drop("b")
+    due.drop("b")
+    assert (due.earliest(), due.of("a"), due.of("b"), due.due(99)) == (9, 20, NONE, ["c", "a"])
+
+
+def test_deadlines_grow_and_use_their_slots_again() -> None:
+    due = Deadlines()
+    for number in range(200):
+        due.set(str(number), 1_000 - number)
+    assert (due.earliest(), len(due.due(1_000))) == (801, 200)
+    for number in range(200):
+        due.drop(str(number))
+    assert (due.earliest(), due.due(5_000)) == (NONE, [])
+    for number in range(250):
+        due.set(f"again-{number}", number)
+    assert due.due(2) == ["again-0", "again-1", "again-2"]
