@@ -1,11 +1,11 @@
 """A crash in each state: the reloaded core is the folded rows, gives downtime back, and asks again what may be lost."""
 
 import pytest
+from msgspec.structs import replace
 
 from podium.core.deadlines import NONE
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import Booted
-from podium.core.rows import DeviceRow
 from podium.core.state import State
 from podium.core.step import Core
 from podium.wire.problems import Bug, DeviceFault
@@ -203,13 +203,12 @@ def test_impossible_rows_are_a_bug() -> None:
     drive = reporting(2)
     drive.lease(0)
     device = drive.state.devices[0]
-    gap = DeviceRow(**{name: getattr(device, name) for name in device.__struct_fields__} | {"id": "x", "number": 7})
+    gap = replace(device, id="x", number=7)
     with pytest.raises(Bug, match="device x has number 7 of 2"):
         State([*drive.folded.values(), gap], LIMITS)
     with pytest.raises(Bug, match="device x has number 1 of 2"):
-        drive.state.put(type(gap)(**{name: getattr(gap, name) for name in gap.__struct_fields__} | {"number": 1}))
-    lease = drive.leased("r.1.1")
-    twin = type(lease)(**{name: getattr(lease, name) for name in lease.__struct_fields__} | {"id": "r.1.2"})
+        drive.state.put(replace(gap, number=1))
+    twin = replace(drive.leased("r.1.1"), id="r.1.2")
     with pytest.raises(Bug, match=r"device id-d0 holds r\.1\.1 and r\.1\.2"):
         State([*drive.folded.values(), twin], LIMITS)
 

@@ -1,6 +1,7 @@
 """How a round gets its devices and its updates: seats, over-selection, replacement, stall, quorum, overlap."""
 
 import pytest
+from msgspec.structs import replace
 
 from podium.core.effects import EndLease, FinishRound, JudgeUpdate
 from podium.core.rounds.rounds import open_seats, over_factor, quorum
@@ -42,8 +43,7 @@ def started(devices: int, reserve: bool = False, **terms: object) -> Drive:
 def test_over_selection(over: str | float, loss: float, factor: float) -> None:
     drive = Drive()
     drive.begin(task(goal=8, over=over))
-    run = drive.run()
-    drive.state.put(type(run)(**{name: getattr(run, name) for name in run.__struct_fields__} | {"loss_rate": loss}))
+    drive.state.put(replace(drive.run(), loss_rate=loss))
     assert over_factor(drive.state, drive.run()) == pytest.approx(factor)
 
 
