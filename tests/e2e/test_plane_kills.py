@@ -28,14 +28,20 @@ def killed_until(data: Path, run: str, kills: int, draw: random.Random) -> tuple
     """Kill the plane at most `kills` times while the run goes on; the run as it ended, and how often it was killed."""
     for killed in range(kills + 1):
         with process(data) as (child, operator):
-            end = time.monotonic() + (draw.uniform(0.0, 0.3) if killed < kills else 60.0)
-            while time.monotonic() < end:
-                if (view := operator.run(run)).state != "RUNNING":
-                    return view, killed
-                time.sleep(0.01)
+            view = watched(operator, run, draw.uniform(0.0, 0.3) if killed < kills else 60.0)
+            if view.state != "RUNNING":
+                return view, killed
             child.kill()
             child.wait()
     raise AssertionError(f"run {run} did not end")
+
+
+def watched(operator: Operator, run: str, within_s: float) -> RunView:
+    """The run once it is over, or as it is after so long."""
+    end = time.monotonic() + within_s
+    while (view := operator.run(run)).state == "RUNNING" and time.monotonic() < end:
+        time.sleep(0.01)
+    return view
 
 
 def reported(data: Path) -> set[str]:

@@ -6,97 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from podium.adapters.entropy import SystemEntropy
 from podium.adapters.memory import MemoryStore
-from podium.core.effects import AnySend, PrepareRound, Step
+from podium.core.effects import PrepareRound
 from podium.core.events import EnrolAsked, RunSubmitted, SessionOpened, TokenIssued, VersionImported
 from podium.core.selection.reasons import REASONS
-from podium.core.state import State
-from podium.ports.plane import SignedHead
 from podium.server.loop import Loop
-from podium.server.sequencer import Sequencer
-from podium.server.writer import Writer
 from podium.tasks.digest import task_digest
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn
 from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
+from tests.support.loop_rig import Clock, HeldWriter, Rig, Role
 from tests.support.plane_cases import task
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.ms = 1_000_000
-
-    def now_ms(self) -> int:
-        """The time."""
-        return self.ms
-
-
-class Role:
-    """Keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.sends: list[AnySend] = []
-        self.resets = 0
-
-    def take(self, send: AnySend, state: State) -> None:
-        """Note it."""
-        self.sends.append(send)
-
-    def reset(self) -> None:
-        """Note it."""
-        self.resets += 1
-
-
-class HeldWriter:
-    """A writer that makes nothing durable until a test says so."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-
-    def put(self, step: Step) -> None:
-        """Keep it."""
-        self.steps.append(step)
-
-    def reset(self) -> None:
-        """Forget all."""
-        self.steps.clear()
-
-
-class Rig:
-    """A loop with everything around it."""
-
-    def __init__(self, tmp_path: Path, limits: Limits, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
-        self.clock = Clock()
-        self.role = Role()
-        sequencer = Sequencer(self.store, self.clock, unsigned, tmp_path / "heads.jsonl")
-        self.writer = Writer(self.store, SystemEntropy(), self.clock, sequencer, limits)
-        self.loop = Loop(self.store, self.clock, limits, self.writer, self.role)
-
-    async def __aenter__(self) -> "Rig":
-        running, loop = asyncio.get_running_loop(), self.loop
-
-        def durable(number: int) -> None:
-            running.call_soon_threadsafe(loop.durable, number)
-
-        def failed(fault: PodiumError) -> None:
-            running.call_soon_threadsafe(loop.failed, fault)
-
-        self.writer.start(durable, failed)
-        await loop.start(lambda core: [])
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.loop.stop()
-        self.writer.stop()
-
-
-def unsigned(payload: bytes) -> SignedHead:
-    """A head that nobody verifies here."""
-    return SignedHead(payload=payload, key_id="k", signature=b"")
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
