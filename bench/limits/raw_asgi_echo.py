@@ -42,7 +42,7 @@ def main() -> None:
     listener.listen(2048)
     tls = sys.argv[1:3]
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]  # the same callable under narrower names
+        app,
         http="httptools",
         ws="none",
         lifespan="off",
