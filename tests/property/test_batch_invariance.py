@@ -1,0 +1,245 @@
+"""`step` is batch-invariant: the same rows, cut and joined in any way, give the same records, answers and wake-ups.
+
+A first core gets every row as an event of its own and the story is written down; a second one gets the same story with
+neighbouring rows joined at random. Counters show that the hard cases were met: timers due in the middle of a batch,
+devices twice in one, goals crossed, reserved seats taken, two runs served, the live bound reached, boots in between.
+"""
+
+import random
+from collections import Counter
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
+from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold, Telemetry
+from podium.core.selection.reasons import REASONS
+from podium.core.step import Core
+from podium.wire.limits import Limits
+from tests.support.core_drive import Drive
+from tests.support.core_made import task, told_by
+
+DEVICES = 8
+LIMITS = Limits(offer_ms=700, reserve_ms=400, leases_live_max=5, rendezvous_devices_max=4, leases_per_device_max=1)
+A_TERMS: dict[str, object] = {
+    "goal": 3,
+    "minimum": 2,
+    "stall": 900,
+    "form_deadline": 4_000,
+    "report_deadline": 3_000,
+    "when": "device.charging",
+}
+B_TERMS: dict[str, object] = {
+    "goal": 2,
+    "over": 2.0,
+    "concurrency": 3,
+    "separation": 3_000,
+    "form_deadline": 5_000,
+    "report_deadline": 1_500,
+}
+KINDS = (
+    *("in", "in", "crowd", "crowd", "crowd", "accept", "accept", "report", "report", "progress"),
+    *("decline", "decline", "fail", "work", "work", "stop", "old session"),
+)
+GAPS_MS = (0, 0, 0, 1, 1, 2, 30, 250, 301, 900, 2_500)
+Action = tuple[str, int, int]
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, DEVICES - 1), st.sampled_from(GAPS_MS)), min_size=20, max_size=120
+)
+ROUNDS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+class Story(Drive):
+    """A drive that writes down what it fed to its core."""
+
+    def __init__(self) -> None:
+        super().__init__(LIMITS)
+        self.told: list[AnyEvent] = []
+
+    def feed(self, event: AnyEvent) -> Step:
+        """One step, written down."""
+        self.told.append(event)
+        return super().feed(event)
+
+    def act(self, action: Action) -> None:
+        """One thing happens; words about a lease come from a device that holds one, if any does."""
+        kind, device, gap = action
+        self.now_ms += gap
+        live = sorted(self.state.live_lease)
+        holder = live[device % len(live)] if live else -1
+        match kind:
+            case "in":
+                self.check_in(device, facts={"charging": device % 4 != 3})
+            case "crowd":
+                for other in range(DEVICES):
+                    self.check_in((device + other) % DEVICES, facts={"charging": 1})
+                    self.now_ms += gap % 3
+            case "work":
+                self.work(d2="not-finite")
+            case "old session":
+                self.epochs[device] -= 1
+                self.check_in(device)
+                self.epochs[device] += 1
+            case "stop" if device == 0:
+                self.stop("b")
+            case "stop" if device == 1:
+                self.reload(gap)
+                for number in range(DEVICES):
+                    self.open(number)
+            case "accept" | "report" | "progress" | "decline" | "fail" if live:
+                self.word(kind, self.state.live_lease[holder], gap)
+
+    def word(self, kind: str, lease: str, gap: int) -> None:
+        """A word about a live lease."""
+        if kind == "accept":
+            self.accept(lease)
+        elif kind == "report":
+            self.report(lease)
+        elif kind == "progress":
+            self.progress(lease, done=self.now_ms)
+        elif kind == "decline":
+            self.decline(lease)
+        else:
+            self.fail(lease)
+
+
+def tell(actions: list[Action], rounds: tuple[int, int]) -> Story:
+    """The story of `actions` over two runs of so many rounds."""
+    story = Story()
+    story.bring()
+    story.fleet(DEVICES)
+    story.submit(task(**A_TERMS, rounds=rounds[0]), "a")
+    story.submit(task(**B_TERMS, rounds=rounds[1]), "b")
+    story.work()
+    for action in actions:
+        story.act(action)
+    return story
+
+
+def joined(events: list[AnyEvent], chance: random.Random) -> list[AnyEvent]:
+    """`events` with neighbouring check-ins, and neighbouring lease messages, joined at random."""
+    out: list[AnyEvent] = []
+    for event in events:
+        last = out[-1] if out else None
+        if isinstance(last, CheckedIn) and isinstance(event, CheckedIn) and chance.random() < 0.8:
+            out[-1] = join(last, event)
+        elif isinstance(last, LeasesTold) and isinstance(event, LeasesTold) and chance.random() < 0.8:
+            out[-1] = LeasesTold(at_ms=event.at_ms, rows=last.rows + event.rows)
+        else:
+            out.append(event)
+    return out
+
+
+def join(first: CheckedIn, second: CheckedIn) -> CheckedIn:
+    """Both batches as one."""
+    old, new = first.telemetry, second.telemetry
+    return CheckedIn(
+        at_ms=second.at_ms,
+        at=np.concatenate([first.at, second.at]),
+        device=np.concatenate([first.device, second.device]),
+        epoch=np.concatenate([first.epoch, second.epoch]),
+        ticket=np.concatenate([first.ticket, second.ticket]),
+        telemetry=Telemetry(
+            battery=np.concatenate([old.battery, new.battery]),
+            charging=np.concatenate([old.charging, new.charging]),
+            metered=np.concatenate([old.metered, new.metered]),
+            ram_free_mb=np.concatenate([old.ram_free_mb, new.ram_free_mb]),
+            disk_free_mb=np.concatenate([old.disk_free_mb, new.disk_free_mb]),
+            thermal_c=np.concatenate([old.thermal_c, new.thermal_c]),
+        ),
+    )
+
+
+class Heard(msgspec.Struct):
+    """What came of a story: records, what each ticket heard, other sends, and when each moment's last step wakes."""
+
+    records: list[Record] = []
+    answers: dict[int, object] = {}
+    sends: list[AnySend] = []
+    wakes: dict[int, int] = {}  # how many rows and events were told -> wake
+
+    def take(self, step: Step, told: int) -> None:
+        """One step more, after `told` rows and events."""
+        self.records += step.records
+        self.answers |= dict(told_by(step.sends))
+        self.answers |= {send.ticket: send for send in step.sends if isinstance(send, Answer)}
+        self.sends += [send for send in step.sends if not isinstance(send, Answer | CheckinAnswers)]
+        self.wakes[told] = step.wake_ms
+
+
+def length(event: AnyEvent) -> int:
+    """How many rows an event holds; 1 if it has none."""
+    if isinstance(event, CheckedIn):
+        return len(event.at)
+    return len(event.rows) if isinstance(event, LeasesTold) else 1
+
+
+def replay(events: list[AnyEvent], met: Counter[str]) -> Heard:
+    """Feed `events` to a fresh core; `met` counts the hard cases within batches."""
+    core = Core((), step=0, at_ms=0, limits=LIMITS)
+    heard, told = Heard(), 0
+    for event in events:
+        if isinstance(event, Booted):  # the process died before it
+            rows = {(type(row), row.key()): row for record in heard.records for row in record.rows}
+            core = Core(rows.values(), step=0, at_ms=core.state.now_ms, limits=LIMITS)
+        full = core.state.leases_left() == 0
+        step = core.step(event)
+        told += length(event)
+        heard.take(step, told)
+        if length(event) > 1:
+            count(event, step, met)
+            met["live bound"] += not full and core.state.leases_left() == 0
+    return heard
+
+
+def count(event: AnyEvent, step: Step, met: Counter[str]) -> None:
+    """Count what a batch met."""
+    kinds = {record.kind for record in step.records}
+    if isinstance(event, LeasesTold):
+        met["timer among lease words"] += bool(kinds & {"lease-lapsed", "round-started", "counted"})
+        return
+    assert isinstance(event, CheckedIn)
+    met["device twice"] += len(np.unique(event.device)) < len(event.device)
+    met["timer among check-ins"] += bool(kinds & {"lease-lapsed", "round-started", "round-abandoned", "round-closed"})
+    met["grants after a start"] += {"round-started", "lease-granted"} <= kinds
+    met["two runs"] += len({record.subject[0] for record in step.records if record.kind == "lease-granted"}) > 1
+    for send in step.sends:
+        if isinstance(send, CheckinAnswers):
+            met.update(REASONS[int(reason)] for reason in send.reason)
+
+
+MET = (
+    "timer among lease words",
+    "timer among check-ins",
+    "device twice",
+    "grants after a start",
+    "two runs",
+    "live bound",
+    "offered",
+    "reserved",
+    "full",
+    "when",
+    "separation",
+    "round-done",
+    "epoch",
+)
+
+
+def test_cutting_and_joining_batches_changes_no_decision() -> None:
+    met: Counter[str] = Counter()
+
+    @settings(max_examples=200)
+    @given(ACTIONS, ROUNDS, st.integers(0, 2**32))
+    def holds(actions: list[Action], rounds: tuple[int, int], cut: int) -> None:
+        story = tell(actions, rounds)
+        single = replay(story.told, Counter())
+        several = replay(joined(story.told, random.Random(cut)), met)
+        assert several.records == single.records
+        assert several.answers == single.answers
+        assert several.sends == single.sends
+        assert {told: single.wakes[told] for told in several.wakes} == several.wakes
+
+    holds()
+    assert [case for case in MET if not met[case]] == [], met
