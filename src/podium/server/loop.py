@@ -25,7 +25,7 @@ from podium.server.batches import CheckinBatch
 from podium.server.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
-from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
+from podium.wire.problems import Bug, PodiumError, StoreFault
 
 log = logging.getLogger("podium.loop")
 
@@ -99,6 +99,7 @@ class Loop:
         self._core: Core | None = None
         self.broken: str = "starting"
         """Why the plane takes no requests now; "" while it serves."""
+        self._fault: PodiumError | None = None
         self._tickets = Tickets(limits.requests_waiting_max)
         self._checkins = CheckinBatch()
         self._leases: list[tuple[int, TellLease]] = []
@@ -118,10 +119,17 @@ class Loop:
 
     @property
     def state(self) -> State:
-        """The core's rows, for reading only; `DeviceFault(overloaded)` while the plane has no core."""
+        """The core's rows, for reading only; raises `refusal` while the plane has no core."""
         if self._core is None or self.broken:
-            raise busy(self.broken or "the plane is loading")
+            raise self.refusal()
         return self._core.state
+
+    def refusal(self) -> PodiumError:
+        """What a request hears while the plane takes none: the store's own fault, made anew, or `overloaded`."""
+        if isinstance(self._fault, StoreFault):
+            fault = self._fault
+            return StoreFault(fault.code, what=fault.what, why=fault.why, retryable=fault.retryable)
+        return busy(self.broken or "the plane is loading")
 
     @property
     def waiting(self) -> int:
@@ -153,7 +161,7 @@ class Loop:
 
     def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
         self._core = core
-        self.broken = ""
+        self.broken, self._fault = "", None
         self._inbox.append(lambda at: Booted(at_ms=at, down_ms=down_ms))
         self._inbox.extend(told)
         self._pump()
@@ -165,27 +173,27 @@ class Loop:
             if not self._pending and not self._tickets:
                 break
             await asyncio.sleep(0.02)
-        self.broken = "the plane is stopping"
-        self._drop(busy(self.broken))
+        self.broken, self._fault = "the plane is stopping", None
+        self._drop()
         if self._reload is not None:
             self._reload.cancel()
 
     async def check_in(self, device: int, epoch: int, told: CheckIn) -> CheckinOutcome:
-        """Put one check-in into the batch and wait for its row's answer. `DeviceFault(overloaded)`."""
+        """Put one check-in into the batch and wait for its row's answer. Raises `refusal`, or `overloaded`."""
         ticket, future = self._wait()
         self._checkins.add(ticket, device, epoch, told)
         self._batched(len(self._checkins))
         return as_checkin(await future)
 
     async def tell_lease(self, make: TellLease) -> Answer:
-        """Put one lease message into the batch and wait for its answer. `DeviceFault(overloaded)`."""
+        """Put one lease message into the batch and wait for its answer. Raises `refusal`, or `overloaded`."""
         ticket, future = self._wait()
         self._leases.append((ticket, make))
         self._batched(len(self._leases))
         return as_answer(await future)
 
     async def ask(self, make: AskEvent) -> Answer:
-        """Tell one event with a ticket and wait for its answer. `DeviceFault(overloaded)`."""
+        """Tell one event with a ticket and wait for its answer. Raises `refusal`, or `overloaded`."""
         ticket, future = self._wait()
         self.tell(lambda at: make(at, ticket))
         return as_answer(await future)
@@ -193,7 +201,7 @@ class Loop:
     async def settled(self) -> None:
         """Wait until all that the core has decided so far is durable: before that nobody outside may hear of it.
 
-        `DeviceFault(overloaded)` if it is lost instead.
+        Raises as `refusal` says if it is lost instead.
         """
         if self._pending:
             ticket, future = self._wait()
@@ -211,7 +219,7 @@ class Loop:
 
     def _wait(self) -> tuple[int, asyncio.Future[Outcome]]:
         if self._core is None or self.broken:
-            raise busy(self.broken or "the plane is loading")
+            raise self.refusal()
         return self._tickets.take()
 
     # -- batches and steps -----------------------------------------------------------------------------------
@@ -297,12 +305,12 @@ class Loop:
             return
         log.error("the core is dropped and reloaded", extra={"code": fault.code, "why": fault.why})
         self._failed_ms = self.now_ms()
-        self.broken = f"{fault.code}: {fault.what}"
-        self._drop(busy(self.broken))
+        self.broken, self._fault = f"{fault.code}: {fault.what}", fault
+        self._drop()
         self._failures += 1
         self._reload = asyncio.get_running_loop().create_task(self._load_again())
 
-    def _drop(self, fault: DeviceFault) -> None:
+    def _drop(self) -> None:
         self._core = None
         self._role.reset()
         self._inbox.clear()
@@ -312,7 +320,7 @@ class Loop:
         self._checkins = CheckinBatch()
         self._flushing.cancel()
         self._waking.cancel()
-        self._tickets.fail(fault)
+        self._tickets.fail(self.refusal())
 
     async def _load_again(self) -> None:
         """Reload with exponential backoff until the store can be read; a later failure lands in `failed` again."""
@@ -323,7 +331,7 @@ class Loop:
                 break
             except StoreFault as fault:
                 self._failures += 1
-                self.broken = f"{fault.code}: {fault.what}"
+                self.broken, self._fault = f"{fault.code}: {fault.what}", fault
                 log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
         self._writer.reset()
         core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)

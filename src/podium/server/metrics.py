@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from podium.core.state import State
 from podium.core.views import ONLINE_MS
 from podium.server.loop import Loop
-from podium.wire.problems import DeviceFault
+from podium.wire.problems import PodiumError
 
 
 class PlaneMetrics(Collector):
@@ -59,7 +59,7 @@ class PlaneMetrics(Collector):
         yield GaugeMetricFamily("podium_steps_ahead", "steps not durable yet", self._loop.steps_ahead)
         try:
             state = self._loop.state
-        except DeviceFault:
+        except PodiumError:
             return  # a plane without a core has no devices to count
         yield from _counted(state, self._loop.now_ms())
 

@@ -44,7 +44,7 @@ from podium.wire.operator import (
     Wait,
     WhoAmI,
 )
-from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
+from podium.wire.problems import Bug, OperatorFault, PodiumError
 
 log = logging.getLogger("podium.operators")
 
@@ -264,7 +264,7 @@ class Probes:
     async def ready(self, request: Request) -> Response:
         """GET /readyz: 200 while the plane takes requests, else 503 with the reason."""
         if self._loop.broken:
-            return to_starlette(http.refusal(DeviceFault("overloaded", why=self._loop.broken)))
+            return to_starlette(http.refusal(self._loop.refusal()))
         return Response(b"ready\n", media_type="text/plain")
 
     async def metrics(self, request: Request) -> Response:

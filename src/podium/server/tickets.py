@@ -8,7 +8,7 @@ import asyncio
 from typing import NamedTuple
 
 from podium.core.effects import Answer, CheckinAnswers, Offer
-from podium.wire.problems import Bug, DeviceFault
+from podium.wire.problems import Bug, DeviceFault, PodiumError
 
 
 class CheckinOutcome(NamedTuple):
@@ -59,7 +59,7 @@ class Tickets:
         for row, (ticket, reason, ok_ms, else_ms) in enumerate(zip(*columns, strict=True)):
             self._give(ticket, CheckinOutcome(reason, ok_ms, else_ms, offers.get(row), news.get(row, "")))
 
-    def fail(self, fault: DeviceFault) -> None:
+    def fail(self, fault: PodiumError) -> None:
         """Nobody will be answered: every waiting request gets `fault`."""
         for future in self._waiting.values():
             if not future.done():

@@ -60,6 +60,12 @@ class Mortal:
         self._mean_s = math.inf
         self._mortal = False
 
+    @property
+    def pid(self) -> int:
+        """The process of its present life."""
+        assert self._process is not None
+        return self._process.pid
+
     def arm(self, mean_s: float) -> None:
         """From now on it may die, by the clock every `mean_s` on average."""
         self._mortal, self._mean_s = True, mean_s
@@ -134,11 +140,14 @@ class Mortal:
 class Trial:
     """One run over HTTP, with `DEVICES` devices, in `folder`."""
 
-    def __init__(self, folder: Path, seed: str, rounds: int, *, tight: bool = False) -> None:
-        """`tight`: a task whose leases lapse, and whose rounds are abandoned, when a few die at the wrong moment."""
+    def __init__(self, folder: Path, seed: str, rounds: int, *, tight: bool = False, data: Path | None = None) -> None:
+        """`data`: the plane's directory, if it is not in `folder`.
+
+        `tight`: a task whose leases lapse, and whose rounds are abandoned, when a few die at the wrong moment.
+        """
         folder.mkdir(parents=True)
         self.folder = folder
-        self.data = folder / "data"
+        self.data = data or folder / "data"
         self.seed = seed
         self.rounds = rounds
         self.tight = tight
@@ -164,28 +173,21 @@ class Trial:
     def execute(self) -> None:
         """From an empty directory to the end of the run; leaves nothing running. Says how it stands if it does not."""
         try:
-            self._prepare()
+            self.prepare()
             for mortal in self.mortals:
                 mortal.arm((4 if mortal is self.plane else 6) * self.startup_s)
                 mortal.start()
-            self._until(self._ended, RUN_S_MAX)
-            for device in self.devices:
-                device.disarm()
-                device.end()
-            self.plane.disarm()
-            self._until(self._quiet, 20, self.plane)
-            self.plane.end()
+            self.finish()
         finally:
-            for mortal in self.mortals:
-                mortal.bury()
+            self.bury()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """A first life of the plane, in which nobody dies: tokens and the run."""
         began = time.monotonic()
         self.plane.start()
-        self._until(self.plane.ready, 60, self.plane)
+        self.until(self.plane.ready, 60, self.plane)
         self.startup_s = time.monotonic() - began
-        operator = self._operator()
+        operator = self.operator()
         for place in range(DEVICES):
             name = f"device-{place}"
             state, token = str(self.folder / name), operator.token(name=name)
@@ -195,7 +197,23 @@ class Trial:
         self.run = operator.submit(one_hot_task(self.rounds, self.tight), {"w": np.zeros(SIZE, np.float32)})
         self.plane.end()
 
-    def _until(self, done: Callable[[], bool], within_s: float, *tended: Mortal) -> None:
+    def finish(self) -> None:
+        """From wherever the run stands to its end, and to a plane that has tidied up and stopped."""
+        self.until(self.ended, RUN_S_MAX)
+        for device in self.devices:
+            device.disarm()
+            device.end()
+        self.plane.disarm()
+        self.until(self.quiet, 20, self.plane)
+        self.plane.end()
+
+    def bury(self) -> None:
+        """Let nothing live, whatever happened."""
+        for mortal in self.mortals:
+            mortal.bury()
+
+    def until(self, done: Callable[[], bool], within_s: float, *tended: Mortal) -> None:
+        """Tend the processes (all, or those named) until `done()`; an `AssertionError` tells how it stands if not."""
         end = time.monotonic() + within_s
         look = 0.0
         while time.monotonic() < end:
@@ -209,10 +227,10 @@ class Trial:
         stories = "\n\n".join(f"{mortal.name}: {mortal.story()}" for mortal in self.mortals)
         raise AssertionError(f"seed {self.seed}: {self.view} not done in {within_s} s\n{stories}")
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
         """Whether the run is over, as far as the plane can be asked now."""
         try:
-            response = self._operator().ask("GET", f"/api/v1/runs/{self.run}")
+            response = self.operator().ask("GET", f"/api/v1/runs/{self.run}")
         except urllib3.exceptions.HTTPError:
             return False
         if response.status != 200:
@@ -220,13 +238,14 @@ class Trial:
         self.view = msgspec.json.decode(response.data, type=RunView)
         return self.view.state != "RUNNING"
 
-    def _quiet(self) -> bool:
+    def quiet(self) -> bool:
         """Whether no upload key and no upload is left on the disk, and the plane is up."""
         keys = list((self.data / "keys").glob("upload*"))
         uploads = [path for path in (self.data / "blobs" / "uploads").rglob("*") if path.is_file()]
-        return not keys and not uploads and self._ended()
+        return not keys and not uploads and self.ended()
 
-    def _operator(self) -> Operator:
+    def operator(self) -> Operator:
+        """The administrator."""
         return Operator(self.url, (self.data / "administrator.token").read_text().strip())
 
 

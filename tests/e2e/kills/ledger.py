@@ -107,4 +107,4 @@ def _check_nothing_left(data: Path) -> None:
     assert not (data / "plane.json").exists()
     assert [path.name for path in (data / "keys").iterdir() if path.name.startswith("upload")] == []
     assert LocalBlobs(data / "blobs").uploads() == []
-    assert [path for path in (data / "blobs" / "uploads").rglob("*")] == []
+    assert list((data / "blobs" / "uploads").rglob("*")) == []

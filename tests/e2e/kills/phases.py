@@ -10,7 +10,7 @@ from tests.e2e.kills.tracing import Line, read_trace
 ROUND = ("FORMING", "REPORTING", "AGGREGATING")
 TALK = ("enrol", "session", "checkin", "accept", "fetch", "progress", "upload", "report")
 HOW = ("clock", "before", "after")
-"""By the clock; or by fuse before, or after, a transaction became durable (plane) or a request was answered (device)."""
+"""By the clock, or by fuse before or after a transaction became durable (plane) or a request was answered (device)."""
 
 Hits = Counter[tuple[str, str]]
 """("plane" or "device", phase) -> kills."""

@@ -4,6 +4,7 @@ A trace is a file of lines "<monotonic ns> <word> <detail>", each one write(2): 
 the same for all processes of a machine, so what was under way when another process died is read off afterwards.
 """
 
+import contextlib
 import os
 import signal
 import time
@@ -26,10 +27,11 @@ class Trace:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def say(self, word: str, detail: str = "", *, durable: bool = False) -> None:
-        """One line; `durable`: it survives the machine too."""
-        os.write(self._file, f"{time.monotonic_ns()} {word} {detail}\n".encode())
-        if durable:
-            os.fsync(self._file)
+        """One line; `durable`: it survives the machine too. A full disk loses the line and breaks nothing else."""
+        with contextlib.suppress(OSError):
+            os.write(self._file, f"{time.monotonic_ns()} {word} {detail}\n".encode())
+            if durable:
+                os.fsync(self._file)
 
 
 def read_trace(path: Path) -> list[Line]:
