@@ -7,6 +7,7 @@ without sessions, MACs, rules, batches or a store.
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from typing import cast
 
 import msgspec
 import uvicorn
@@ -24,12 +25,12 @@ async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
     """Read the body, decode it, answer."""
-    message = await receive()
-    body = message["body"]
-    while message.get("more_body"):
+    body, more = b"", True
+    while more:
         message = await receive()
-        body += message["body"]  # type: ignore[operator]  # ASGI's messages are untyped
-    _DECODER.decode(body)  # type: ignore[arg-type]  # ASGI's messages are untyped
+        body += cast(bytes, message["body"])
+        more = bool(message.get("more_body"))
+    _DECODER.decode(body)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     await send({"type": "http.response.body", "body": ANSWER})
 

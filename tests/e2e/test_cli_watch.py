@@ -13,7 +13,7 @@ DIGITS = ROOT / "src" / "podium_examples" / "digits" / "task.toml"
 
 @pytest.mark.long
 def test_a_watch_bears_a_killed_plane_and_sees_the_run_end(tmp_path: Path) -> None:
-    words = ["serve", "--data", tmp_path / "data", "--allow-dev-plans", "--port"]
+    words: list[str | Path] = ["serve", "--data", tmp_path / "data", "--allow-dev-plans", "--port"]
     first = start([*words, "0"])
     assert first.stdout is not None
     url = first.stdout.readline().strip()
