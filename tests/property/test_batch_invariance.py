@@ -74,7 +74,7 @@ class Story(Drive):
                 self.check_in(device, facts={"charging": device % 4 != 3})
             case "crowd":
                 for other in range(DEVICES):
-                    self.check_in((device + other) % DEVICES, facts={"charging": 1})
+                    self.check_in((device + other) % DEVICES, facts={"charging": other % 3 > 0})
                     self.now_ms += gap % 3
             case "work":
                 self.work(d2="not-finite")
