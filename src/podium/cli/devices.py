@@ -133,6 +133,36 @@ def list_(json: Json = False, data: Data = DATA, plane: Url = "", token_file: To
         say_table(("DEVICE", "NAME", "SITE", "STATE", "SEEN", "LEASE", "LAST FAILURE"), [_row(view) for view in views])
 
 
+@app.command("logs")
+def logs(
+    name: Annotated[str, typer.Argument(metavar="DEVICE", help="An id, a unique prefix, or a name.")],
+    data: Data = DATA,
+    plane: Url = "",
+    token_file: TokenFile = None,
+) -> None:
+    """The last failure of a device as it told it: its code, and its plan's traceback."""
+    with connect(data, plane, token_file) as link:
+        view = named(link.devices(), name)
+    if not view.failure:
+        note(f"device {view.id} has told of no failure")
+        return
+    say(view.failure)
+    say(view.failure_detail)
+
+
+def named(views: list[DeviceView], name: str) -> DeviceView:
+    """The device of that id, unique name or unique prefix; `OperatorFault(not-found | id-ambiguous)`."""
+    found = [view for view in views if name in (view.id, view.name)] or [
+        view for view in views if name and view.id.startswith(name)
+    ]
+    if not found:
+        raise OperatorFault("not-found", what=f"no device is called {name}", next="podium device list shows them")
+    if len(found) > 1:
+        why = ", ".join(view.id for view in found[:3])
+        raise OperatorFault("id-ambiguous", what=f"{name} names {len(found)} devices", why=why)
+    return found[0]
+
+
 def _row(view: DeviceView) -> tuple[str, ...]:
     seen = "never" if view.seen_ms < 0 else f"{format_duration(view.seen_ms)} ago"
     state = f"{view.state}, {'online' if view.online else 'away'}"
