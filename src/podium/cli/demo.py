@@ -147,8 +147,20 @@ def _trained(scenario: Scenario, task: "Task", home: Path) -> _Trained:
             raise typer.Exit(run_exit_code(view.state))
         measured = msgspec.structs.replace(task, model=ModelSource(version=view.base))
         last = _evaluated(plane, measured, len(members), devices.check)
-        versions = list(plane.versions(run.id))
+        versions = _lineage(list(plane.versions()), view)
     return _Trained(first=first, run=view, last=last, versions=versions, seconds=seconds)
+
+
+def _lineage(every: list[VersionView], run: RunView) -> list[VersionView]:
+    """The versions from the run's first to its last, by their parents.
+
+    Not by the run that made them: in a kept directory an earlier run may have made the very same bytes.
+    """
+    by_digest = {version.digest: version for version in every}
+    line = [by_digest[run.base]]
+    while line[-1].digest != run.first and line[-1].parent in by_digest:
+        line.append(by_digest[line[-1].parent])
+    return line[::-1]
 
 
 @contextlib.contextmanager
