@@ -224,6 +224,14 @@ class AggregateFailed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+class HeadSigned(Event, frozen=True, kw_only=True):
+    """The sequencer signed a head of a population's tree: `size` entries, hex `root`."""
+
+    tree: str
+    size: int
+    root: str
+
+
 class Denied(Event, frozen=True, kw_only=True):
     """Somebody was refused (role, signature, MAC): kept as the first per subject and reason per hour, then counted."""
 
@@ -247,5 +255,6 @@ AnyEvent = (
     | UpdatesJudged
     | AggregateMade
     | AggregateFailed
+    | HeadSigned
     | Denied
 )

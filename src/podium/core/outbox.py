@@ -20,17 +20,18 @@ class Outbox:
         self.records: list[Record] = []
         self.sends: list[AnySend] = []
 
-    def record(self, kind: str, subject: str, *rows: AnyRow, actor: str = "", **why: str | int) -> None:
+    def record(self, kind: str, subject: str, *rows: AnyRow, actor: str = "", tree: str = "", **why: str | int) -> None:
         """Keep that `kind` happened to `subject` and let `rows` be the present ones.
 
-        `actor` is "person:<role>", "device:<id>" or "" for the plane itself; acts of people go to the plane's tree.
+        `actor` is "person:<role>", "device:<id>" or "" for the plane itself; acts of people go to the plane's tree,
+        and so does what is told with `tree="plane"`.
         """
         for row in rows:
             self.state.put(row)
         self.records.append(
             Record(
                 at_ms=self.state.now_ms,
-                tree="plane" if actor.startswith("person:") else POPULATION,
+                tree=tree or ("plane" if actor.startswith("person:") else POPULATION),
                 kind=kind,
                 subject=subject,
                 actor=actor or "plane",

@@ -77,6 +77,8 @@ class RunRow(Row, frozen=True, kw_only=True, tag="runs"):
     abandoned_in_row: int
     loss_rate: float  # observed share of leases lost, for over-selection
     metrics: dict[str, tuple[float, float]]  # pooled sums of the last sealed round
+    bytes_down: int = 0  # base versions handed to leases that were accepted, of ended rounds
+    bytes_up: int = 0  # sealed updates stored, of ended rounds
 
 
 class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):

@@ -22,6 +22,7 @@ from podium.core.events import (
     Denied,
     DeviceBanned,
     EnrolAsked,
+    HeadSigned,
     LeasesTold,
     ManifestMade,
     RunStopped,
@@ -167,6 +168,8 @@ class Core:
                 runs.aggregated(state, out, event)
             case AggregateFailed():
                 runs.not_aggregated(state, out, event)
+            case HeadSigned():
+                out.record("population-head", event.tree, tree="plane", size=event.size, root=event.root)
             case Denied():
                 deny(state, out, event)
 

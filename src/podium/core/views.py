@@ -32,6 +32,7 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
     task = state.tasks[run.task].task
     row = _round_shown(state, run)
     end = now_ms if run.ended_ms < 0 else run.ended_ms
+    moved = [rounds.moved(state, state.open[still.run, still.number]) for still in state.open_rounds_of(run.id)]
     return RunView(
         id=run.id,
         task=task.task.name,
@@ -50,8 +51,8 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
         round=round_view(state, row, now_ms) if row else None,
         waiting=wait_of(state, run, row, now_ms) if row else None,
         history=_history(state, run),
-        bytes_down=0,
-        bytes_up=sum(lease.upload_bytes for lease in state.leases.values() if lease.run == run.id),
+        bytes_down=run.bytes_down + sum(down for down, _ in moved),
+        bytes_up=run.bytes_up + sum(up for _, up in moved),
     )
 
 

@@ -8,6 +8,7 @@ waits at most `drain_ms` for what is under way.
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,8 @@ from podium.adapters.engine import LocalEngine
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import FileKeys
 from podium.adapters.sqlite.store import SqliteStore
+from podium.core.events import HeadSigned
+from podium.core.outbox import POPULATION
 from podium.crypto.sign import sign
 from podium.ports.plane import SignedHead
 from podium.server.aggregation import Aggregation
@@ -40,8 +43,9 @@ from podium.server.sessions import Sessions
 from podium.server.submission import Submission
 from podium.server.uploads import BlobRoom
 from podium.server.writer import Writer
+from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
-from podium.wire.messages import Signed
+from podium.wire.messages import Head, Signed
 from podium.wire.problems import PodiumError
 
 log = logging.getLogger("podium.plane")
@@ -104,7 +108,7 @@ class Plane:
         self.operators = Operators(parts, self.loop, self.room, Credentials(data, parts.entropy), self.submission)
         self.operators.data, self.operators.heads = data, self.heads
         self._pages = Starlette(routes=[*self.operators.routes(), *Probes(self.loop, self.metrics).routes()])
-        self._sweeping: asyncio.Task[None] | None = None
+        self._standing: list[asyncio.Task[None]] = []
 
     def heads(self) -> dict[str, Signed]:
         """The newest signed head of each tree."""
@@ -128,15 +132,26 @@ class Plane:
 
         await asyncio.to_thread(self._writer.start, durable, failed)
         await loop.start(lambda core: reconcile(self.parts, core.state))
-        self._sweeping = running.create_task(self.retention.run())
+        self._standing = [running.create_task(self.retention.run()), running.create_task(self._witness())]
         log.info("plane open", extra={"plane": self.parts.identity.plane_id})
+
+    async def _witness(self) -> None:
+        """Put the population's newest head into the plane's tree from time to time, if it changed."""
+        told = None
+        while True:
+            await asyncio.sleep(self.parts.limits.witness_ms / 1000)
+            signed = self.head_of(POPULATION)
+            if signed is None or signed == told:
+                continue
+            told = signed
+            self.loop.tell(partial(_head_signed, decode_canonical(unb64(signed.payload), Head)))
 
     async def close(self) -> None:
         """Drain, stop the threads, close the store."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._standing:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeping
+                await task
         await self.loop.stop()
         await asyncio.to_thread(self.role.close)
         await asyncio.to_thread(self._writer.stop)
@@ -151,6 +166,10 @@ class Plane:
             await self.gateway(scope, receive, send)
         else:
             await self._pages(scope, receive, send)
+
+
+def _head_signed(head: Head, at_ms: int) -> HeadSigned:
+    return HeadSigned(at_ms=at_ms, tree=head.tree, size=head.size, root=head.root)
 
 
 def device_routes(talk: Conversation, delivery: Delivery) -> dict[tuple[str, str], Handler]:

@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     steps_ahead_max: int = 1024  # steps the core may be ahead of the store
     commit_steps_max: int = 512  # steps that share one commit
     journal_merge_ms: int = 1_000
+    witness_ms: int = 60_000  # a changed population head is put into the plane's tree this often
     down_ms_max: int = 7 * 86_400_000  # most downtime that open deadlines are given back
 
     # rounds

@@ -166,7 +166,7 @@ def lapse(state: State, out: Outbox, lease_id: str) -> None:
 
 def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str) -> None:
     """End a lease without a stored update by `event` of the table."""
-    _move(out, replace(lease, reason=reason, ended_ms=out.state.now_ms), event, reason=reason)
+    _move(out, replace(lease, reason=reason, ended_ms=out.state.now_ms), event)
     out.send(EndLease(lease=lease.id))
     out.state.progress.pop(lease.id, None)
 
@@ -180,8 +180,12 @@ def _next(lease: LeaseRow, event: str) -> LeaseRow:
     return replace(lease, state=advance(LEASE_TABLE, lease.state, event), generation=lease.generation + 1)
 
 
-def _move(out: Outbox, lease: LeaseRow, event: str, actor: str = "", **why: str | int) -> None:
-    out.record(f"lease-{event}", lease.id, _next(lease, event), actor=actor, **why)
+def _move(out: Outbox, lease: LeaseRow, event: str, actor: str = "") -> None:
+    out.record(f"lease-{event}", lease.id, _next(lease, event), actor=actor, **_reason(lease))
+
+
+def _reason(lease: LeaseRow) -> dict[str, str]:
+    return {"reason": lease.reason} if lease.reason else {}
 
 
 def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:

@@ -181,6 +181,8 @@ def seal(state: State, out: Outbox, row: RoundRow, made: AggregateMade | None) -
         abandoned_in_row=0,
         loss_rate=loss_after(run, work),
         metrics=metrics,
+        bytes_down=run.bytes_down + moved(state, work)[0],
+        bytes_up=run.bytes_up + moved(state, work)[1],
     )
     rows = make_version(state, run, sealed, made, len(leases)) if made else ()
     out.record("round-sealed", name_of(row), sealed, grown, *rows, version=sealed.version, updates=len(leases))
@@ -205,6 +207,8 @@ def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool)
         run,
         abandoned_in_row=run.abandoned_in_row + counts,
         loss_rate=loss_after(run, work) if counts else run.loss_rate,
+        bytes_down=run.bytes_down + moved(state, work)[0],
+        bytes_up=run.bytes_up + moved(state, work)[1],
     )
     out.record("round-abandoned", name_of(row), ended, grown, reason=reason)
     out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
@@ -215,6 +219,12 @@ def outcomes(work: OpenRound) -> dict[str, int]:
     """How the round's leases ended: state, or "STATE:reason", -> leases."""
     names = (f"{lease.state}:{lease.reason}" if lease.reason else lease.state for lease in work.leases.values())
     return dict(sorted(Counter(names).items()))
+
+
+def moved(state: State, work: OpenRound) -> tuple[int, int]:
+    """Bytes of base versions that accepted leases were handed, and of sealed updates that they stored."""
+    taken = [lease for lease in work.leases.values() if lease.state not in ("OFFERED", "DECLINED", "INCOMPATIBLE")]
+    return sum(state.versions[lease.base].size_bytes for lease in taken), sum(lease.upload_bytes for lease in taken)
 
 
 def loss_after(run: RunRow, work: OpenRound) -> float:
