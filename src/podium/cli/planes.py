@@ -24,7 +24,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", he
 def serve(
     data: Data = DATA,
     host: Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one.")] = 7600,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one.")] = 0,
     tls: Annotated[
         tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
     ] = None,

@@ -7,6 +7,7 @@ Never: what is logged. Times are UTC, for people; nothing decides by them.
 import logging
 import sys
 import time
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import msgspec
@@ -33,6 +34,10 @@ FIELDS: tuple[str, ...] = (
 """The extra fields a line may carry."""
 
 
+FILE_BYTES_MAX = 16 * 1024 * 1024
+FILES_KEPT = 4
+
+
 class JsonLine(logging.Formatter):
     """A record as one JSON object."""
 
@@ -52,8 +57,13 @@ class JsonLine(logging.Formatter):
 
 
 def log_to(path: Path | None, level: int = logging.INFO) -> logging.Handler:
-    """Send Podium's and the HTTP server's logs to `path`, or to stderr without one; the handler, to be removed."""
-    handler: logging.Handler = logging.StreamHandler(sys.stderr) if path is None else logging.FileHandler(path)
+    """Send Podium's and the HTTP server's logs to `path`, or to stderr without one; the handler, to be removed.
+
+    A file is turned over at `FILE_BYTES_MAX`; the last `FILES_KEPT` are kept beside it.
+    """
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if path is not None:
+        handler = RotatingFileHandler(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT)
     handler.setFormatter(JsonLine())
     handler.setLevel(level)
     for name in ("podium", "uvicorn"):
