@@ -56,6 +56,7 @@ class Mortal:
         self._draw = draw
         self._fuse_max = fuse_max
         self._process: subprocess.Popen[bytes] | None = None
+        self._started_ns = 0
         self._next_s = math.inf
         self._mean_s = math.inf
         self._mortal = False
@@ -80,6 +81,7 @@ class Mortal:
         side = self._draw.choice(("none", "before", "after")) if self._mortal else "none"
         fuse = side if side == "none" else f"{side}:{int(math.exp(self._draw.uniform(0, math.log(self._fuse_max))))}"
         paths = [str(HERE), *(path or os.getcwd() for path in sys.path)]
+        self._started_ns = time.monotonic_ns()
         with self._errors.open("ab") as errors:
             self._process = subprocess.Popen(
                 [*self._arguments, fuse],
@@ -111,19 +113,24 @@ class Mortal:
 
     def ready(self) -> bool:
         """Whether its present life has got so far as to say that it is ready."""
-        lives = [line.word for line in read_trace(self.trace) if line.word in ("life", "ready")]
-        return lives[-1:] == ["ready"]
+        return any(line.word == "ready" and line.at_ns > self._started_ns for line in read_trace(self.trace))
 
-    def end(self) -> None:
-        """SIGTERM; it must end by itself, well, unless a fuse comes first."""
+    def end(self, dies_s: float = -1) -> None:
+        """SIGTERM; it must end by itself, well, unless a fuse comes first, or SIGKILL after `dies_s` (not below 0)."""
         if self._process is None:
             return
         self._process.terminate()
+        if dies_s >= 0:
+            time.sleep(dies_s)
+            self._process.kill()
+            self._process.wait()
+            return
         code = self._process.wait(30)
         if code == -signal.SIGKILL:
             self._note_fuse(code)
         else:
-            assert code in (0, -signal.SIGTERM), f"{self.name} ended with {code}: {self.story()}"
+            early = code == -signal.SIGTERM and not self.ready()
+            assert code == 0 or early, f"{self.name} ended with {code}: {self.story()}"
 
     def bury(self) -> None:
         """Let nothing of it live, whatever happened."""
@@ -225,7 +232,7 @@ class Trial:
                 look = time.monotonic() + 0.2
             time.sleep(0.005)
         stories = "\n\n".join(f"{mortal.name}: {mortal.story()}" for mortal in self.mortals)
-        raise AssertionError(f"seed {self.seed}: {self.view} not done in {within_s} s\n{stories}")
+        raise AssertionError(f"seed {self.seed}: {self.view} not done in {within_s} s, {self.left()}\n{stories}")
 
     def ended(self) -> bool:
         """Whether the run is over, as far as the plane can be asked now."""
@@ -240,9 +247,13 @@ class Trial:
 
     def quiet(self) -> bool:
         """Whether no upload key and no upload is left on the disk, and the plane is up."""
-        keys = list((self.data / "keys").glob("upload*"))
-        uploads = [path for path in (self.data / "blobs" / "uploads").rglob("*") if path.is_file()]
-        return not keys and not uploads and self.ended()
+        return not self.left() and self.ended()
+
+    def left(self) -> list[str]:
+        """The upload keys and the files of uploads that are there. What a crash left staged is nobody's, and not it."""
+        keys = (self.data / "keys").glob("upload*.key")
+        uploads = (path for path in (self.data / "blobs" / "uploads").rglob("*") if path.is_file())
+        return [path.name for path in (*keys, *uploads)]
 
     def operator(self) -> Operator:
         """The administrator."""

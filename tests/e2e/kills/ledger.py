@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.adapters.blobs import LocalBlobs
+from podium.adapters.keys import FileKeys
 from podium.adapters.sqlite.reader import open_readonly
 from podium.core.rows import AnyRow, DeviceRow, LeaseRow, RoundRow, RunRow, VersionRow
 from podium.server.audit import verify_data
@@ -105,6 +106,6 @@ def _check_stored(trial: Trial, leases: dict[str, LeaseRow], rounds: dict[int, R
 
 def _check_nothing_left(data: Path) -> None:
     assert not (data / "plane.json").exists()
-    assert [path.name for path in (data / "keys").iterdir() if path.name.startswith("upload")] == []
+    assert FileKeys(data / "keys").names("upload/") == []
     assert LocalBlobs(data / "blobs").uploads() == []
     assert list((data / "blobs" / "uploads").rglob("*")) == []

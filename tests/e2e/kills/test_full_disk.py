@@ -5,11 +5,12 @@ With the right to mount, the plane's directory lies on a small file system of it
 kernel limits how long the plane's files may get (EFBIG, which to the plane is a full disk too).
 """
 
+import contextlib
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import pytest
@@ -23,7 +24,7 @@ DISK = "128m"
 CODES = ("store-full", "store-failed", "store-unknown")
 
 
-@contextmanager
+@contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[bool]:
     """`folder` as a file system of its own while the block lasts; whether that could be had."""
     folder.mkdir()
@@ -42,13 +43,15 @@ def fill(folder: Path) -> Callable[[], None]:
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (1024 * 1024, 4096, 1):
-            block = bytes(size)
-            try:
-                while True:
-                    file.write(block)
-            except OSError:
-                continue
+            pour(file, bytes(size))
     return ballast.unlink
+
+
+def pour(file: IO[bytes], block: bytes) -> None:
+    """Write `block` until it no longer fits."""
+    with contextlib.suppress(OSError):
+        while file.write(block) == len(block):
+            pass
 
 
 def limit(pid: int) -> Callable[[], None]:
