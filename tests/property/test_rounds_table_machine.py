@@ -1,0 +1,230 @@
+"""All kinds of events in any order: after every step the invariants hold and the folded records are the core's rows.
+
+The oracle knows the tables by heart only as far as a device can see them: an ended lease never changes, a round that
+ended never changes, who heard `stored` is never told otherwise. Counters show that the cells (lease state x word) and
+(round state x happening) were really reached: a green property test can be empty.
+"""
+
+import random
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from podium.core.events import AggregateFailed, Denied
+from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES
+from podium.core.rows import LeaseRow, RoundRow
+from podium.wire.limits import Limits
+from tests.support.core_drive import Drive
+from tests.support.core_made import rows_of, task
+
+DEVICES = 6
+LIMITS = Limits(offer_ms=4_000, reserve_ms=500)
+WORDS = ("accept", "decline", "incompatible", "fail", "progress", "report", "report other", "pass", "refuse")
+HAPPENINGS = ("check-in", "time", "stop", "crash", "erased", "ban")
+LEASE_CELLS: Counter[tuple[str, str]] = Counter()
+ROUND_CELLS: Counter[tuple[str, str]] = Counter()
+STORED_ANSWERS = {("stored", ""), ("refused", "not-finite"), ("stop", "lease-over")}
+
+
+class Plane(RuleBasedStateMachine):
+    """A plane of two runs and six devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drive = Drive(LIMITS)
+        self.ended: dict[str, LeaseRow] = {}
+        self.over: dict[tuple[str, int], RoundRow] = {}
+        self.stored: set[str] = set()
+
+    @initialize(
+        goal=st.integers(1, 3),
+        minimum=st.integers(0, 1),
+        concurrency=st.sampled_from((0, 2)),
+        kind=st.sampled_from(("train", "train", "evaluate")),
+        rounds=st.integers(1, 4),
+    )
+    def begin(self, goal: int, minimum: int, concurrency: int, kind: str, rounds: int) -> None:
+        """Two runs, of which the first is drawn."""
+        drive = self.drive
+        drive.bring()
+        drive.fleet(DEVICES)
+        terms = {"stall": 3_000, "form_deadline": 20_000, "report_deadline": 9_000, "abandoned_max": 4}
+        first = task(goal=goal, minimum=minimum, concurrency=concurrency, kind=kind, rounds=rounds, over=2.0, **terms)
+        drive.submit(first, "a")
+        drive.submit(task(goal=2, rounds=3, deadline=60_000, **terms), "b")
+
+    def teardown(self) -> None:
+        """Whatever happened, the runs end once nobody comes any more, and a reload agrees."""
+        if self.drive.state.runs:
+            self.drive.reload()
+            self.drive.work()
+            for _ in range(400):
+                if not self.drive.state.open:
+                    break
+                self.drive.wake()
+                self.drive.work()
+            assert not self.drive.state.open
+            self.after("end")
+
+    def after(self, happening: str) -> None:
+        """What must hold after anything; every round as it stood before counts as a cell in `happened`."""
+        state = self.drive.state
+        assert self.drive.folded == rows_of(state)
+        for lease, row in self.ended.items():
+            assert state.leases[lease] == row, happening
+        for key, round_row in self.over.items():
+            assert state.rounds[key] == round_row, happening
+        self.ended |= {row.id: row for row in state.leases.values() if row.ended_ms >= 0}
+        self.over |= {key: row for key, row in state.rounds.items() if row.state not in ROUND_OPEN}
+
+    def happens(self, happening: str) -> None:
+        """Count the cells of `happening`: it meets every round there is."""
+        for state in {row.state for row in self.drive.state.rounds.values()}:
+            ROUND_CELLS[state, happening] += 1
+
+    @rule(devices=st.lists(st.integers(0, DEVICES - 1), min_size=1, max_size=10), step=st.sampled_from((0, 1, 200)))
+    def check_in(self, devices: list[int], step: int) -> None:
+        """A batch of check-ins, devices twice and timers within."""
+        self.happens("check-in")
+        at = [self.drive.now_ms + place * step for place in range(len(devices))]
+        told = self.drive.check_in(*devices, at=at)
+        for device, heard in zip(devices, told, strict=True):
+            lease = self.drive.state.leases[heard.offer.lease] if heard.offer else None
+            assert lease is None or self.drive.state.device_number(lease.device) == device
+        self.after("check-in")
+
+    @rule(seed=st.integers(0, 2**32), words=st.integers(4, 24))
+    def say(self, seed: int, words: int) -> None:
+        """Words about leases; every state that some lease is in is as likely as another."""
+        chance = random.Random(seed)
+        for word in chance.choices(WORDS, k=words):
+            leases = self.drive.state.leases
+            states = sorted({row.state for row in leases.values()})
+            if not states:
+                return
+            state = chance.choice(states)
+            lease = chance.choice(sorted(row.id for row in leases.values() if row.state == state))
+            LEASE_CELLS[state, word] += 1
+            self.word(word, lease, leases[lease])
+            self.after(word)
+
+    def word(self, word: str, lease: str, before: LeaseRow) -> None:
+        """Tell one word, and hold what is heard against what was heard before."""
+        drive, device = self.drive, self.drive.device_of(lease)
+        if drive.state.fleet.epoch[device] != drive.epochs[device] and drive.open(device).code:
+            return  # banned while the plane was away: it gets no session in which to speak
+        match word:
+            case "accept":
+                assert (drive.accept(lease).word == "go") == (before.state in ("OFFERED", "HELD"))
+            case "decline":
+                drive.decline(lease, "busy")
+            case "incompatible":
+                drive.decline(lease, "lacks", incompatible=True)
+            case "fail":
+                drive.fail(lease)
+            case "progress":
+                assert (drive.progress(lease, done=pick_done(drive)).word == "extended") == (before.state == "HELD")
+            case "report":
+                heard = drive.report(lease)
+                self.stored |= {lease} if heard.word == "stored" else set()
+                assert lease not in self.stored or (heard.word, heard.code) in STORED_ANSWERS
+            case "report other" if before.report:
+                assert drive.report(lease, "other").code == "conflicting-repeat"
+            case "pass":
+                drive.judge(lease)
+            case "refuse":
+                drive.judge(lease, "not-finite")
+
+    @rule(trainees=st.integers(0, 3))
+    def gather(self, trainees: int) -> None:
+        """Everybody comes, rounds that wait for devices start, some get leases and some of those train at once."""
+        drive = self.drive
+        drive.work()
+        drive.check_in(*range(DEVICES))
+        drive.wait(301)
+        for told in drive.check_in(*range(DEVICES))[:trainees]:
+            if told.offer is not None and drive.leased(told.offer.lease).state in ("OFFERED", "HELD"):
+                drive.accept(told.offer.lease)
+                drive.report(told.offer.lease)
+                self.stored.add(told.offer.lease)
+        self.after("gather")
+
+    @rule(judged=st.integers(0, 4))
+    def judge(self, judged: int) -> None:
+        """The aggregation role judges what is stored, and leaves the sums for later."""
+        stored = [lease for lease, row in sorted(self.drive.state.leases.items()) if row.state == "REPORTED"]
+        for lease in stored[:judged]:
+            self.drive.judge(lease)
+        self.after("judge")
+
+    @rule()
+    def work(self) -> None:
+        """The aggregation role does what it was asked."""
+        self.drive.work()
+        self.after("work")
+
+    @rule(ms=st.sampled_from((1, 1, 300, 501, 3_000, 4_000, 9_000)))
+    def time(self, ms: int) -> None:
+        """Time passes."""
+        self.happens("time")
+        self.drive.wait(ms)
+        self.after("time")
+
+    @precondition(lambda self: self.drive.now_ms > 2_000)
+    @rule(run=st.sampled_from("ab"), sure=st.integers(0, 5))
+    def stop(self, run: str, sure: int) -> None:
+        """A person stops a run, seldom."""
+        if sure == 0:
+            self.happens("stop")
+            self.drive.stop(run)
+            self.after("stop")
+
+    @rule(down=st.sampled_from((0, 1_000, 3_600_000)), back=st.booleans(), sure=st.integers(0, 2))
+    def crash(self, down: int, back: bool, sure: int) -> None:
+        """The process dies, seldom; devices come back with new sessions or go on in their old ones."""
+        if sure:
+            return
+        self.happens("crash")
+        self.drive.reload(down)
+        for device in range(DEVICES if back else 2):
+            self.drive.open(device)
+        self.after("crash")
+
+    @rule(number=st.integers(1, 3), run=st.sampled_from("ab"), sure=st.integers(0, 2))
+    def erased(self, number: int, run: str, sure: int) -> None:
+        """A round's upload key is gone, seldom."""
+        row = self.drive.state.rounds.get((run, number))
+        if row is not None and sure == 0:
+            ROUND_CELLS[row.state, "erased"] += 1
+            self.drive.feed(AggregateFailed(at_ms=self.drive.now_ms, run=run, round=number, reason="key-erased"))
+            self.after("erased")
+
+    @precondition(lambda self: self.drive.now_ms > 5_000)
+    @rule(device=st.integers(0, 20))
+    def ban(self, device: int) -> None:
+        """A device is banned, seldom; somebody is refused."""
+        self.happens("ban")
+        if device < 2:
+            self.drive.ban(f"id-d{device}")
+        self.drive.feed(Denied(at_ms=self.drive.now_ms, subject=str(device), code="mac-invalid"))
+        self.after("ban")
+
+
+def pick_done(drive: Drive) -> int:
+    """A growing amount of work done."""
+    return drive.now_ms + 1
+
+
+def test_any_order_of_events_keeps_the_invariants() -> None:
+    LEASE_CELLS.clear()
+    ROUND_CELLS.clear()
+    run_state_machine_as_test(
+        Plane, settings=settings(max_examples=250, stateful_step_count=50, report_multiple_bugs=False)
+    )
+    words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
+    happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
+    assert sum(words.values()) > 2_000
+    assert sum(not count for count in words.values()) <= len(words) // 12, words
+    assert sum(not count for count in happened.values()) <= 2, happened
