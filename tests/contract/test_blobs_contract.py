@@ -190,6 +190,17 @@ def test_old_leftovers_are_removed_at_start(tmp_path: Path) -> None:
     assert not old.exists()
 
 
+def test_who_is_alone_removes_every_leftover_at_once(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    blobs.append("u", 0, b"kept")
+    (tmp_path / "staging" / "99-0").write_bytes(b"half")
+    (tmp_path / "uploads" / "gone").mkdir()  # its discard died before the last stroke
+    again = LocalBlobs(tmp_path, alone=True)
+    assert list((tmp_path / "staging").iterdir()) == []
+    assert [path.name for path in (tmp_path / "uploads").iterdir()] == ["u"]
+    assert list(again.chunks("u")) == [b"kept"]
+
+
 def test_a_discard_that_died_leaves_a_true_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blobs = LocalBlobs(tmp_path)
     for n in range(5):

@@ -112,3 +112,24 @@ def test_crash_leftovers_are_no_names_and_are_destroyed_once_old(tmp_path: Path)
     assert again.names("") == ["k"]
     assert young.exists()
     assert not old.exists()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_crash_between_two_names_of_one_secret_costs_the_second_name_only(tmp_path: Path, alone: bool) -> None:
+    keys = FileKeys(tmp_path)
+    keys.put("k", b"secret")
+    staged = tmp_path / "k.key.77.part"
+    os.link(tmp_path / "k.key", staged)  # died after the link and before the unlink
+    os.utime(staged, (1, 1))
+    assert FileKeys(tmp_path, alone=alone).get("k") == b"secret"
+    assert not staged.exists()
+
+
+def test_who_is_alone_destroys_every_leftover_at_once(tmp_path: Path) -> None:
+    FileKeys(tmp_path)
+    young = tmp_path / "j.key.77.part"
+    young.write_bytes(b"half")
+    with young.open("rb") as held:
+        FileKeys(tmp_path, alone=True)
+        assert held.read() == b"\0" * 4
+    assert not young.exists()

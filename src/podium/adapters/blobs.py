@@ -89,10 +89,20 @@ def _faults(what: str) -> Iterator[None]:
         raise disk_fault(int(found.group(1)) if found else None, what, first) from error
 
 
+def _remove_empty(directory: Path) -> None:
+    """Remove `directory` if it holds nothing; one that holds something, or is gone, is no error. `OSError`."""
+    try:
+        directory.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise
+
+
 class LocalBlobs:
     """Blobs and uploads under `root` (made with mode 0700). Threads may share it; so may processes."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, alone: bool = False) -> None:
+        """`alone`: no other process uses `root`, so whatever is staged is a dead one's and is removed at once."""
         self._root = root
         self._serial = itertools.count()
         self._synced: set[Path] = set()
@@ -101,8 +111,10 @@ class LocalBlobs:
                 (root / part).mkdir(mode=0o700, parents=True, exist_ok=True)
             root.chmod(0o700)
             sync(root)
-            for path in leftovers((root / "staging").iterdir()):
+            for path in leftovers((root / "staging").iterdir(), alone):
                 path.unlink(missing_ok=True)
+            for path in (root / "uploads").iterdir():
+                _remove_empty(path)  # of an upload that was discarded by a process that died before the last stroke
             self._store = LocalStore(root)
 
     def put(self, data: bytes) -> str:
@@ -194,12 +206,8 @@ class LocalBlobs:
         directory = self._root / "uploads" / _known_upload(upload)
         self._synced.discard(directory)
         with _faults(f"upload {upload}"):
-            try:
-                directory.rmdir()
-            except OSError as error:
-                # Not empty: a chunk arrived meanwhile, the upload lives again, and another discard takes it.
-                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
-                    raise
+            # Not empty if a chunk arrived meanwhile: the upload lives again, and another discard takes it.
+            _remove_empty(directory)
 
     def uploads(self) -> list[str]:
         """The names of all uploads that hold a chunk, sorted."""

@@ -34,8 +34,13 @@ def disk_fault(error_number: int | None, what: str, why: str) -> StoreFault:
     return StoreFault(code, what=what, why=why, retryable=True)
 
 
-def leftovers(paths: Iterable[Path]) -> list[Path]:
-    """Those of `paths` not touched for `LEFTOVER_AGE_MS`; a path that vanished meanwhile is none."""
+def leftovers(paths: Iterable[Path], alone: bool) -> list[Path]:
+    """Those of the staged files `paths` whose writer is dead; a path that vanished meanwhile is none.
+
+    `alone`: no other process uses the directory, so all of them. Otherwise those not touched for `LEFTOVER_AGE_MS`.
+    """
+    if alone:
+        return list(paths)
     horizon_s = time.time() - LEFTOVER_AGE_MS / 1000
     old = []
     for path in paths:

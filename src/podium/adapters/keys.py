@@ -6,6 +6,7 @@ copying file system, a flash disk's spare blocks or a swapped page still hold is
 Secrets are not encrypted at rest in this release.
 """
 
+import contextlib
 import errno
 import os
 import threading
@@ -35,14 +36,15 @@ def _gone(name: str) -> StoreFault:
 class FileKeys:
     """One file per secret under `root`. Threads may share it; processes may too, one writer per name."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, alone: bool = False) -> None:
+        """`alone`: no other process uses `root`, so whatever is staged is a dead one's and is destroyed at once."""
         self._root = root
         self._lock = threading.Lock()
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             root.chmod(0o700)
-            for path in leftovers(root.glob("*" + STAGED)):
-                self._destroy(path)
+            for path in leftovers(root.glob("*" + STAGED), alone):
+                self._drop_staged(path)
         except OSError as error:
             raise disk_fault(error.errno, f"key directory {root}", str(error)) from error
 
@@ -103,15 +105,21 @@ class FileKeys:
                 file.flush()
                 os.fsync(file.fileno())
             # A hard link refuses an existing name, where a rename would replace another process's secret.
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.link(staged, path)
-            except FileExistsError:
-                self._destroy(staged)
-                return
-            staged.unlink()
-        except OSError:
+        finally:
+            self._drop_staged(staged)
+
+    def _drop_staged(self, staged: Path) -> None:
+        """Destroy a staged secret, unless it has its name already: then both are one file, and a name goes."""
+        try:
+            linked = staged.stat().st_nlink > 1
+        except FileNotFoundError:
+            return
+        if linked:
+            staged.unlink(missing_ok=True)
+        else:
             self._destroy(staged)
-            raise
 
     def _destroy(self, path: Path) -> None:
         try:

@@ -59,7 +59,7 @@ def open_parts(data: Path, limits: Limits) -> Parts:
     store = SqliteStore(data)
     try:
         entropy = SystemEntropy()
-        keys = FileKeys(data / "keys")
+        keys = FileKeys(data / "keys", alone=True)  # the store holds the directory's lock
         identity = open_identity(data, keys, entropy)
         # Kept in the database too, so that a copy of it alone can be verified.
         store.set_meta(META_ROOT, msgspec.json.encode(identity.root).decode())
@@ -67,7 +67,7 @@ def open_parts(data: Path, limits: Limits) -> Parts:
             clock=SystemClock(store.load().at_ms),
             entropy=entropy,
             keys=keys,
-            blobs=LocalBlobs(data / "blobs"),
+            blobs=LocalBlobs(data / "blobs", alone=True),
             store=store,
             limits=limits.check(),
             identity=identity,

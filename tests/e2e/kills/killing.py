@@ -246,14 +246,14 @@ class Trial:
         return self.view.state != "RUNNING"
 
     def quiet(self) -> bool:
-        """Whether no upload key and no upload is left on the disk, and the plane is up."""
+        """Whether nothing is left lying about, and the plane is up."""
         return not self.left() and self.ended()
 
     def left(self) -> list[str]:
-        """The upload keys and the files of uploads that are there. What a crash left staged is nobody's, and not it."""
-        keys = (self.data / "keys").glob("upload*.key")
-        uploads = (path for path in (self.data / "blobs" / "uploads").rglob("*") if path.is_file())
-        return [path.name for path in (*keys, *uploads)]
+        """What lies about that belongs to no open round: upload keys, uploads, anything staged."""
+        keys = (self.data / "keys").glob("upload*")
+        blobs = self.data / "blobs"
+        return [path.name for path in (*keys, *(blobs / "uploads").rglob("*"), *(blobs / "staging").iterdir())]
 
     def operator(self) -> Operator:
         """The administrator."""
