@@ -1,0 +1,7 @@
+"""The digits example as the simulations of these tests run it."""
+
+from pathlib import Path
+
+from podium.tasks.file import read_task
+
+DIGITS = read_task(Path(__file__).parents[2] / "examples" / "digits" / "task.toml")

@@ -1,0 +1,60 @@
+"""The digits example in virtual time with every fault: it ends, keeps every promise, and does the same again."""
+
+import pytest
+from msgspec.structs import replace
+
+from podium.sim import faults as fault_rates
+from podium.sim.faults import ALL
+from podium.sim.run import simulate_many, simulate_task
+from tests.sim.sim_cases import DIGITS
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_fault_strikes_and_no_promise_is_broken(seed: int) -> None:
+    result = simulate_task(DIGITS, devices=300, seed=seed, faults=ALL)
+    assert (result.state, result.rounds_sealed) == ("FINISHED", 20)
+    assert result.updates >= 20 * 30, "the minimum of each round"
+    assert result.struck.keys() == ALL
+    assert [name for name, times in result.struck.items() if times < 2] == []
+
+
+def test_the_same_seed_gives_the_same_trace_and_another_gives_another() -> None:
+    short = replace(DIGITS, run=replace(DIGITS.run, rounds=6))
+    first, again, other = (simulate_task(short, devices=300, seed=seed, faults=ALL) for seed in (1, 1, 2))
+    assert first == again
+    assert first.digest != other.digest
+
+
+def test_windows_of_any_length_keep_the_promises_without_faults() -> None:
+    short = replace(DIGITS, run=replace(DIGITS.run, rounds=3))
+    for window_ms in (1_000, 200, 20):
+        result = simulate_task(short, devices=200, seed=4, window_ms=window_ms)
+        assert (result.state, result.rounds_sealed, result.rounds_abandoned) == ("FINISHED", 3, 0)
+
+
+def test_a_plane_that_dies_all_the_time_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fault_rates.RATES, "crash", 0.05)
+    monkeypatch.setitem(fault_rates.RATES, "lost-ack", 0.05)
+    short = replace(DIGITS, round=replace(DIGITS.round, goal=6, minimum=3), run=replace(DIGITS.run, rounds=4))
+    for seed in range(4):
+        result = simulate_task(
+            short, devices=40, seed=seed, faults=frozenset({"crash", "lost-ack", "clock-jump", "lapse"})
+        )
+        assert result.state == "FINISHED"
+        assert result.struck["crash"] + result.struck["lost-ack"] > 10
+
+
+def test_too_few_devices_end_as_they_should() -> None:
+    short = replace(DIGITS, run=replace(DIGITS.run, rounds=2, abandoned_max=2))
+    result = simulate_task(short, devices=20, seed=1, faults=ALL)
+    assert (result.state, result.rounds_sealed, result.rounds_abandoned) == ("ABANDONED", 0, 2)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_wide_seeds_over_ten_thousand_devices() -> None:
+    results = list(simulate_many(DIGITS, devices=10_000, seeds=range(1_000, 1_040), faults=ALL))
+    assert len(results) == 40
+    assert {result.state for result in results} == {"FINISHED"}
+    assert len({result.digest for result in results}) == 40
+    assert all(times for result in results for times in result.struck.values())
