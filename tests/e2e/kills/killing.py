@@ -253,7 +253,7 @@ class Trial:
         """What lies about that belongs to no open round: upload keys, uploads, anything staged."""
         keys = (self.data / "keys").glob("upload*")
         blobs = self.data / "blobs"
-        return [path.name for path in (*keys, *(blobs / "uploads").rglob("*"), *(blobs / "staging").iterdir())]
+        return [path.name for path in (*keys, *(blobs / "uploads").rglob("*"), *(blobs / "staging").glob("*"))]
 
     def operator(self) -> Operator:
         """The administrator."""

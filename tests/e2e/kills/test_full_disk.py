@@ -65,7 +65,7 @@ def limit(pid: int) -> Callable[[], None]:
     return lift
 
 
-@pytest.mark.parametrize("means", ["disk", "limit"])
+@pytest.mark.parametrize("means", ["disk", pytest.param("limit", marks=pytest.mark.long)])
 def test_a_full_disk_in_the_middle_of_a_run(tmp_path: Path, means: str) -> None:
     with small_disk(tmp_path / "small") as mounted:
         if means == "disk" and not mounted:
