@@ -85,13 +85,13 @@ class Aggregation:
                 job = partial(self._discard, send.lease)
             case _:
                 raise Bug(f"the aggregation role was sent {send!r}")
-        self._start(job, send, 0)
+        self._start(job, send, lambda: _is_wanted(send, state), 0)
 
     def _work(self, state: State, run: str, number: int, base: str) -> RoundWork:
         task = state.tasks[state.runs[run].task].task
         return RoundWork(run=run, round=number, base=base, task=task, key_id=upload_key_name(run, number))
 
-    def _start(self, job: Job, send: AnySend, tries: int) -> None:
+    def _start(self, job: Job, send: AnySend, wanted: Callable[[], bool], tries: int) -> None:
         loop = asyncio.get_running_loop()
         generation = self._generation
 
@@ -99,9 +99,13 @@ class Aggregation:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(ended, future)
 
+        def again() -> None:
+            if wanted():
+                self._start(job, send, wanted, tries + 1)
+
         def ended(future: Future[Found]) -> None:
             if generation == self._generation:
-                self._ended(future, send, lambda: self._start(job, send, tries + 1), tries)
+                self._ended(future, send, again, tries)
 
         self._worker.submit(job).add_done_callback(done)
 
@@ -131,11 +135,8 @@ class Aggregation:
         return current
 
     def _give_up(self, send: AnySend, reason: str) -> None:
-        if isinstance(send, JudgeUpdate):
-            run, number = round_of_lease(send.lease)
-        elif isinstance(send, PrepareRound | FinishRound):
-            run, number = send.run, send.round
-        else:
+        run, number = _round_served(send)
+        if not run:
             raise Bug(f"{send!r} cannot be given up for {reason}")
         log.error("round cannot be finished", extra={"run": run, "round": number, "code": reason})
         self.tell(lambda at: AggregateFailed(at_ms=at, run=run, round=number, reason=reason))
@@ -197,3 +198,19 @@ def round_of_lease(lease: str) -> tuple[str, int]:
     """(run, round number) of a lease id "<run>.<round>.<n>"."""
     run, number, _ = lease.rsplit(".", 2)
     return run, int(number)
+
+
+def _round_served(send: AnySend) -> tuple[str, int]:
+    """(run, round number) of the open round that `send` works for; ("", 0) if it tidies up after one."""
+    match send:
+        case JudgeUpdate():
+            return round_of_lease(send.lease)
+        case PrepareRound() | FinishRound():
+            return send.run, send.round
+    return "", 0
+
+
+def _is_wanted(send: AnySend, state: State) -> bool:
+    """Whether `send` is worth another try: a round that ended meanwhile must not get a new upload key after its end."""
+    served = _round_served(send)
+    return served == ("", 0) or served in state.open

@@ -281,6 +281,27 @@ def test_a_full_disk_is_tried_again(tmp_path: Path) -> None:
     run(test)
 
 
+def test_a_round_that_ended_meanwhile_gets_no_key_by_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("podium.server.aggregation.RETRY_FIRST_MS", 20)
+
+    async def test() -> None:
+        rig = Rig(tmp_path)
+        rig.blobs.fails = 1
+        rig.role.take(PrepareRound(run="r", round=1, base=rig.state.rounds["r", 1].base), rig.state)
+        while rig.blobs.fails:
+            await asyncio.sleep(0.002)
+        rig.state.put(msgspec.structs.replace(rig.state.rounds["r", 1], state="ABANDONED"))
+        rig.role.take(EndRound(run="r", round=1, key_id=upload_key_name("r", 1)), rig.state)
+        await asyncio.sleep(0.06)  # longer than the pause before another try
+        rig.role.close()
+        assert rig.parts.keys.names("upload/") == []
+        assert rig.told == [] and not rig.broke
+
+    run(test)
+
+
 def test_an_erased_key_gives_the_round_up(tmp_path: Path) -> None:
     async def test() -> None:
         rig = Rig(tmp_path)
