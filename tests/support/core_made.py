@@ -29,7 +29,7 @@ def task(**terms: object) -> Task:
         held = {name: known.pop(name) for name in kind.__struct_fields__ if name in known}
         sections[section] = convert(held, kind)
     assert not known, f"no section has {sorted(known)}"
-    return Task(**sections)  # type: ignore[arg-type]  # each section was made by its own kind above
+    return convert(sections, Task)
 
 
 def telemetry(rows: int, facts: Mapping[str, float]) -> Telemetry:

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -208,44 +208,9 @@ class World:
     # -- the simulation ----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Issue a token, enrol the fleet and submit the task, without faults."""
-        uses = TokenIssued(
-            at_ms=0,
-            ticket=-1,
-            actor="person:administrator",
-            token_hash="t",
-            population="default",
-            site="",
-            name="",
-            labels={},
-            uses=self.count,
-            expires_ms=VIRTUAL_MS_MAX,
-        )
-        self.feed(uses)
-        for number in range(self.count):
-            self.feed(
-                EnrolAsked(
-                    at_ms=0,
-                    ticket=-1,
-                    token_hash="t",
-                    device_id=f"d{number}",
-                    public_key=f"p{number}",
-                    population="default",
-                    name=f"d{number}",
-                )
-            )
-        self.feed(VersionImported(at_ms=0, actor="person:administrator", digest="sha256:0", size_bytes=0, statement=""))
-        self.feed(
-            RunSubmitted(
-                at_ms=0,
-                ticket=-1,
-                actor="person:administrator",
-                run=RUN,
-                task=self.task,
-                task_digest="sha256:task",
-                base="sha256:0",
-            )
-        )
+        """Enrol the fleet and submit the task, without faults."""
+        for event in _beginning(self.task, self.count):
+            self.feed(event)
         steps, self._pending = self._pending, []
         self.store.commit("begin", steps, [bytes(16)] * sum(len(step.records) for step in steps))
         self._durable(steps)
@@ -313,3 +278,33 @@ class World:
                 telemetry=self.devices.telemetry(due),
             )
         )
+
+
+def _beginning(task: Task, count: int) -> Iterator[AnyEvent]:
+    """A token, `count` devices enrolled by it, the first version, and the run."""
+    person = "person:administrator"
+    yield TokenIssued(
+        at_ms=0,
+        ticket=-1,
+        actor=person,
+        token_hash="t",
+        population="default",
+        site="",
+        name="",
+        labels={},
+        uses=count,
+        expires_ms=VIRTUAL_MS_MAX,
+    )
+    for number in range(count):
+        name = f"d{number}"
+        yield EnrolAsked(
+            at_ms=0,
+            ticket=-1,
+            token_hash="t",
+            device_id=name,
+            public_key=f"p{number}",
+            population="default",
+            name=name,
+        )
+    yield VersionImported(at_ms=0, actor=person, digest="sha256:0", size_bytes=0, statement="")
+    yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=RUN, task=task, task_digest="sha256:task", base="sha256:0")

@@ -9,7 +9,6 @@ Source: the eight steps of docs/reference/device-protocol.md.
 
 import msgspec
 
-PROTOCOL = "v1"
 ENCODING_F32 = "safetensors-f32"
 """The update encoding of this release: a safetensors body of trained minus base, float32, canonical names."""
 
