@@ -53,8 +53,8 @@ def test_too_few_devices_end_as_they_should() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_wide_seeds_over_ten_thousand_devices() -> None:
-    results = list(simulate_many(DIGITS, devices=10_000, seeds=range(1_000, 1_040), faults=ALL))
-    assert len(results) == 40
+    results = list(simulate_many(DIGITS, devices=10_000, seeds=range(1_000, 1_024), faults=ALL))
+    assert len(results) == 24
     assert {result.state for result in results} == {"FINISHED"}
-    assert len({result.digest for result in results}) == 40
+    assert len({result.digest for result in results}) == 24
     assert all(times for result in results for times in result.struck.values())

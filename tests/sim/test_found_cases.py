@@ -3,6 +3,8 @@
 import pytest
 
 from podium.core.effects import FinishRound, JudgeUpdate
+from podium.core.events import TimePassed
+from podium.sim.world import World
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
 
@@ -59,3 +61,14 @@ def test_a_reporting_round_that_nobody_has_a_lease_of_survives_downtime(down_ms:
     drive.reload(down_ms)
     assert drive.round().state == "REPORTING"
     assert drive.run().abandoned_in_row == 0
+
+
+def test_a_fault_of_the_store_strikes_the_commit_it_was_drawn_for() -> None:
+    world = World(task(goal=1), devices=1, seed=1, faults=frozenset({"lost-ack"}))
+    world.begin()
+    for _ in range(2_000):
+        world.commit()
+    assert world.faults.struck["lost-ack"] == 0, "with nothing to commit nothing can fail"
+    world.feed(TimePassed(at_ms=1))
+    world.commit()
+    world.ledger.reloaded(world.store.load().rows)

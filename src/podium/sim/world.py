@@ -97,6 +97,8 @@ class World:
     def commit(self) -> None:
         """Make the pending steps durable and send what they say; or die, before, between or after."""
         steps, self._pending = self._pending, []
+        if not steps:
+            return  # the store is not asked, so nothing of it can fail
         dies = self.faults.strikes("crash")
         if dies and self.chance.random() < 0.5:
             self._restart()
