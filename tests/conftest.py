@@ -1,14 +1,20 @@
-"""For every test: hypothesis without deadlines (no test is timed), and the table mutant that is asked for."""
+"""For every test: hypothesis without deadlines (no test is timed), `--rewrite`, and the table mutant asked for."""
 
 import importlib
 import os
 
 import hypothesis
+import pytest
 
 from tests.mutation.mutants import VARIABLE, parse
 
 hypothesis.settings.register_profile("podium", deadline=None)
 hypothesis.settings.load_profile("podium")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rewrite` keeps the transcripts of tests/transcripts as they are told now, for a reviewer to read the diff."""
+    parser.addoption("--rewrite", action="store_true", help="keep transcripts as they are told now")
 
 
 def pytest_configure() -> None:

@@ -1,0 +1,231 @@
+"""Each story of a run, as the core really tells it, against its kept transcript; `pytest --rewrite` keeps it anew."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.core_made import task
+from tests.support.core_story import Teller
+
+HERE = Path(__file__).parent
+
+
+def forming(devices: int, **terms: object) -> Teller:
+    """A run whose first round forms, told from its submission on."""
+    teller = Teller()
+    teller.bring()
+    teller.fleet(devices)
+    teller.telling = True
+    teller.submit(task(**{"goal": 2, "over": 1.0, "stall": 10_000, "deadline": 600_000, **terms}))
+    teller.work()
+    return teller
+
+
+def reporting(devices: int = 2, **terms: object) -> Teller:
+    """A run whose first round has started."""
+    teller = forming(devices, **terms)
+    teller.check_in(*range(devices))
+    teller.wait(300)
+    return teller
+
+
+def happy_round() -> Teller:
+    """Two devices train and one version is made."""
+    teller = reporting()
+    teller.trained(0, metrics={"accuracy": (3.0, 4.0)})
+    teller.work()
+    teller.trained(1, metrics={"accuracy": (4.0, 4.0)})
+    teller.work()
+    return teller
+
+
+def lapse_and_replacement() -> Teller:
+    """One device falls silent; another takes its seat."""
+    teller = reporting(3)
+    reserved = sorted(teller.state.open["r", 1].reserved)
+    silent, good = reserved
+    (spare,) = set(range(3)) - set(reserved)
+    teller.accept(teller.lease(silent))
+    teller.accept(teller.lease(good))
+    teller.wait(9_000)
+    teller.progress("r.1.2", done=5)
+    teller.note("a stall after it was accepted, the first lease lapses; the second moved and lives")
+    teller.wake()
+    teller.note("the silent device speaks too late")
+    teller.report("r.1.1")
+    teller.note("its seat goes to another")
+    teller.report("r.1.2")
+    teller.trained(spare)
+    teller.work()
+    return teller
+
+
+def decline_and_failure() -> Teller:
+    """One device declines, one plan raises, one cannot run it at all."""
+    teller = reporting(4, goal=3, minimum=1, over=1.3)
+    teller.state.open["r", 1].reserved.clear()
+    teller.decline(teller.lease(0), "private")
+    teller.fail(teller.lease(1), "ValueError: no such column")
+    teller.decline(teller.lease(2), "needs another runtime", incompatible=True)
+    teller.note("who declined may try again; who cannot run it may not, in this round")
+    teller.check_in(0, 2)
+    return teller
+
+
+def late_report_superseded() -> Teller:
+    """The goal is reached while one device is still at work."""
+    teller = reporting(3, over=1.5)
+    late = teller.lease(0)
+    teller.accept(late)
+    teller.trained(1, 2)
+    teller.work()
+    teller.note("its report comes when the round is closed")
+    teller.report(late)
+    return teller
+
+
+def refused_update() -> Teller:
+    """A stored update does not pass its content checks; the device hears of it when it comes again."""
+    teller = reporting()
+    teller.trained(0)
+    teller.work(d0="not-finite")
+    teller.check_in(0, 1)
+    return teller
+
+
+def below_minimum() -> Teller:
+    """One update where two are promised."""
+    teller = reporting(report_deadline=30_000)
+    teller.trained(0)
+    teller.work()
+    teller.wait(30_000)
+    return teller
+
+
+def cohort_short() -> Teller:
+    """Too few devices come; the round is given up, again, and the run ends."""
+    teller = forming(1, form_deadline=5_000, abandoned_max=2)
+    teller.check_in(0)
+    teller.wake()
+    teller.work()
+    teller.wake()
+    return teller
+
+
+def stop() -> Teller:
+    """A person stops the run while devices train."""
+    teller = reporting(rounds=2)
+    teller.trained(0)
+    teller.accept(teller.lease(1))
+    teller.stop(why="wrong data")
+    teller.note("devices hear of it")
+    teller.progress("r.1.2", done=1)
+    teller.report("r.1.1")
+    return teller
+
+
+def deadline() -> Teller:
+    """The run's own deadline."""
+    teller = reporting(deadline=20_000, stall=60_000)
+    teller.accept(teller.lease(0))
+    teller.wait(20_000)
+    return teller
+
+
+def overlap() -> Teller:
+    """The second round forms while the first reports, and starts as soon as it has its parent."""
+    teller = reporting(4, rounds=2)
+    reserved = sorted(teller.state.open["r", 1].reserved)
+    others = sorted(set(range(4)) - set(reserved))
+    first, second = (teller.lease(device) for device in reserved)
+    teller.note("the others are nominated for round 2")
+    teller.check_in(*others)
+    for lease in (first, second):
+        teller.accept(lease)
+        teller.report(lease)
+    teller.work()
+    teller.note("round 2 has its parent, its manifest and its devices")
+    teller.check_in(*others)
+    return teller
+
+
+def evaluation() -> Teller:
+    """An evaluation pools metrics and makes no version."""
+    teller = reporting(kind="evaluate")
+    teller.trained(0, metrics={"accuracy": (3.0, 4.0)})
+    teller.trained(1, metrics={"accuracy": (4.0, 4.0)})
+    teller.work()
+    return teller
+
+
+def crash_in_each_state() -> Teller:
+    """The plane dies while a round forms, reports and aggregates; nothing that was stored is lost."""
+    teller = Teller()
+    teller.bring()
+    teller.fleet(2)
+    teller.telling = True
+    teller.submit(task(goal=2, over=1.0, stall=10_000, deadline=600_000))
+    teller.note("dies before the manifest is signed")
+    teller.reload(60_000)
+    teller.work()
+    teller.note("dies while it forms: nominations are forgotten")
+    teller.open(0)
+    teller.check_in(0)
+    teller.reload(60_000)
+    for device in (0, 1):
+        teller.open(device)
+    teller.check_in(0, 1)
+    teller.wake()
+    teller.accept(teller.lease(0))
+    teller.report("r.1.1")
+    teller.accept(teller.lease(1))
+    teller.note("dies while it reports: one update stored, one lease at work")
+    teller.reload(60_000)
+    teller.work()
+    teller.report("r.1.2")
+    teller.judge("r.1.2")
+    teller.note("dies while it aggregates")
+    teller.reload(60_000)
+    teller.work()
+    return teller
+
+
+def ban() -> Teller:
+    """A device is banned in the middle of its work."""
+    teller = reporting()
+    teller.accept(teller.lease(0))
+    teller.ban("id-d0", why="forged reports")
+    teller.progress("r.1.1", done=1)
+    teller.check_in(0)
+    return teller
+
+
+STORIES: tuple[Callable[[], Teller], ...] = (
+    happy_round,
+    lapse_and_replacement,
+    decline_and_failure,
+    late_report_superseded,
+    refused_update,
+    below_minimum,
+    cohort_short,
+    stop,
+    deadline,
+    overlap,
+    evaluation,
+    crash_in_each_state,
+    ban,
+)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_the_story_goes_as_it_is_kept(story: Callable[[], Teller], request: pytest.FixtureRequest) -> None:
+    kept = HERE / f"{story.__name__}.txt"
+    told = "\n".join([f"{story.__doc__}", *story().lines, ""])
+    if request.config.getoption("rewrite"):
+        kept.write_text(told)
+    assert kept.read_text() == told, f"pytest {Path(__file__).name} --rewrite, and read the diff"
+
+
+def test_every_kept_transcript_has_its_story() -> None:
+    assert {path.stem for path in HERE.glob("*.txt")} == {story.__name__ for story in STORIES}
