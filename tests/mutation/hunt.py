@@ -36,7 +36,8 @@ WARM = (
 )
 """What every child would import anew: imported once, before the forks."""
 
-ARGUMENTS = ("-x", "-q", "-m", "not long", "--hypothesis-seed=0", "--assert=plain")
+ARGUMENTS = ("-x", "-q", "-m", "not long", "--hypothesis-seed=0", "--assert=plain", "--timeout=10")
+"""A mutant may well loop for ever; the slowest test of the suite takes a fraction of a second."""
 CAUGHT = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 
 
