@@ -1,7 +1,10 @@
 """Attacks on leases, blobs, uploads and reports of a real plane: each fails with its code and changes nothing."""
 
+import contextlib
 import hashlib
 import os
+import socket
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 from podium.wire import messages as m
 from tests.e2e.test_plane_round import offer_to
 from tests.support.attacks import Held, in_journal, refused
-from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, task
+from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, plane, task
 from tests.support.scripted_device import Refused
 
 # -- leases, uploads, reports --------------------------------------------------------------------------------------
@@ -164,3 +167,21 @@ def test_a_banned_device_is_out_at_its_next_request(operator: Operator, held: He
     assert refused(device, "POST", f"/v1/leases/{offer.lease}/progress", b"{}") == "device-banned"
     with pytest.raises(Refused, match="device-banned"):
         device.open()
+
+
+def test_strangers_who_send_no_body_keep_no_upload_waiting(tmp_path: Path) -> None:
+    limits = msgspec.structs.replace(FAST, uploads_open_max=2)
+    begun = b"PUT /v1/leases/x/upload?offset=0 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"
+    with plane(tmp_path / "data", limits) as (server, operator), contextlib.ExitStack() as strangers:
+        operator.submit(task())
+        (device,) = enrolled(operator, 1)
+        offer = offer_to(device)
+        device.lease(offer.lease, "accept", m.Accept())
+        for _ in range(3):
+            address = server.url.removeprefix("http://").split(":")
+            stranger = strangers.enter_context(socket.create_connection((address[0], int(address[1])), 10))
+            stranger.sendall(begun)
+            assert b"session-unknown" in stranger.recv(4096)
+        update = device.update(offer, device.manifest(offer), one_hot(0))
+        device.upload(offer.lease, update.sealed)
+        assert device.report(offer.lease, update.report).word == "stored"

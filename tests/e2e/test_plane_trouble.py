@@ -16,8 +16,10 @@ from cryptography.x509.oid import NameOID
 
 from podium.core.effects import Step
 from podium.server.main import PlaneServer, fingerprint
+from podium.tasks.digest import task_bytes
+from podium.tasks.task import ModelSource
 from podium.wire.canonical import unb64
-from podium.wire.operator import Page, PlaneFile, StatusView, TokenAsk, VersionView
+from podium.wire.operator import Page, PlaneFile, RunAsk, StatusView, TokenAsk, VersionView
 from podium.wire.problems import Problem, StoreFault
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.plane_cases import FAST, Operator, administrator, enrolled, plane, task
@@ -158,3 +160,18 @@ def test_pages_and_views(tmp_path: Path) -> None:
         assert Operator(server.url, "").ask("GET", "/nowhere").status == 404
         assert msgspec.json.decode(operator.ask("GET", "/api/v1/runs/x").data, type=Problem).code == "run-unknown"
         assert administrator(server).ask("POST", "/api/v1/runs/x/stop", b"{}").status == 404
+
+
+def test_a_run_from_a_version_whose_bytes_were_collected_is_refused_and_the_plane_goes_on(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        (device,) = enrolled(operator, 1)
+        run = operator.submit(task())
+        base = operator.run(run).base
+        assert train(device, offer_to(device), 0).word == "stored"
+        ended(operator, run)
+        assert server.plane is not None
+        server.plane.parts.blobs.delete(base)
+        terms = msgspec.structs.replace(task(), model=ModelSource(version=base))
+        asked = operator.ask("POST", "/api/v1/runs", RunAsk(task=msgspec.Raw(task_bytes(terms))))
+        assert (asked.status, msgspec.json.decode(asked.data, type=Problem).code) == (404, "version-unknown")
+        assert operator.ask("GET", "/readyz").status == 200

@@ -86,7 +86,7 @@ class LocalEngine:
         """The next version's tensors: base + optimiser(mean) for floats, the base's for all others.
 
         An evaluation gives the base's own. `Bug` unless the sum holds exactly `leases`; `ValueError` if the whole
-        weight is zero (no update), or if the result is not finite.
+        weight is zero (no update), `OverflowError` if the result is not finite.
         """
         opened = self._opened(work)
         if opened.added() != frozenset(leases):

@@ -217,7 +217,7 @@ class AggregateMade(Event, frozen=True, kw_only=True):
 
 
 class AggregateFailed(Event, frozen=True, kw_only=True):
-    """The round cannot be finished (`key-erased`, `weight-zero`); it is abandoned with that reason."""
+    """The round cannot be finished (`key-erased`, `weight-zero`, `base-lost`...); it is abandoned with that reason."""
 
     run: str
     round: int

@@ -130,6 +130,7 @@ class Engine(Protocol):
         """The next version's tensors from the sum over exactly `leases` (`Bug` if the sum holds others).
 
         `OperatorFault(not-available)` never here: rules are checked when the task is read. Weight zero: ValueError.
+        A result that is not finite: OverflowError.
         """
         ...
 

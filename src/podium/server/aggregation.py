@@ -1,7 +1,7 @@
 """The aggregation role, in one worker thread: upload keys, manifests, verdicts on updates, sums, versions.
 
 Decides: nothing that the core decides; it carries out the sends that answer no request and tells what it found. A job
-that the store failed is done again with backoff; one that cannot be done (`key-erased`, `weight-zero`) is told as such.
+that the store failed is done again with backoff; one that can never be done (`Unfinishable`) is told as such.
 Everything is idempotent, so after a reload the core sends again what is open. Never: talks to a device.
 Limits: one job at a time, at most one job per open lease and a few per open round; verdicts of one
 `batch_ms` are told together. Source: architecture.md ("unseal, check content, aggregate").
@@ -21,7 +21,7 @@ from podium.ports.plane import Engine, RoundWork
 from podium.server.loop import MakeEvent
 from podium.server.manifests import Notary, upload_key_name
 from podium.server.plane_data import Parts
-from podium.wire.problems import Bug, PodiumError, StoreFault
+from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
 from podium.wire.tensors import write_arrays
 
 log = logging.getLogger("podium.aggregation")
@@ -34,8 +34,13 @@ Found = MakeEvent | Verdict | None
 Job = Callable[[], Found]
 
 
-class WeightZero(ValueError):
-    """A round's accepted updates weigh nothing together."""
+class Unfinishable(Exception):
+    """A round that can never be finished. `reason`: `base-lost` (the blob of its base is gone), `update-lost` (an
+    update that was accepted before does not open again), `weight-zero`, `not-finite` (the next version is)."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(f"{reason}: {why}")
+        self.reason = reason
 
 
 class Aggregation:
@@ -48,6 +53,7 @@ class Aggregation:
         self._engine = make_engine()
         self._generation = 0
         self._verdicts: list[Verdict] = []
+        self._lost: set[tuple[str, int]] = set()  # rounds of which an accepted update does not open again
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podium-aggregation")
         self.tell: Callable[[MakeEvent], None] = lambda make: None
         self.failed: Callable[[PodiumError], None] = lambda error: None
@@ -56,6 +62,7 @@ class Aggregation:
         """The core was dropped: nothing under way counts; the sums are built anew."""
         self._generation += 1
         self._verdicts = []
+        self._lost = set()
         self._engine = self._make_engine()
 
     def close(self) -> None:
@@ -74,11 +81,12 @@ class Aggregation:
                 job = partial(self._prepare, self._work(state, send.run, send.round, send.base), task)
             case JudgeUpdate():
                 lease = state.lease(send.lease)
-                job = partial(self._judge, self._engine, self._work(state, lease.run, lease.round, lease.base), lease)
+                work = self._work(state, lease.run, lease.round, lease.base)
+                job = partial(self._judge, self._engine, self._lost, work, lease)
             case FinishRound():
                 task = state.runs[send.run].task
                 work = self._work(state, send.run, send.round, state.rounds[send.run, send.round].base)
-                job = partial(self._finish, self._engine, work, task, send.leases)
+                job = partial(self._finish, self._engine, self._lost, work, task, send.leases)
             case EndRound():
                 job = partial(self._end_round, self._engine, send)
             case EndLease():
@@ -113,8 +121,10 @@ class Aggregation:
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             self._found(future.result())
-        elif isinstance(error, WeightZero):
-            self._give_up(send, "weight-zero")
+        elif isinstance(error, Unfinishable):
+            self._give_up(send, error.reason)
+        elif isinstance(error, DeviceFault) and error.code == "not-found" and _round_served(send)[0]:
+            self._give_up(send, "base-lost")
         elif isinstance(error, StoreFault) and error.code == "key-erased":
             self._give_up(send, "key-erased")
         elif isinstance(error, StoreFault):
@@ -160,14 +170,34 @@ class Aggregation:
         manifest = self._notary.manifest(work, task_digest)
         return lambda at: ManifestMade(at_ms=at, run=work.run, round=work.round, manifest=manifest, key_id=work.key_id)
 
-    def _judge(self, engine: Engine, work: RoundWork, lease: LeaseRow) -> Found:
-        return engine.judge(work, lease, self._parts.blobs.chunks(lease.id))
+    def _judge(self, engine: Engine, lost: set[tuple[str, int]], work: RoundWork, lease: LeaseRow) -> Found:
+        verdict = engine.judge(work, lease, self._parts.blobs.chunks(lease.id))
+        if (
+            verdict.code and lease.state == "ACCEPTED"
+        ):  # read again after a reload, and its bytes are not what they were
+            lost.add((work.run, work.round))
+            raise Unfinishable("update-lost", f"lease {lease.id}: {verdict.code}: {verdict.detail}")
+        return verdict
 
-    def _finish(self, engine: Engine, work: RoundWork, task_digest: str, leases: tuple[str, ...]) -> Found:
+    def _finish(
+        self,
+        engine: Engine,
+        lost: set[tuple[str, int]],
+        work: RoundWork,
+        task_digest: str,
+        leases: tuple[str, ...],
+    ) -> Found:
+        if (work.run, work.round) in lost:
+            return None  # `_judge` gave the round up
+        if missing := frozenset(leases) - engine.added(work.run, work.round):
+            what = f"{len(missing)} updates of round {work.run}.{work.round} wait to be read again"
+            raise StoreFault("store-failed", what=what, retryable=True)
         try:
             arrays = engine.finish(work, leases)
+        except OverflowError as error:
+            raise Unfinishable("not-finite", str(error)) from error
         except ValueError as error:
-            raise WeightZero(str(error)) from error
+            raise Unfinishable("weight-zero", str(error)) from error
         data = write_arrays(arrays)
         digest = self._parts.blobs.put(data)
         statement = self._notary.provenance(work, task_digest, digest, len(leases))

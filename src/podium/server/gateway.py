@@ -59,6 +59,10 @@ class Door:
         """The body of a control message; faults as `Request.body`."""
         return await request.body(self._limits.body_bytes_max, self._limits.body_ms)
 
+    def expect(self, request: Request) -> None:
+        """Before a body that fills one of a few slots: `DeviceFault(session-unknown)` for who proved no session yet."""
+        self._sessions.expect(request)
+
     def caller(self, request: Request, body: bytes) -> Caller:
         """Who made `request`.
 

@@ -69,11 +69,11 @@ class Request:
         declared = self.header(b"content-length")
         if declared.isdigit() and int(declared) > bytes_max:
             raise too_large(int(declared), bytes_max)
-        message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            return _bounded([_chunk(message)], bytes_max)
         try:
             async with asyncio.timeout(within_ms / 1000):
+                message = await self._receive()  # a peer may send headers and nothing more
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    return _bounded([_chunk(message)], bytes_max)
                 return await self._rest(message, bytes_max)
         except TimeoutError:
             raise DeviceFault("body-malformed", what="the body did not arrive in time", why=f"{within_ms} ms") from None

@@ -78,6 +78,7 @@ class Delivery:
         offset_text = request.argument(OFFSET_QUERY)
         if not _OFFSET.fullmatch(offset_text):
             raise DeviceFault("body-malformed", what="the query names no offset", why="decimal digits")
+        self._door.expect(request)
         async with self._uploads.open:
             chunk = await request.body(self._parts.limits.chunk_bytes, self._parts.limits.body_ms)
             caller = self._door.caller(request, chunk)

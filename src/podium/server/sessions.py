@@ -96,6 +96,14 @@ class Sessions:
             self._live.popitem(last=False)
         return live.claims
 
+    def expect(self, request: Request) -> None:
+        """`DeviceFault(session-unknown)` unless `request` names a session that proved itself before.
+
+        For a body that is waited for before its MAC can be checked: who never spoke cannot make the plane wait.
+        """
+        if request.header(_SESSION) not in self._live:
+            raise DeviceFault("session-unknown", why="an upload follows other words of its session")
+
     def _derived(self, session: str, now_ms: int) -> _Live:
         claims = read_session(session)
         if not 0 <= self._hour(now_ms) - claims.hour <= 1:

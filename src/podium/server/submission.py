@@ -87,7 +87,13 @@ class Submission:
                 what="[model] names an init function or a file, and no model was sent along",
                 why="a plane never runs a plan: whoever submits sends the model's bytes",
             )
-        return find_version(self._loop.state, named).id
+        base = find_version(self._loop.state, named).id
+        try:
+            await self._room.size(base)
+        except DeviceFault as error:
+            why = "its bytes were collected: the newest of each run and those with an alias are kept"
+            raise OperatorFault("version-unknown", what=f"version {base} is not here", why=why) from error
+        return base
 
     async def _import(self, data: bytes, actor: str) -> str:
         try:

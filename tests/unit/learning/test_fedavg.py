@@ -158,5 +158,5 @@ def test_sgd_keeps_scalars_and_types() -> None:
 
 
 def test_sgd_refuses_what_the_type_cannot_hold() -> None:
-    with pytest.raises(ValueError, match="beyond float16"):
+    with pytest.raises(OverflowError, match="beyond float16"):
         sgd(np.array([60_000.0], np.float16), np.array([8.0]), 1000.0)

@@ -51,7 +51,15 @@ class FlakyBlobs(MemoryBlobs):
         return super().put(data)
 
 
-class WeightlessEngine(LocalEngine):
+class Summed(LocalEngine):
+    """An engine whose sum holds the lease that the tests finish over."""
+
+    def added(self, run: str, round: int) -> frozenset[str]:
+        """One lease."""
+        return frozenset({"r.1.0"})
+
+
+class WeightlessEngine(Summed):
     """An engine whose sums weigh nothing."""
 
     def finish(self, work: RoundWork, leases: object) -> Arrays:
@@ -59,7 +67,15 @@ class WeightlessEngine(LocalEngine):
         raise ValueError("the total weight is zero")
 
 
-class BrokenEngine(LocalEngine):
+class EndlessEngine(Summed):
+    """An engine whose next version is not finite."""
+
+    def finish(self, work: RoundWork, leases: object) -> Arrays:
+        """Beyond what the dtype holds."""
+        raise OverflowError("the next version is beyond float32")
+
+
+class BrokenEngine(Summed):
     """An engine with a bug."""
 
     def finish(self, work: RoundWork, leases: object) -> Arrays:
@@ -316,11 +332,56 @@ def test_an_erased_key_gives_the_round_up(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_weightless_sum_gives_the_round_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("engine", "reason"), [(WeightlessEngine, "weight-zero"), (EndlessEngine, "not-finite")])
+def test_a_sum_that_makes_no_version_gives_the_round_up(tmp_path: Path, engine: type[LocalEngine], reason: str) -> None:
     async def test() -> None:
-        rig = Rig(tmp_path, WeightlessEngine)
+        rig = Rig(tmp_path, engine)
         rig.role.take(FinishRound(run="r", round=1, leases=("r.1.0",)), rig.state)
-        assert await rig.hear(1) == AggregateFailed(at_ms=7, run="r", round=1, reason="weight-zero")
+        assert await rig.hear(1) == AggregateFailed(at_ms=7, run="r", round=1, reason=reason)
+        rig.role.close()
+
+    run(test)
+
+
+def test_a_base_that_is_gone_gives_the_round_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        rig = Rig(tmp_path)
+        rig.blobs.delete(rig.base)
+        rig.role.take(PrepareRound(run="r", round=1, base=rig.base), rig.state)
+        assert await rig.hear(1) == AggregateFailed(at_ms=7, run="r", round=1, reason="base-lost")
+        assert not rig.broke, "one lost blob must not take the plane down"
+        rig.role.close()
+
+    run(test)
+
+
+def test_an_accepted_update_that_rotted_gives_the_round_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        rig = Rig(tmp_path)
+        lease = rig.reported(await rig.prepared(), 0)
+        rig.state.put(msgspec.structs.replace(rig.state.leases[lease], state="ACCEPTED"))
+        rig.blobs.discard(lease)
+        rig.blobs.append(lease, 0, b"other bytes")
+        rig.role.take(JudgeUpdate(lease=lease), rig.state)
+        rig.role.take(FinishRound(run="r", round=1, leases=(lease,)), rig.state)
+        assert await rig.hear(2) == AggregateFailed(at_ms=7, run="r", round=1, reason="update-lost")
+        rig.role.close()
+        assert len(rig.told) == 2 and not rig.broke
+
+    run(test)
+
+
+def test_a_sum_waits_for_an_update_that_could_not_be_read_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podium.server.aggregation.RETRY_FIRST_MS", 20)
+
+    async def test() -> None:
+        rig = Rig(tmp_path)
+        lease = rig.reported(await rig.prepared(), 0)
+        rig.role.take(FinishRound(run="r", round=1, leases=(lease,)), rig.state)
+        rig.role.take(JudgeUpdate(lease=lease), rig.state)
+        while not any(isinstance(told, AggregateMade) for told in rig.told):
+            await rig.hear(len(rig.told) + 1)
+        assert not rig.broke
         rig.role.close()
 
     run(test)

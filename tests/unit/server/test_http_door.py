@@ -59,6 +59,14 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     sent: list[bytes] = []
     with pytest.raises(DeviceFault, match="in time"):
         read(receive)
+    with pytest.raises(DeviceFault, match="in time"):
+        read(headers_alone)
+
+
+async def headers_alone() -> Message:
+    """A peer that never sends a byte of its body."""
+    await asyncio.sleep(3_600)
+    raise AssertionError
 
 
 def test_an_argument_is_given_once() -> None:
