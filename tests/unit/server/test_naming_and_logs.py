@@ -14,7 +14,7 @@ from podium.server.metrics import PlaneMetrics
 from podium.server.naming import find_device, find_run, find_version
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
-from tests.unit.server.test_aggregation import rows
+from tests.support.aggregation_rig import rows
 
 
 def world() -> State:

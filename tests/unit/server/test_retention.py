@@ -17,7 +17,7 @@ from podium.server.plane_data import Parts, open_identity
 from podium.server.retention import drop_blobs, kept_blobs
 from podium.wire.limits import Limits
 from podium.wire.messages import Signed
-from tests.unit.server.test_aggregation import lease_row, rows
+from tests.support.aggregation_rig import lease_row, rows
 
 
 class Aged:
