@@ -169,6 +169,19 @@ def test_a_banned_device_is_out_at_its_next_request(operator: Operator, held: He
         device.open()
 
 
+def test_what_a_device_lacks_is_shown_on_one_line_and_steers_no_terminal(operator: Operator) -> None:
+    run = operator.submit(task())
+    (device,) = enrolled(operator, 1)
+    offer = offer_to(device)
+    told = m.Decline(reason="incompatible", detail="no torch\n\x1b]0;owned\x07" + "x" * 500)
+    assert device.lease(offer.lease, "decline", told).word == "declined"
+    row = operator.run(run).round
+    assert row is not None
+    (name,) = row.lost
+    assert name.startswith("INCOMPATIBLE:no torch  ]0;owned x") and name.isprintable() and len(name) < 150
+    operator.ask("POST", f"/api/v1/runs/{run}/stop", b"{}")
+
+
 def test_strangers_who_send_no_body_keep_no_upload_waiting(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(FAST, uploads_open_max=2)
     begun = b"PUT /v1/leases/x/upload?offset=0 HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n"

@@ -73,6 +73,8 @@ def demo(
 ) -> None:
     """Train one model over hospitals (or a hundred devices) that keep their data, through a real plane."""
     _need_server()
+    if json is not None and not json.absolute().parent.is_dir():
+        raise OperatorFault("usage", what=f"--json {json}", why=f"there is no directory {json.parent}")
     with contextlib.ExitStack() as kept:
         kept.enter_context(_terminated_as_interrupted())
         home = (
@@ -126,11 +128,12 @@ def _task(scenario: Scenario, rounds: int, seed: int) -> "Task":
 def _trained(scenario: Scenario, task: "Task", home: Path) -> _Trained:
     """Everything between the plane's start and its end."""
     from podium.cli.follow import follow
+    from podium.cli.planes import make_directory
     from podium.plane import Plane
     from podium.tasks.task import ModelSource
 
     members = _members(scenario)
-    home.mkdir(parents=True, exist_ok=True)
+    make_directory(home)
     started = time.monotonic()
     with (
         _logged(home),
@@ -279,4 +282,7 @@ def _write(path: Path, scenario: Scenario, done: _Trained) -> None:
         seconds=round(done.seconds, 3),
         journal_verified=True,  # a journal that does not verify has ended the demo with exit code 8
     )
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    except OSError as error:
+        raise OperatorFault("usage", what=f"--json {path} cannot be written", why=str(error)) from error

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
-from podium.cli.output import note, say, say_json, say_table
+from podium.cli.output import note, printable, say, say_json, say_table
 from podium.wire.durations import format_duration
 from podium.wire.operator import DeviceView, TokenAsk
 from podium.wire.problems import OperatorFault
@@ -147,7 +147,7 @@ def logs(
         note(f"device {view.id} has told of no failure")
         return
     say(view.failure)
-    say(view.failure_detail)
+    say(printable(view.failure_detail))
 
 
 def named(views: list[DeviceView], name: str) -> DeviceView:

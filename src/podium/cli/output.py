@@ -34,6 +34,11 @@ def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
+def printable(text: str) -> str:
+    """What a device told, safe on a terminal: line ends and tabs stay, every other control becomes "?"."""
+    return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text)
+
+
 def short(digest: str) -> str:
     """The first twelve hex digits of a "sha256:..." digest, which every verb accepts in its place; "-" for none."""
     return digest.removeprefix("sha256:")[:12] or "-"

@@ -64,9 +64,18 @@ def _served(server: "PlaneServer", say_ready: Callable[[], None]) -> None:
     """Serve until told to end. The plane's log goes beside its other files."""
     from podium.server.main import serve as serve_until_told
 
-    server.data.mkdir(parents=True, exist_ok=True)
+    make_directory(server.data)
     serve_until_told(server, lambda _: say_ready(), server.data / "plane.log")
     note("the plane has ended; its runs go on when it is served again")
+
+
+def make_directory(data: Path) -> None:
+    """Make the data directory if need be; `OperatorFault(usage)` says why it cannot be."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"{data} cannot be a data directory"
+        raise OperatorFault("usage", what=what, why=str(error), next="choose another --data") from error
 
 
 def _say_how(home: Path, url: str) -> None:
@@ -92,9 +101,14 @@ def limits_from(settings: list[str]) -> Limits:
                 "limit-invalid", what=f"--set {setting}", why=f"write NAME=VALUE with one of {', '.join(SETTINGS)}"
             )
         changed[name] = value
-    try:
-        kinds = {field.name: field.type for field in msgspec.structs.fields(Limits)}
-        typed = {name: msgspec.convert(value, kinds[name], strict=False) for name, value in changed.items()}
-    except msgspec.ValidationError as error:
-        raise OperatorFault("limit-invalid", what="--set", why=str(error)) from error
+    kinds = {field.name: field.type for field in msgspec.structs.fields(Limits)}
+    typed = {name: _number(name, value, kinds[name]) for name, value in changed.items()}
     return msgspec.structs.replace(Limits(), **typed).check()
+
+
+def _number(name: str, value: str, kind: type) -> int | float:
+    try:
+        number: int | float = msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise OperatorFault("limit-invalid", what=f"--set {name}={value}", why=str(error)) from error
+    return number

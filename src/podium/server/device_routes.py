@@ -29,6 +29,7 @@ from podium.server.device_words import (
     checked,
     lease_answer,
     offer_message,
+    one_line,
 )
 from podium.server.gateway import Door, decode
 from podium.server.http import Request, Response, answer
@@ -192,7 +193,7 @@ class Conversation:
         caller = self._door.caller(request, body)
         told = decode(_DECLINE, body)
         incompatible = told.reason == "incompatible"
-        reason = told.detail[: self._parts.limits.name_chars_max] if incompatible else told.reason
+        reason = one_line(told.detail, self._parts.limits.name_chars_max) if incompatible else told.reason
         return lease_answer(
             await self._loop.tell_lease(
                 lambda at, ticket: LeaseDeclined(

@@ -58,6 +58,11 @@ def check_name(what: str, text: str, chars_max: int) -> None:
         )
 
 
+def one_line(text: str, chars_max: int) -> str:
+    """The first `chars_max` characters of what a device tells people, every control character a space: it is shown."""
+    return "".join(char if char.isprintable() else " " for char in text[:chars_max])
+
+
 def check_telemetry(told: CheckIn) -> None:
     """Raise `DeviceFault(body-malformed)` for a level that no device has, or too many versions."""
     levels = (told.battery, told.ram_free_mb, told.disk_free_mb, told.thermal_c)

@@ -1,10 +1,12 @@
 """Lists, numbers, limits and counts as the command line reads and writes them."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
-from podium.cli.output import count_of_bytes, decimals, say_table, short
-from podium.cli.planes import limits_from
+from podium.cli.output import count_of_bytes, decimals, printable, say_table, short
+from podium.cli.planes import limits_from, make_directory
 from podium.cli.simulations import counted
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
@@ -43,6 +45,19 @@ def test_a_setting_that_cannot_be_is_named(setting: str) -> None:
     with pytest.raises(OperatorFault) as refused:
         limits_from([setting])
     assert refused.value.code == "limit-invalid"
+    assert setting in refused.value.what or setting.split("=")[0] in refused.value.what
+
+
+def test_a_data_directory_that_cannot_be_is_no_bug(tmp_path: Path) -> None:
+    taken = tmp_path / "file"
+    taken.touch()
+    for path in (taken, taken / "below"):
+        with pytest.raises(OperatorFault, match="usage"):
+            make_directory(path)
+
+
+def test_what_a_device_told_cannot_steer_a_terminal() -> None:
+    assert printable("Traceback\n\tZero\x1b]0;owned\x07 \x9b2J\r é") == "Traceback\n\tZero?]0;owned? ?2J? é"
 
 
 def test_a_count_of_devices_may_be_written_with_an_exponent() -> None:
