@@ -34,6 +34,7 @@ class BlobRoom:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="podium-blobs")
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached = 0
+        self._reading: dict[str, asyncio.Future[bytes]] = {}
 
     async def run(self, call: Callable[..., T], *args: object) -> T:
         """`call(*args)` in a thread of the pool; raises what it raises."""
@@ -45,11 +46,21 @@ class BlobRoom:
         return len(cached) if cached is not None else await self.run(self._blobs.size, digest)
 
     async def whole(self, digest: str) -> bytes:
-        """All bytes of a blob, checked when they were read; remembered if they are an eighth of the cache or less."""
+        """All bytes of a blob, checked when they were read; remembered if they are an eighth of the cache or less.
+
+        Whoever asks while they are being read shares them: a cohort that begins at once costs one copy.
+        """
         cached = self._cache.get(digest)
         if cached is not None:
             self._cache.move_to_end(digest)
             return cached
+        reading = self._reading.get(digest)
+        if reading is None:
+            reading = self._reading[digest] = asyncio.ensure_future(self._read(digest))
+            reading.add_done_callback(lambda _: self._reading.pop(digest))
+        return await asyncio.shield(reading)
+
+    async def _read(self, digest: str) -> bytes:
         data = await self.run(self._blobs.get, digest)
         if len(data) * 8 <= self._limits.blob_cache_bytes and digest not in self._cache:
             self._cache[digest] = data
