@@ -179,6 +179,42 @@ def test_one_plane_per_directory_and_one_listener_per_port(tmp_path: Path) -> No
         pass  # the failed start left nothing locked
 
 
+def test_a_start_that_fails_late_lets_go_of_the_directory(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with plane(data):
+        pass
+    kept = (data / "viewer.token").read_bytes()
+    (data / "viewer.token").write_bytes(b"short")
+    for _ in range(2):
+        with pytest.raises(OperatorFault, match="file-unreadable"):
+            PlaneServer(data).start()
+    (data / "viewer.token").write_bytes(kept)
+    with plane(data):
+        pass
+
+
+def test_a_plane_comes_back_where_its_devices_know_it_unless_the_port_is_taken(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with plane(data) as (server, operator):
+        (device,) = enrolled(operator, 1)
+        first = server.url
+    with plane(data) as (server, operator):
+        assert server.url == first
+        device.open()
+        operator.submit(task())
+        assert offer_to(device).lease
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", int(first.rpartition(":")[2])))
+        taken.listen()
+        with plane(data) as (server, _):
+            assert server.url != first
+    for broken in (b"", b"none", b"99999999", b"70000", b"\xff"):
+        (data / "port").write_bytes(broken)
+        with plane(data):
+            pass
+
+
 def test_beyond_loopback_only_with_tls(tmp_path: Path) -> None:
     for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
         with pytest.raises(OperatorFault, match="usage"):

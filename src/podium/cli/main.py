@@ -76,9 +76,14 @@ def _ended() -> int:
 
 
 def _verb() -> str:
-    """The verb as typed, followed by a space; "" if there is none of that name."""
-    known = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
-    return "".join(f"{word} " for word in sys.argv[1:2] if word in known)
+    """The verb as typed ("run", "device token"), followed by a space; "" if there is none of that name."""
+    verb, known = "", typer.main.get_command(app)
+    for word in sys.argv[1:3]:
+        commands = getattr(known, "commands", {})
+        if word not in commands:
+            break
+        verb, known = f"{verb}{word} ", commands[word]
+    return verb
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def say_versions(views: list[VersionView]) -> None:
 
 @app.command("pull")
 def pull(
-    name: Annotated[str, typer.Argument(metavar="VERSION", help="A digest, a unique prefix, an alias, or @last.")],
+    name: Annotated[str, typer.Argument(metavar="VERSION", help="A digest, a unique prefix, v3, an alias, or @last.")],
     out: Annotated[Path, typer.Option("--out", help="The file; its statement goes beside it.", dir_okay=False)],
     data: Data = DATA,
     plane: Url = "",
@@ -118,10 +118,10 @@ def verify(
     """Check offline that FILE is exactly what a plane signed, and say where it comes from; exit code 8 if it is not."""
     from podium.wire.canonical import sha256_digest
 
+    digest = sha256_digest(_bytes(file))
     document = _root(root or root_beside(file))
     payload = _opened(document, _bytes(statement or statement_beside(file)))
     found = _statement(payload)
-    digest = sha256_digest(_bytes(file))
     stated = [f"sha256:{subject.digest.get('sha256', '')}" for subject in found.subject]
     if digest not in stated:
         why = f"the file is {digest}, the statement is about {', '.join(stated)}"

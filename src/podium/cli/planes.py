@@ -24,7 +24,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", he
 def serve(
     data: Data = DATA,
     host: Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one.")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")] = 0,
     tls: Annotated[
         tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
     ] = None,
@@ -46,7 +46,7 @@ def dev(
     data: Annotated[
         Path | None, typer.Option("--data", help="Kept; without it, a temporary directory of this plane's own.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: a free one.")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")] = 0,
     set_: Set = None,
 ) -> None:
     """Serve for development: loopback, a free port, editable plans; prints how a device enrols."""

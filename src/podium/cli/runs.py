@@ -123,7 +123,7 @@ def status(
 
 
 def _say_status(seen: StatusView, views: list[RunView]) -> None:
-    from podium.cli.screen import wait_text
+    from podium.cli.screen import lost_text, wait_text
 
     say(f"plane    {seen.plane_id}  {seen.url}  up {format_duration(seen.up_ms)}  podium {seen.version}")
     say(f"devices  {seen.devices} enrolled, {seen.online} connected")
@@ -148,3 +148,5 @@ def _say_status(seen: StatusView, views: list[RunView]) -> None:
     for view in views:
         if view.waiting is not None:
             say(f"run {view.id} waits: {wait_text(view.waiting)}")
+        if view.state == "RUNNING" and view.round is not None and view.round.lost:
+            say(f"run {view.id} lost in this round: {lost_text(view.round.lost)}")

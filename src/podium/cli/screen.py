@@ -12,6 +12,15 @@ from podium.wire.operator import RoundView, RunView, Wait
 
 _BAR = 36
 _HISTORY = 6
+_WHY = {
+    "kind": "without the plan",
+    "dataset": "without the datasets or enough examples",
+    "separation": "that took part too recently",
+    "round-done": "that took part in this round already",
+    "site": "of another population",
+    "epoch": "that need a new session",
+}
+"""Reason codes of core/selection/reasons.py that a count of devices reads badly with."""
 
 
 def screen(view: RunView) -> list[str]:
@@ -19,7 +28,7 @@ def screen(view: RunView) -> list[str]:
     lines = [_head(view)]
     if view.round is not None:
         lines += _round(view.round)
-    if view.waiting is not None and view.waiting.why:
+    if view.waiting is not None and view.waiting.since_ms >= SHORT_MS:
         lines.append(f" waits    {wait_text(view.waiting)}")
     lines.append(_measured(view))
     return [line for line in lines if line]
@@ -72,7 +81,7 @@ def lost_text(lost: dict[str, int]) -> str:
 
 def wait_text(wait: Wait) -> str:
     """What is waited for, have of need, why it is short, since when and until when."""
-    why = ", ".join(f"{count} {reason}" for reason, count in wait.why.items() if count)
+    why = ", ".join(f"{count} {_WHY.get(reason, reason)}" for reason, count in wait.why.items() if count)
     until = f", gives up in {format_duration(wait.left_ms)}" if wait.left_ms >= 0 else ""
     reasons = f" ({why})" if why else ""
     return f"{wait.what}: {wait.have} of {wait.need}{reasons}, for {format_duration(wait.since_ms)}{until}"

@@ -1,7 +1,7 @@
 """Invariants of the core's memory: what must hold after every step, whoever asks and whatever happened.
 
-Decides: nothing. Raises `Bug` naming the moment and the entity when something cannot be. Asserted after every step in tests
-and faulted simulation. Costs a walk over the open rounds' leases.
+Decides: nothing. Raises `Bug` naming the moment and the entity when something cannot be. Asserted after every step in
+tests and faulted simulation. Costs a walk over the open rounds' leases.
 """
 
 from collections import Counter

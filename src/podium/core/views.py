@@ -57,8 +57,13 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
 
 
 def _round_shown(state: State, run: RunRow) -> RoundRow | None:
-    still = state.open_rounds_of(run.id)
-    return still[0] if still else state.rounds.get((run.id, run.rounds_opened))
+    """The oldest open round; of a run that is over the newest in which anybody worked, else the newest."""
+    if still := state.open_rounds_of(run.id):
+        return still[0]
+    rows = [
+        state.rounds[run.id, number] for number in range(run.rounds_opened, 0, -1) if (run.id, number) in state.rounds
+    ]
+    return next((row for row in rows if row.leases_made), rows[0] if rows else None)
 
 
 def _history(state: State, run: RunRow) -> dict[str, list[float]]:
@@ -136,7 +141,7 @@ def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | Non
             need=rounds.quorum(task),
             since_ms=since,
             left_ms=_left(state, row, now_ms),
-            why=_shortfall(state, work, now_ms),
+            why=_shortfall(state, work, rounds.quorum(task), now_ms),
         )
     if row.state == "REPORTING":
         return Wait(
@@ -157,14 +162,19 @@ def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | Non
     )
 
 
-def _shortfall(state: State, work: OpenRound, now_ms: int) -> dict[str, int]:
+def _shortfall(state: State, work: OpenRound, need: int, now_ms: int) -> dict[str, int]:
     """Why devices are not nominated: reason -> devices; a failing clause by its text."""
     why: Counter[str] = Counter()
     size = state.fleet.size
+    why["not enrolled"] = max(0, need - size)
     online = state.fleet.seen_ms[:size] >= now_ms - ONLINE_MS
     why["not connected"] = size - int(np.count_nonzero(online))
     why["at work"] = int(np.count_nonzero(online & state.fleet.live[:size]))
-    reasons = work.reason[:size][online[: len(work.reason[:size])]]
+    known = work.reason[:size]
+    reasons = known[online[: len(known)]]
+    asked = np.zeros(size, np.bool_)
+    asked[: len(known)] = known >= 0
+    why["not checked in yet"] = int(np.count_nonzero(online & ~state.fleet.live[:size] & ~asked))
     for code in reasons[reasons >= 0]:
         why[_reason_text(state, work, int(code))] += 1
     for good in ("offered", "reserved", "full"):

@@ -106,7 +106,8 @@ class Device:
         """Cycle until `stop`. Raises only what a person must mend: an enrolment that was refused, or unusable state."""
         while not self._stopping.is_set():
             outcome = self.run_once()
-            log.info("%s %s %s, back in %d ms", outcome.word, outcome.code, outcome.lease, outcome.wait_ms)
+            said = " ".join(part for part in (outcome.word, outcome.code, outcome.lease) if part)
+            log.info("%s, back in %d ms", said, outcome.wait_ms)
             self._stopping.wait(outcome.wait_ms / 1000)
 
     def run_once(self) -> Outcome:

@@ -227,4 +227,5 @@ def _function(name: str, role: str) -> tuple[ModuleType, Callable[..., object]]:
 
 
 def _missing(name: str, role: str, why: str) -> OperatorFault:
-    return OperatorFault("plan-missing", what=f"cannot load the {role} {name}", why=why)
+    next = "" if role == "plan" else f"mend the name of the {role}, or install the packages it needs"
+    return OperatorFault("plan-missing", what=f"cannot load the {role} {name}", why=why, next=next)

@@ -39,7 +39,8 @@ def connect_data(data: Path) -> OperatorLink:
 def connect_url(url: str, token_file: Path | None) -> OperatorLink:
     """The plane at `url` under the credential in `token_file`; `OperatorFault` as of `connect_data`, or usage."""
     if token_file is None:
-        raise OperatorFault("credential-missing", what=f"cannot ask the plane at {url}", next="pass --token-file FILE")
+        what = f"no credential was given for the plane at {url}"
+        raise OperatorFault("credential-missing", what=what, next="pass --token-file FILE")
     return OperatorLink(url, read_credential(token_file))
 
 
@@ -66,11 +67,19 @@ def read_plane_file(data: Path) -> PlaneFile:
 
 
 def read_credential(path: Path) -> str:
-    """The credential in the file at `path`; `OperatorFault(file-unreadable)`."""
+    """The credential in the file at `path`; `OperatorFault(file-unreadable)`, which never quotes what is in it."""
     try:
-        return path.read_text("utf-8").strip()
+        text = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorFault("file-unreadable", what=f"cannot read the credential {path}", why=str(error)) from error
+    if not (text.isascii() and text.isprintable()):
+        raise OperatorFault(
+            "file-unreadable",
+            what=f"{path} holds no credential",
+            why="a credential is one line of printable ASCII",
+            next="pass administrator.token or viewer.token of the plane's data directory",
+        )
+    return text
 
 
 def _first_credential(data: Path) -> str:

@@ -1,10 +1,12 @@
 """How a plane is reached: sockets, TLS, threads and signals around one Plane.
 
-Decides: where it listens (loopback and a free port unless told otherwise; beyond loopback only with TLS), and how it
-ends: SIGTERM and SIGINT drain, then close. Never: what it answers. Limits: `clients_max` connections, `drain_ms`.
+Decides: where it listens (loopback and a free port unless told otherwise, the next time on the same one; beyond loopback
+only with TLS), and how it ends: SIGTERM and SIGINT drain, then close. Never: what it answers. Limits: `clients_max`
+connections, `drain_ms`.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import ipaddress
 import logging
@@ -21,7 +23,7 @@ import uvloop
 
 from podium.server.logs import log_to, stop_logging
 from podium.server.plane import Plane, open_parts
-from podium.server.plane_data import remove_plane_file, write_plane_file
+from podium.server.plane_data import last_port, remove_plane_file, write_plane_file, write_port
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, OperatorFault, PodiumError
 
@@ -44,7 +46,9 @@ class PlaneServer:
         limits: Limits | None = None,
         pinned_plans: bool = False,
     ) -> None:
-        """`port` 0 is a free one; `tls`: PEM certificate chain and key. Nothing is opened before `start`.
+        """`port` 0 is the last one of `data`, or a free one; `tls`: PEM certificate chain and key.
+
+        Nothing is opened before `start`.
 
         `pinned_plans`: tasks that do not pin their plan's digest are refused, so no editable install is trained.
         """
@@ -111,12 +115,11 @@ class PlaneServer:
         if context is None:
             _check_loopback(self._host)
         parts = await asyncio.to_thread(open_parts, self.data, self._limits)
-        try:
-            listener = _listen(self._host, self._port)
-        except BaseException:
-            parts.store.close()
-            raise
-        plane = self.plane = Plane(parts, self.data)
+        with contextlib.ExitStack() as unless_wired:
+            unless_wired.callback(parts.store.close)
+            listener = unless_wired.enter_context(contextlib.closing(self._listening()))
+            plane = self.plane = Plane(parts, self.data)
+            unless_wired.pop_all()
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
         plane.operators.url = self.url
@@ -129,6 +132,14 @@ class PlaneServer:
             remove_plane_file(self.data)
             listener.close()
             await plane.close()
+
+    def _listening(self) -> socket.socket:
+        """Without a port asked for it is the last one again, if it is free still: devices know the plane there."""
+        last = last_port(self.data)
+        if self._port == 0 and last:
+            with contextlib.suppress(OperatorFault):  # somebody else has it now
+                return _listen(self._host, last)
+        return _listen(self._host, self._port)
 
     async def _answer(self, plane: Plane, listener: socket.socket, context: ssl.SSLContext | None) -> None:
         config = uvicorn.Config(
@@ -147,6 +158,7 @@ class PlaneServer:
             ssl_context_factory=None if context is None else lambda config, default: context,
         )
         self._http = uvicorn.Server(config)
+        write_port(self.data, listener.getsockname()[1])
         write_plane_file(self.data, self.url, self.plane_id, plane.submission.ca)
         listening = asyncio.get_running_loop().create_task(self._http.serve(sockets=[listener]))
         while not self._http.started and not listening.done():

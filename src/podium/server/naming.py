@@ -29,7 +29,8 @@ def find_run(state: State, text: str) -> RunRow:
 
 
 def find_version(state: State, text: str) -> VersionRow:
-    """The version of that digest (with or without "sha256:"), unique prefix of it, or alias; @last is the newest.
+    """The version of that digest (with or without "sha256:"), unique prefix of it, number ("v3") that no other
+    version has, or alias; @last is the newest.
 
     `OperatorFault(version-unknown | id-ambiguous)`.
     """
@@ -37,7 +38,15 @@ def find_version(state: State, text: str) -> VersionRow:
         return state.versions[state.aliases[text].version]
     if text == LAST and state.versions:
         return max(state.versions.values(), key=lambda row: (row.made_ms, row.number))
-    wanted = text if text.startswith("sha256:") else f"sha256:{text}"
+    numbered = [row.id for row in state.versions.values() if text == f"v{row.number}"]
+    if len(numbered) > 1:
+        raise OperatorFault(
+            "id-ambiguous",
+            what=f"{text} names {len(numbered)} model versions",
+            why=", ".join(numbered[:3]),
+            next="give a digest, as podium model list shows it",
+        )
+    wanted = numbered[0] if numbered else text if text.startswith("sha256:") else f"sha256:{text}"
     return state.versions[_only("version-unknown", "model version", wanted, state.versions)]
 
 
@@ -54,7 +63,7 @@ def _only(code: str, what: str, prefix: str, ids: Iterable[str]) -> str:
     if prefix in found:
         return prefix
     if not found:
-        raise OperatorFault(code, what=f"no {what} is called {prefix[:128]}")
+        raise OperatorFault(code, what=f"no {what} is called {prefix.removeprefix('sha256:')[:128]}")
     if len(found) > 1:
         raise OperatorFault("id-ambiguous", what=f"{prefix} names {len(found)} {what}s", why=", ".join(found[:3]))
     return found[0]

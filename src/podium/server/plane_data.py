@@ -2,7 +2,7 @@
 
 Decides: where things lie, and what a first start makes. Never: what is in the database, nor who holds the directory
 (adapters/sqlite locks it). Layout: podium.db, blobs/, keys/, identity.json, administrator.token and viewer.token
-(0600), plane.json while serving. Limits: a directory of a newer format is refused (`data-newer`).
+(0600), port, plane.json while serving. Limits: a directory of a newer format is refused (`data-newer`).
 """
 
 import contextlib
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from podium.adapters.disk import disk_fault, sync
 from podium.crypto.root import make_root
 from podium.crypto.sign import key_id, public_key
 from podium.ports import Blobs, Clock, Entropy, Keys
@@ -115,7 +116,17 @@ def _secret(keys: Keys, entropy: Entropy, name: str) -> bytes:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Put `data` (readable by the owner only) in place of `path`: all of it or nothing, also through a crash."""
+    """Put `data` (readable by the owner only) in place of `path`: all of it or nothing, also through a crash.
+
+    `StoreFault(store-full | store-failed)`.
+    """
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise disk_fault(error.errno, f"writing {path} failed", str(error)) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
     draft = path.with_name(path.name + ".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
@@ -123,11 +134,7 @@ def write_durably(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 class Credentials:
@@ -169,6 +176,21 @@ def write_plane_file(root: Path, url: str, plane_id: str, ca: str) -> None:
     """Say in `DATA/plane.json` where the plane answers while it serves."""
     said = PlaneFile(url=url, plane_id=plane_id, pid=os.getpid(), ca=ca)
     write_durably(root / "plane.json", msgspec.json.encode(said))
+
+
+def write_port(root: Path, port: int) -> None:
+    """Keep in `DATA/port` on which port the plane answers, for its next start."""
+    if last_port(root) != port:
+        write_durably(root / "port", b"%d\n" % port)
+
+
+def last_port(root: Path) -> int:
+    """The port on which the plane answered last; 0 (a free one) if it never did or the file says none."""
+    try:
+        text = (root / "port").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(text) if text.isdecimal() and len(text) <= 5 and int(text) < 65_536 else 0
 
 
 def remove_plane_file(root: Path) -> None:

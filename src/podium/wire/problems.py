@@ -76,9 +76,7 @@ KINDS: dict[str, Kind] = {
         1038, 409, "the report is signed by another key than the lease's device", "sign with the enrolled key"
     ),
     # 2xxx: the operator or what was asked for
-    "task-invalid": Kind(
-        2001, 422, "the task file does not hold", "mend the named key; podium run TASK.toml checks it first"
-    ),
+    "task-invalid": Kind(2001, 422, "the task file does not hold", "mend the named key"),
     "task-unknown-key": Kind(2002, 422, "the task file has an unknown key", "use the nearest known key"),
     "expression-invalid": Kind(2003, 422, "an eligibility expression does not compile", "mend the expression"),
     "plan-missing": Kind(2004, 422, "the plan cannot be imported", "install the plan's package"),

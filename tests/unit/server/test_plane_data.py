@@ -89,6 +89,8 @@ def test_credentials_are_private_files_and_prove_one_role(tmp_path: Path) -> Non
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "x"
     write_durably(path, b"old")
+    with pytest.raises(StoreFault, match="store-failed"):
+        write_durably(tmp_path / "missing" / "file", b"new")
     write_durably(path, b"new")
     assert path.read_bytes() == b"new"
     assert [child.name for child in tmp_path.iterdir()] == ["x"]
