@@ -80,8 +80,8 @@ class Ledger:
         """What the store loads is what the folded records say."""
         now = {(table_of(row), row.key()): row for row in loaded}
         require(now.keys() == self.rows.keys(), f"loaded rows differ: {sorted(now.keys() ^ self.rows.keys())[:3]}")
-        for key, row in now.items():
-            require(row == self.rows[key], f"{key} loads as {row}, the history folds to {self.rows[key]}")
+        for key in [key for key, row in now.items() if row != self.rows[key]]:
+            raise InvariantBroken(f"{key} loads as {now[key]}, the history folds to {self.rows[key]}")
 
     def ended(self) -> None:
         """The run is over: nothing is left running, and every update told `stored` has its place."""
