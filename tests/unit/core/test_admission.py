@@ -148,6 +148,18 @@ def test_a_shortfall_is_named_with_have_need_and_why() -> None:
     assert wait.why == {"not connected": 1, "false: device.charging": 1}
 
 
+def test_a_fleet_that_is_too_small_or_not_heard_yet_is_named() -> None:
+    drive = forming(1, goal=3)
+    assert waiting(drive).why == {"not enrolled": 2, "not checked in yet": 1}
+    drive.check_in(0)
+    assert waiting(drive).why == {"not enrolled": 2}, "it has a seat"
+    drive.stop()
+    drive.begin(task(goal=3, over=1.0, name="next"), 0, run="s")
+    wait = views.run_view(drive.state, drive.run("s"), drive.now_ms).waiting
+    assert wait is not None
+    assert wait.why == {"not enrolled": 2, "not checked in yet": 1}
+
+
 def test_a_reporting_round_says_who_is_at_work() -> None:
     drive = forming(3, goal=2, over=1.5, report_deadline=60_000)
     drive.check_in(0, 1, 2)
@@ -223,6 +235,18 @@ def test_a_run_that_is_over_waits_for_nothing_and_stops_its_clock() -> None:
     assert (view.waiting, view.elapsed_ms, view.state) == (None, 100, "STOPPED")
     assert view.round is not None
     assert (view.round.state, view.round.reason, view.round.left_ms) == ("ABANDONED", "run-stopped", -1)
+
+
+def test_a_run_that_is_over_shows_the_round_in_which_somebody_worked() -> None:
+    drive = forming(1, goal=2, minimum=1, rounds=3)
+    drive.check_in(0)
+    drive.wait(1_000)
+    drive.trained(0)
+    assert drive.run().rounds_opened == 2, "the next round forms already"
+    drive.stop()
+    view = views.run_view(drive.state, drive.run(), drive.now_ms)
+    assert view.round is not None
+    assert (view.round.number, view.round.funnel["leased"]) == (1, 1)
 
 
 def test_the_views_of_devices_and_versions() -> None:
