@@ -100,6 +100,7 @@ def test_ctrl_c_leaves_a_watch_and_the_run_goes_on(plane: Dev, tmp_path: Path) -
         (("watch", "nobody"), 3, "error[P2010 run-unknown]"),
         (("model", "pull", "beef", "--out", "never.safetensors"), 3, "error[P2013 version-unknown]"),
         (("run", "missing.toml"), 2, "error[P2051 file-unreadable]"),
+        (("device", "token", "--uses", "0"), 2, "next: podium device token --help"),
     ],
 )
 def test_what_is_not_there_is_said_with_its_code(plane: Dev, words: tuple[str, ...], code: int, said: str) -> None:
@@ -134,6 +135,9 @@ def test_a_viewer_may_look_and_not_touch(plane: Dev, tmp_path: Path) -> None:
     assert podium("status", "--plane", plane.url).code == 4
     (tmp_path / "wrong").write_text("pdma_" + "A" * 43)
     assert podium("status", "--plane", plane.url, "--token-file", tmp_path / "wrong").code == 4
+    (tmp_path / "other").write_text("a key\nof something else\n")
+    other = podium("status", "--plane", plane.url, "--token-file", tmp_path / "other")
+    assert (other.code, "holds no credential" in other.err, "something else" in other.err) == (2, True, False)
 
 
 def test_the_journal_is_exported_and_verified_beside_a_live_plane(plane: Dev, tmp_path: Path) -> None:

@@ -96,6 +96,12 @@ def test_a_wait_says_have_need_why_since_and_until() -> None:
     assert wait_text(msgspec.structs.replace(WAIT, left_ms=-1, why={})).endswith("1 of 3, for 00:00:04")
 
 
+def test_a_reason_code_is_told_in_words_and_a_short_wait_not_at_all() -> None:
+    short = msgspec.structs.replace(WAIT, why={"dataset": 2, "false: device.cores > 4": 1})
+    assert "(2 without the datasets or enough examples, 1 false: device.cores > 4)" in wait_text(short)
+    assert not any("waits" in each for each in screen(changed(waiting=msgspec.structs.replace(WAIT, since_ms=300))))
+
+
 def test_losses_are_grouped_by_state_with_their_reasons() -> None:
     assert lost_text({"REFUSED:norm-bound": 6, "REFUSED:signature": 2, "INCOMPATIBLE": 15}) == (
         "refused 8 (norm-bound 6, signature 2)  incompatible 15"

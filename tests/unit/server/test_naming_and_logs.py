@@ -55,6 +55,18 @@ def test_versions_by_digest_prefix_alias_or_last() -> None:
             find_version(state, text)
 
 
+def test_a_version_is_called_by_its_number_while_no_other_has_it() -> None:
+    state = world()
+    first = state.versions["sha256:aa11"]
+    state.put(replace(first, id="sha256:cc33", number=9))
+    assert find_version(state, "v9").id == "sha256:cc33"
+    state.put(replace(first, id="sha256:dd44", number=9))
+    with pytest.raises(OperatorFault, match="id-ambiguous.*v9 names 2"):
+        find_version(state, "v9")
+    with pytest.raises(OperatorFault, match="no model version is called v8"):
+        find_version(state, "v8")
+
+
 def test_devices_by_id_prefix_or_name() -> None:
     state = world()
     assert find_device(state, "d0").id == "d0"
