@@ -1,8 +1,8 @@
 """How a plane is reached: sockets, TLS, threads and signals around one Plane.
 
-Decides: where it listens (loopback and a free port unless told otherwise, the next time on the same one; beyond loopback
-only with TLS), and how it ends: SIGTERM and SIGINT drain, then close. Never: what it answers. Limits: `clients_max`
-connections, `drain_ms`.
+Decides: where it listens (loopback and a free port unless told otherwise, the next time on the same one; beyond
+loopback only with TLS), and how it ends: SIGTERM and SIGINT drain, then close. Never: what it answers. Limits:
+`clients_max` connections, `drain_ms`.
 """
 
 import asyncio
