@@ -22,7 +22,7 @@ from podium.wire.operator import PlaneFile
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import read_arrays
 from tests.e2e.test_plane_round import ended, offer_to, train
-from tests.support.plane_cases import Operator, enrolled, one_hot, plane, task
+from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, plane, task
 from tests.support.scripted_device import Refused, ScriptedDevice
 
 PROGRAM = """
@@ -256,8 +256,6 @@ def test_two_planes_on_one_host_are_strangers(tmp_path: Path) -> None:
 
 
 def test_slow_bodies_time_out(tmp_path: Path) -> None:
-    from tests.support.plane_cases import FAST
-
     limits = msgspec.structs.replace(FAST, body_ms=200)
     with plane(tmp_path / "data", limits) as (server, _):
         host, port = server.url.removeprefix("http://").split(":")
@@ -267,6 +265,22 @@ def test_slow_bodies_time_out(tmp_path: Path) -> None:
             answer = wire.recv(65_536)
             assert b" 400 " in answer.split(b"\r\n")[0] and b"body-malformed" in answer
             assert time.monotonic() - began < 9
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET /healthz HTTP/1.1\r\nho", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /"]
+)
+def test_a_head_that_does_not_come_keeps_no_connection(tmp_path: Path, begun: bytes) -> None:
+    limits = msgspec.structs.replace(FAST, clients_max=3, body_ms=300)
+    with plane(tmp_path / "data", limits) as (server, operator), contextlib.ExitStack() as silent:
+        host, port = server.url.removeprefix("http://").split(":")
+        taken = [silent.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(3)]
+        for connection in taken:
+            connection.sendall(begun)
+        for connection in taken:
+            while connection.recv(4096):
+                pass  # until the plane closes it
+        assert operator.ask("GET", "/api/v1/status").status == 200
 
 
 def test_a_changed_journal_is_noticed_at_the_start(tmp_path: Path) -> None:

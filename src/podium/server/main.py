@@ -24,6 +24,7 @@ import uvloop
 from podium.server.logs import log_to, stop_logging
 from podium.server.plane import Plane, open_parts
 from podium.server.plane_data import last_port, remove_plane_file, write_plane_file, write_port
+from podium.server.prompt import prompt_protocol
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, OperatorFault, PodiumError
 
@@ -144,7 +145,7 @@ class PlaneServer:
     async def _answer(self, plane: Plane, listener: socket.socket, context: ssl.SSLContext | None) -> None:
         config = uvicorn.Config(
             plane,
-            http="httptools",
+            http=prompt_protocol(self._limits.body_ms),
             ws="none",
             lifespan="off",
             interface="asgi3",
