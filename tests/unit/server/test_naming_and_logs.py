@@ -61,7 +61,7 @@ def test_a_version_is_called_by_its_number_while_no_other_has_it() -> None:
     state.put(replace(first, id="sha256:cc33", number=9))
     assert find_version(state, "v9").id == "sha256:cc33"
     state.put(replace(first, id="sha256:dd44", number=9))
-    with pytest.raises(OperatorFault, match="id-ambiguous.*v9 names 2"):
+    with pytest.raises(OperatorFault, match=r"id-ambiguous.*v9 names 2"):
         find_version(state, "v9")
     with pytest.raises(OperatorFault, match="no model version is called v8"):
         find_version(state, "v8")
