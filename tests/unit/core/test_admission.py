@@ -1,6 +1,7 @@
 """Why a device got a lease, a reserved seat or nothing: every reason, the order of runs, and what a person is told."""
 
 from podium.core import views
+from podium.core.effects import CheckinAnswers
 from podium.wire.limits import Limits
 from podium.wire.operator import Wait
 from tests.support.core_drive import Drive
@@ -268,3 +269,28 @@ def test_the_views_of_devices_and_versions() -> None:
     drive.reload()
     forgotten = views.device_view(drive.state, drive.state.devices[1], drive.now_ms)
     assert (forgotten.online, forgotten.seen_ms) == (False, -1)
+
+
+def windows(drive: Drive, *devices: int) -> list[tuple[int, int]]:
+    """The two return windows that each device hears at a check-in."""
+    drive.check_in(*devices)
+    told = drive.sent(CheckinAnswers)[-1]
+    return list(zip(told.window_ok_ms.tolist(), told.window_else_ms.tolist(), strict=True))
+
+
+def test_a_device_that_takes_part_returns_once_its_separation_is_over() -> None:
+    drive = forming(3, goal=1, rounds=3, over=1.0, separation=10_000)
+    drive.check_in(0)
+    drive.wait(1)
+    served, unserved = windows(drive, 0, 1)
+    assert served[0] == 10_000 and served[1] < 1_000, "back when it is wanted again, or soon if this fails"
+    assert unserved[0] == unserved[1] < 1_000, "nothing was offered"
+
+
+def test_another_run_may_want_a_device_before_its_separation_is_over() -> None:
+    drive = forming(3, goal=1, rounds=3, over=1.0, separation=10_000)
+    drive.check_in(0)
+    drive.wait(1)
+    drive.begin(task(goal=1, name="u"), run="s")
+    ((ok, otherwise),) = windows(drive, 0)
+    assert ok == otherwise < 1_000

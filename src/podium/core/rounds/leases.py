@@ -194,7 +194,14 @@ def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
     seats = state.task_of(lease.run).task.round.goal
     window = window_ms(state.limits, state.fleet.size, need, seats)
     spread = jittered(state.limits, window, np.array([device]), np.array([state.now_ms]))
-    return int(spread[0]), int(spread[0])
+    return served_window_ms(state, lease.run, int(spread[0])), int(spread[0])
+
+
+def served_window_ms(state: State, run: str, window: int) -> int:
+    """The window of a device that takes part in `run`: no other run may want it before its separation is over."""
+    others = any(row.state == "RUNNING" and row.id != run for row in state.runs.values())
+    apart = 0 if others else min(state.task_of(run).task.select.separation, state.limits.window_max_ms)
+    return max(window, apart)
 
 
 def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: int) -> LeaseRow:

@@ -19,7 +19,7 @@ from podium.core.fleet.facts import Facts, momentary_facts
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Need, jittered, window_ms
 from podium.core.rounds import rounds
-from podium.core.rounds.leases import grant
+from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
 from podium.core.selection.reasons import CODE
 from podium.core.state import BARRED, OpenRound, State
@@ -244,11 +244,14 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
     quiet = np.flatnonzero(batch.reason != CODE["offered"])
     if len(quiet):
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
+    served = spread.copy()
+    for place, offer in batch.offers.items():
+        served[place] = served_window_ms(state, offer.run, int(spread[place]))
     out.send(
         CheckinAnswers(
             ticket=batch.ticket,
             reason=batch.reason,
-            window_ok_ms=spread,
+            window_ok_ms=served,
             window_else_ms=spread,
             offers=batch.offers,
             news=batch.news,
