@@ -143,7 +143,8 @@ class Gateway:
         try:
             handler = self._routes.get((request.method, route))
             if handler is None:
-                raise DeviceFault("method-not-allowed" if route else "not-found", what=f"{request.method} {route}")
+                what = f"{request.method} {request.path[: self._limits.name_chars_max]}"
+                raise DeviceFault("method-not-allowed" if route else "not-found", what=what)
             return await handler(request, name)
         except Bug as error:
             code = error.code
