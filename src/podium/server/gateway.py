@@ -113,6 +113,8 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
 
 
 _FINDS_DUPLICATES = json.JSONDecoder(object_pairs_hook=_unique)
+PATH_CHARS_TOLD = 128
+"""So much of a path that is not served is told back."""
 
 
 class Gateway:
@@ -143,7 +145,7 @@ class Gateway:
         try:
             handler = self._routes.get((request.method, route))
             if handler is None:
-                what = f"{request.method} {request.path[: self._limits.name_chars_max]}"
+                what = f"{request.method} {request.path[:PATH_CHARS_TOLD]}"
                 raise DeviceFault("method-not-allowed" if route else "not-found", what=what)
             return await handler(request, name)
         except Bug as error:
