@@ -217,14 +217,28 @@ def pick_done(drive: Drive) -> int:
     return drive.now_ms + 1
 
 
+CAMPAIGNS_MAX = 4
+"""One campaign of random orders in four leaves more cells out than is allowed; further ones add to what it reached."""
+WORDS_UNREACHED_MAX = len(LEASE_STATES) * len(WORDS) // 12
+HAPPENINGS_UNREACHED_MAX = 2
+
+
+def unreached(cells: dict[tuple[str, str], int]) -> int:
+    """How many of `cells` (cell -> times reached) were never reached."""
+    return sum(not count for count in cells.values())
+
+
 def test_any_order_of_events_keeps_the_invariants() -> None:
     LEASE_CELLS.clear()
     ROUND_CELLS.clear()
-    run_state_machine_as_test(
-        Plane, settings=settings(max_examples=250, stateful_step_count=50, report_multiple_bugs=False)
-    )
-    words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
-    happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
+    for _ in range(CAMPAIGNS_MAX):
+        run_state_machine_as_test(
+            Plane, settings=settings(max_examples=250, stateful_step_count=50, report_multiple_bugs=False)
+        )
+        words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
+        happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
+        if unreached(words) <= WORDS_UNREACHED_MAX and unreached(happened) <= HAPPENINGS_UNREACHED_MAX:
+            break
     assert sum(words.values()) > 2_000
-    assert sum(not count for count in words.values()) <= len(words) // 12, words
-    assert sum(not count for count in happened.values()) <= 2, happened
+    assert unreached(words) <= WORDS_UNREACHED_MAX, words
+    assert unreached(happened) <= HAPPENINGS_UNREACHED_MAX, happened
