@@ -1,5 +1,7 @@
 """Why a device got a lease, a reserved seat or nothing: every reason, the order of runs, and what a person is told."""
 
+from msgspec.structs import replace
+
 from podium.core import views
 from podium.core.effects import CheckinAnswers
 from podium.wire.limits import Limits
@@ -86,6 +88,43 @@ def test_full_round_done_banned_epoch_and_again() -> None:
     drive.ban("id-d2")
     drive.epochs[3] += 1
     assert heard(drive, 2, 3) == ["banned", "epoch"]
+
+
+def test_one_example_is_a_count_and_not_a_secret() -> None:
+    drive = forming(datasets=["hearts"], examples_min=2)
+    drive.fleet(1, datasets={"hearts": 1})
+    assert heard(drive, 0) == ["dataset"]
+
+
+def test_a_later_clause_is_named_by_its_own_text() -> None:
+    drive = forming(requires="device.cores > 1 && device.ram_mb > 99 && device.os == 'linux'")
+    drive.fleet(1, cores=2, ram_mb=100, os="plan9")
+    drive.fleet(1, cores=2)
+    assert heard(drive, 0, 1) == ["requires", "unknown-fact"]
+    assert waiting(drive).why == {"false: device.os == 'linux'": 1, "unknown: device.ram_mb > 99": 1}
+
+
+def test_free_seats_and_reserved_ones_within_one_batch() -> None:
+    drive = forming(8, goal=4)
+    drive.check_in(*range(8))
+    drive.wait(1)
+    reserved = drive.state.open["r", 1].reserved
+    assert len(reserved) == 4
+    keeps = max(reserved)
+    others = [device for device in range(8) if device != keeps]
+    reserved.intersection_update({keeps})
+    assert heard(drive, *others[:5], keeps, others[5]) == [*["offered"] * 3, "full", "full", "offered", "full"]
+
+
+def test_reservations_give_no_seat_that_is_not_there() -> None:
+    drive = Drive()
+    drive.begin(task(goal=3, over=2.0), 6)
+    drive.check_in(*range(6))
+    drive.wait(1)
+    assert len(drive.state.open["r", 1].reserved) == 6
+    terms = drive.state.tasks["sha256:task-of-r"]
+    drive.state.put(replace(terms, task=task(goal=3, over=1.0)))
+    assert heard(drive, *range(6)) == [*["offered"] * 3, *["full"] * 3]
 
 
 def test_runs_are_served_in_order_of_their_start() -> None:

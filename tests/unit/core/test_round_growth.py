@@ -283,6 +283,25 @@ def test_a_round_with_its_minimum_starts_when_it_has_settled() -> None:
     assert drive.round().state == "REPORTING"
 
 
+def test_the_minimum_is_reached_by_the_device_that_completes_it() -> None:
+    drive = Drive()
+    drive.begin(task(goal=4, minimum=2), 3)
+    drive.check_in(0, 1, 2, at=[10, 15, 17])
+    assert drive.wake_ms == 15 + LIMITS.form_settle_ms
+
+
+def test_a_goal_reached_late_delays_no_round_that_has_settled() -> None:
+    drive = Drive()
+    drive.bring()
+    drive.fleet(3)
+    drive.submit(task(goal=3, minimum=2))
+    drive.check_in(0, 1)
+    drive.wait(1_000)
+    drive.check_in(2)
+    drive.work()
+    assert (drive.round().state, drive.now_ms) == ("REPORTING", 1_000), "it waited for its manifest alone"
+
+
 def test_a_device_that_comes_twice_is_nominated_once() -> None:
     drive = Drive()
     drive.begin(task(goal=2), 2)
