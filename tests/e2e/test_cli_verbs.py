@@ -47,6 +47,8 @@ def test_a_changed_model_or_statement_ends_with_exit_code_8(plane: Dev, tmp_path
     submitted(plane, tmp_path, name='"forged"')
     model, statement = tmp_path / "m.safetensors", tmp_path / "m.safetensors.statement.json"
     assert plane.podium("model", "pull", "@last", "--out", model).code == 0
+    nowhere = plane.podium("model", "pull", "@last", "--out", tmp_path / "nowhere" / "model")
+    assert (nowhere.code, "cannot write" in nowhere.err) == (2, True), nowhere.err
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     changed = podium("model", "verify", model)

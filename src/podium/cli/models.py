@@ -88,9 +88,12 @@ def pull(
     with connect(data, plane, token_file) as link:
         view = link.version(name)
         model, statement, root = link.blob(view.digest), link.statement(view.digest), link.root()
-    out.write_bytes(model)
-    statement_beside(out).write_bytes(statement)
-    root_beside(out).write_bytes(msgspec.json.encode(root))
+    try:
+        out.write_bytes(model)
+        statement_beside(out).write_bytes(statement)
+        root_beside(out).write_bytes(msgspec.json.encode(root))
+    except OSError as error:
+        raise OperatorFault("usage", what=f"cannot write {out}", why=str(error), next="choose another --out") from error
     say(view.digest)
 
 

@@ -72,7 +72,7 @@ def _served(server: "PlaneServer", say_ready: Callable[[], None]) -> None:
 def make_directory(data: Path) -> None:
     """Make the data directory if need be; `OperatorFault(usage)` says why it cannot be."""
     try:
-        data.mkdir(parents=True, exist_ok=True)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         what = f"{data} cannot be a data directory"
         raise OperatorFault("usage", what=what, why=str(error), next="choose another --data") from error

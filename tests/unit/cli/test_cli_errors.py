@@ -2,10 +2,12 @@
 
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from podium.cli.errors import error_text, exit_code, run_exit_code, say_bug
+from podium.cli.planes import make_directory
 from podium.core.rounds.table import RUN_STATES
 from podium.wire.problems import KINDS, Bug, OperatorFault, StoreFault
 
@@ -71,3 +73,8 @@ def test_what_nobody_foresaw_is_a_bug_with_a_story_and_no_traceback(capsys: pyte
     assert capsys.readouterr().err == ""
     assert exit_code(Bug("x")) == 1
     assert sys.excepthook is not say_bug
+
+
+def test_a_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
+    make_directory(tmp_path / "plane")
+    assert (tmp_path / "plane").stat().st_mode & 0o777 == 0o700
