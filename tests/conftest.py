@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 
 import hypothesis
 import pytest
@@ -18,7 +19,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Put the mutant named by the environment into the core's tables before anything else imports them."""
+    """Let Ctrl-C reach what the tests start, and put the mutant that the environment names into the core's tables."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # a shell ignores it for what it runs in the background, and every child of the tests would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     name = os.environ.get(VARIABLE)
     if name:
         mutant = parse(name)
