@@ -223,7 +223,8 @@ def outcomes(work: OpenRound) -> dict[str, int]:
 
 def moved(state: State, work: OpenRound) -> tuple[int, int]:
     """Bytes of base versions that accepted leases were handed, and of sealed updates that they stored."""
-    taken = [lease for lease in work.leases.values() if lease.state not in ("OFFERED", "DECLINED", "INCOMPATIBLE")]
+    # accepting is a lease's first transition unless an offer ended by it, so a second one tells that it was accepted
+    taken = [lease for lease in work.leases.values() if lease.state == "HELD" or lease.generation > 1]
     return sum(state.versions[lease.base].size_bytes for lease in taken), sum(lease.upload_bytes for lease in taken)
 
 
