@@ -138,9 +138,6 @@ class Core:
         for said in event.rows:
             self._pass_time(out, said.at_ms)
             leases.say(self.state, out, said)
-            lease = self.state.leases.get(said.lease)
-            if lease is not None:
-                runs.settle(self.state, out, (lease.run, lease.round))
             self._due_ms = None
 
     def _single(self, out: Outbox, event: AnyEvent) -> None:

@@ -12,7 +12,6 @@ from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import standing_facts
 from podium.core.outbox import POPULATION, Outbox
 from podium.core.rounds.leases import end_lease
-from podium.core.rounds.runs import settle
 from podium.core.rows import DeviceRow, TokenRow
 from podium.core.state import State
 
@@ -90,7 +89,5 @@ def ban(state: State, out: Outbox, event: DeviceBanned) -> None:
     if device.state != "banned":
         out.record("device-banned", device.id, replace(device, state="banned"), actor=event.actor, why=event.why)
         if number in state.live_lease:
-            lease = state.leases[state.live_lease[number]]
-            end_lease(out, lease, "revoked", "device-banned")
-            settle(state, out, (lease.run, lease.round))
+            end_lease(out, state.leases[state.live_lease[number]], "revoked", "device-banned")
     out.send(Answer(ticket=event.ticket, word="done", id=device.id))

@@ -104,7 +104,7 @@ def start_round(state: State, out: Outbox, row: RoundRow) -> None:
 
 
 def settle(state: State, out: Outbox, key: tuple[str, int]) -> None:
-    """Draw what follows for a round after one of its leases changed."""
+    """Draw what follows for a round after a verdict on one of its updates, or once it closed; nothing else moves it."""
     row = state.rounds.get(key)
     if row is None or row.state not in ROUND_OPEN:
         return
@@ -165,9 +165,7 @@ def _round_due(state: State, row: RoundRow) -> int:
 def fire(state: State, out: Outbox) -> None:
     """Do what is due at `state.now_ms` in a fixed order: leases lapse, rounds start or end, runs time out."""
     for lease in state.lease_deadlines.due(state.now_ms):
-        row = state.leases[lease]
         leases.lapse(state, out, lease)
-        settle(state, out, (row.run, row.round))
     for key in sorted(state.open):
         if key in state.open and _round_due(state, state.rounds[key]) <= state.now_ms:
             _fire_round(state, out, state.rounds[key])
