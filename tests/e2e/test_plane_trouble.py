@@ -1,7 +1,5 @@
 """A plane in trouble: a full disk, TLS, a sweep of old blobs, metrics; over real HTTP."""
 
-import datetime
-import ipaddress
 import ssl
 import time
 from pathlib import Path
@@ -9,10 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from podium.core.effects import Step
 from podium.server.main import PlaneServer, fingerprint
@@ -22,6 +16,7 @@ from podium.wire.canonical import unb64
 from podium.wire.operator import Page, PlaneFile, RunAsk, StatusView, TokenAsk, VersionView
 from podium.wire.problems import Problem, StoreFault
 from tests.e2e.test_plane_round import ended, offer_to, train
+from tests.support.certificates import make_certificate
 from tests.support.plane_cases import FAST, Operator, administrator, enrolled, plane, task
 from tests.support.scripted_device import Refused
 
@@ -74,32 +69,9 @@ def test_a_full_disk_is_said_on_readyz_refuses_with_a_window_and_loses_nothing(
         assert ended(operator, run).rounds_sealed == 1
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "podium test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    pem, private = folder / "cert.pem", folder / "key.pem"
-    pem.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return pem, private
-
-
 def test_tls_ends_at_the_plane_and_the_token_carries_its_fingerprint(tmp_path: Path) -> None:
-    pem, private = certificate(tmp_path)
+    certificate = make_certificate(tmp_path)
+    pem, private = certificate.file, certificate.key_file
     with PlaneServer(tmp_path / "data", tls=(pem, private), limits=FAST) as server:
         assert server.url.startswith("https://127.0.0.1:")
         trusting = urllib3.PoolManager(ssl_context=ssl.create_default_context(cafile=str(pem)), retries=False)

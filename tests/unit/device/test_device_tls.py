@@ -1,30 +1,17 @@
 """TLS: whom the device talks to is settled by the certificate before a byte of the conversation."""
 
-import datetime
-import hashlib
-import ipaddress
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from podium.device.link import is_loopback
 from podium.wire.problems import OperatorFault
+from tests.support.certificates import Certificate, make_certificate
 from tests.support.device_bench import model, quick_device, task
 from tests.support.scripted_plane import ScriptedPlane
-
-
-class Certificate(msgspec.Struct):
-    """A self-signed certificate: PEM text, and "sha256:<hex>" of its DER bytes."""
-
-    pem: str
-    fingerprint: str
 
 
 @pytest.fixture(name="plane")
@@ -35,30 +22,10 @@ def _plane() -> Iterator[ScriptedPlane]:
 @pytest.fixture(name="certificate")
 def _certificate(plane: ScriptedPlane, tmp_path: Path) -> Certificate:
     """The certificate of `plane`, which from now on speaks TLS."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "plane")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (tmp_path / "both.pem").write_bytes(pem + secret)
+    made = make_certificate(tmp_path)
     plane.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    plane.tls.load_cert_chain(tmp_path / "both.pem")
-    digest = hashlib.sha256(made.public_bytes(serialization.Encoding.DER)).hexdigest()
-    return Certificate(pem.decode(), f"sha256:{digest}")
+    plane.tls.load_cert_chain(made.file, made.key_file)
+    return made
 
 
 def _with_ca(plane: ScriptedPlane, ca: str, state: Path | None = None) -> str:
