@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from podium.sim.run import SimResult
 
 
-def simulate(task: Task | WholeTask, *, devices: int, seed: int = 0, faults: str = "none") -> "SimResult":
+def simulate(
+    task: Task | WholeTask, *, devices: int, seed: int = 0, faults: str = "none", trace: str = "flat"
+) -> "SimResult":
     """Run `task` over `devices` synthetic devices in virtual time; no plan runs, updates are self-checking one-hots.
 
-    `faults`: "all", "none" or names separated by commas. `OperatorFault` for a task or fault that does not hold;
+    `faults`: "all", "none" or names separated by commas. `trace`: when devices are there, "flat" or "diurnal".
+    `OperatorFault` for a task, fault or trace that does not hold;
     `podium.sim.checkers.InvariantBroken` with the story if Podium broke a promise.
     """
     from podium.sim.faults import parse_faults
@@ -24,4 +27,4 @@ def simulate(task: Task | WholeTask, *, devices: int, seed: int = 0, faults: str
 
     terms = task.whole() if isinstance(task, Task) else task
     check_task(terms)
-    return simulate_task(terms, devices=devices, seed=seed, faults=parse_faults(faults))
+    return simulate_task(terms, devices=devices, seed=seed, faults=parse_faults(faults), trace=trace)

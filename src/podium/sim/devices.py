@@ -25,6 +25,7 @@ from podium.core.events import (
 )
 from podium.sim.checkers import InvariantBroken, Ledger
 from podium.sim.faults import Faults
+from podium.sim.traces import Trace
 from podium.tasks.task import Task
 from podium.wire.messages import Capabilities
 
@@ -49,7 +50,9 @@ class Work:
 class Devices:
     """The fleet: columns of idle devices, objects of busy ones, and the messages under way."""
 
-    def __init__(self, task: Task, count: int, chance: random.Random, faults: Faults, ledger: Ledger) -> None:
+    def __init__(
+        self, task: Task, count: int, chance: random.Random, faults: Faults, ledger: Ledger, trace: str
+    ) -> None:
         self.task = task
         self.chance = chance
         self.faults = faults
@@ -62,6 +65,7 @@ class Devices:
         self.charging = (draws.random(count) < 0.7).astype(np.int8)
         self.metered = (draws.random(count) < 0.2).astype(np.int8)
         self.ram_mb = draws.choice([2048, 4096, 8192, 16384], count)
+        self.trace = Trace(trace, count, chance)
         self.corrupt: dict[str, bool] = {}  # lease -> whether its stored update is broken
         self._work: dict[int, Work] = {}
         self._queue: list[tuple[int, int, Message]] = []
@@ -94,8 +98,13 @@ class Devices:
         )
 
     def due(self, until_ms: int) -> NDArray[np.int64]:
-        """The devices that check in by `until_ms`, in order of time; they wait for an answer from then on."""
+        """The devices that check in by `until_ms`, in order of time; they wait for an answer from then on.
+
+        A device that is not there then comes when its trace says.
+        """
         devices = np.flatnonzero(self.next_ms <= until_ms)
+        self.next_ms[devices] = self.trace.next_ms(devices, self.next_ms[devices])
+        devices = devices[self.next_ms[devices] <= until_ms]
         return devices[np.lexsort((devices, self.next_ms[devices]))]
 
     def earliest_ms(self) -> int:

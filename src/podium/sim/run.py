@@ -31,10 +31,16 @@ class SimResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulate_task(
-    task: Task, *, devices: int, seed: int, faults: frozenset[str] = frozenset(), window_ms: int = 200
+    task: Task,
+    *,
+    devices: int,
+    seed: int,
+    faults: frozenset[str] = frozenset(),
+    window_ms: int = 200,
+    trace: str = "flat",
 ) -> SimResult:
     """Run `task` over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
-    world = World(task, devices=devices, seed=seed, faults=faults, window_ms=window_ms)
+    world = World(task, devices=devices, seed=seed, faults=faults, window_ms=window_ms, trace=trace)
     try:
         world.run()
     except (InvariantBroken, PodiumError, ValueError) as error:

@@ -61,7 +61,9 @@ RUN = "sim"
 class World:
     """One simulation: `run()` drives it to its end."""
 
-    def __init__(self, task: Task, *, devices: int, seed: int, faults: frozenset[str], window_ms: int = 200) -> None:
+    def __init__(
+        self, task: Task, *, devices: int, seed: int, faults: frozenset[str], window_ms: int = 200, trace: str = "flat"
+    ) -> None:
         self.task = task
         self.limits = Limits()
         self.window_ms = window_ms
@@ -69,7 +71,7 @@ class World:
         self.faults = Faults(faults, self.chance)
         self.ledger = Ledger()
         self.store = MemoryStore()
-        self.devices = Devices(task, devices, self.chance, self.faults, self.ledger)
+        self.devices = Devices(task, devices, self.chance, self.faults, self.ledger, trace)
         self.count = devices
         self.engine = self._fresh_engine()
         self.core = Core((), step=0, at_ms=0, limits=self.limits)
