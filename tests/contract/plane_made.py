@@ -5,7 +5,7 @@ import msgspec
 from podium.crypto.root import make_root
 from podium.crypto.sign import key_id, public_key, sign
 from podium.ports.plane import SignedHead
-from podium.server.heads import PURPOSE, from_signed
+from podium.server.journal.heads import PURPOSE, from_signed
 from podium.wire.canonical import b64
 from podium.wire.messages import RootDocument, RootRole, SignedRoot
 

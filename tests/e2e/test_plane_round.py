@@ -12,8 +12,8 @@ import numpy as np
 from podium.crypto.dsse import open_statement
 from podium.crypto.root import open_root, role_key
 from podium.crypto.sign import open_signed
-from podium.server.audit import verify_data, verify_export
-from podium.server.manifests import STATEMENT_TYPE
+from podium.server.aggregation.manifests import STATEMENT_TYPE
+from podium.server.journal.audit import verify_data, verify_export
 from podium.tasks.digest import task_digest
 from podium.wire import messages as m
 from podium.wire.operator import Page, RunView, StatusView, VersionView

@@ -10,7 +10,7 @@ from podium.core.events import Booted
 from podium.core.records import read_record
 from podium.core.rows import AnyRow, table_of
 from podium.core.step import Core
-from podium.server.audit import verify_export
+from podium.server.journal.audit import verify_export
 from podium.wire.canonical import canonical
 from podium.wire.limits import Limits
 from tests.support.core_made import rows_of

@@ -13,8 +13,8 @@ from podium.adapters.sqlite.store import SqliteStore
 from podium.core.effects import Record
 from podium.core.records import decode_row, encode_record, encode_row, read_record
 from podium.core.rows import TABLES, AnyRow, table_of
-from podium.server.audit import export, verify_data, verify_export
-from podium.server.sequencer import Sequencer
+from podium.server.journal.audit import export, verify_data, verify_export
+from podium.server.journal.sequencer import Sequencer
 from podium.wire.canonical import canonical, decode_canonical
 from podium.wire.plain import plain
 from podium.wire.problems import Bug, StoreFault

@@ -21,9 +21,9 @@ from podium.core.state import State
 from podium.crypto.seal import seal_frames, seal_key, update_info
 from podium.crypto.sign import open_signed, public_key, sign
 from podium.ports.plane import Arrays, RoundWork
-from podium.server.aggregation import Aggregation
-from podium.server.loop import MakeEvent
-from podium.server.manifests import Notary, upload_key_name
+from podium.server.aggregation.manifests import Notary, upload_key_name
+from podium.server.aggregation.role import Aggregation
+from podium.server.loop.loop import MakeEvent
 from podium.server.plane_data import ONLINE_KEY, Parts, open_identity
 from podium.tasks.digest import task_digest
 from podium.wire.canonical import b64, canonical, unb64

@@ -8,9 +8,9 @@ from podium.adapters.memory import MemoryStore
 from podium.core.effects import AnySend, Step
 from podium.core.state import State
 from podium.ports.plane import SignedHead
-from podium.server.loop import Loop
-from podium.server.sequencer import Sequencer
-from podium.server.writer import Writer
+from podium.server.journal.sequencer import Sequencer
+from podium.server.loop.loop import Loop
+from podium.server.loop.writer import Writer
 from podium.wire.limits import Limits
 from podium.wire.problems import PodiumError
 

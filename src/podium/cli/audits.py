@@ -1,6 +1,6 @@
 """podium audit export, verify: the journal taken out, and verified offline, beside a live plane or not.
 
-Decides: where the bytes come from and go to. Never: what holds (podium.server.audit).
+Decides: where the bytes come from and go to. Never: what holds (podium.server.journal.audit).
 """
 
 import sys
@@ -17,7 +17,7 @@ from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
     from podium.ports.plane import SignedHead
-    from podium.server.replay import AuditResult
+    from podium.server.journal.replay import AuditResult
 
 app = typer.Typer(help="The journal: everything that was decided.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ app = typer.Typer(help="The journal: everything that was decided.", no_args_is_h
 @app.command("export")
 def export(data: Data = DATA) -> None:
     """Write the journal of a data directory to stdout, as JSON lines."""
-    from podium.server.audit import export_data
+    from podium.server.journal.audit import export_data
 
     for line in export_data(data):
         sys.stdout.buffer.write(line)
@@ -48,7 +48,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check every entry, tree and signed head; exit code 8 names the first entry that does not fit."""
-    from podium.server.audit import verify_data, verify_export
+    from podium.server.journal.audit import verify_data, verify_export
 
     trusted = None if root is None else _root(root)
     if file is None:
@@ -72,7 +72,7 @@ def verified_text(found: "AuditResult") -> str:
 
 
 def _heads(path: Path) -> "list[SignedHead]":
-    from podium.server.heads import read_heads
+    from podium.server.journal.heads import read_heads
 
     if not path.exists():
         raise OperatorFault("file-unreadable", what=f"cannot read {path}", why="there is no such file")

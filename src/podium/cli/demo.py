@@ -27,7 +27,7 @@ from podium.wire.problems import OperatorFault
 if TYPE_CHECKING:
     from podium.cli.demo_devices import Member, Processes, Threads
     from podium.plane import Plane, Run
-    from podium.server.replay import AuditResult
+    from podium.server.journal.replay import AuditResult
     from podium.tasks.task import Task
 
 Scenario = Literal["hospital", "digits"]
@@ -268,7 +268,7 @@ def _accuracy(view: RunView) -> dict[str, SiteResult]:
 
 
 def _verified(home: Path) -> "AuditResult":
-    from podium.server.audit import verify_data
+    from podium.server.journal.audit import verify_data
 
     return verify_data(home)
 

@@ -10,8 +10,8 @@ import logging
 from podium.core.events import AggregateFailed
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.state import State
-from podium.server.loop import MakeEvent
-from podium.server.manifests import upload_key_name
+from podium.server.aggregation.manifests import upload_key_name
+from podium.server.loop.loop import MakeEvent
 from podium.server.plane_data import Parts
 
 log = logging.getLogger("podium.boot")

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from podium.core.state import State
 from podium.core.views import ONLINE_MS
-from podium.server.loop import Loop
+from podium.server.loop.loop import Loop
 from podium.wire.problems import PodiumError
 
 

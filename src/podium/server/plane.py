@@ -24,25 +24,25 @@ from podium.core.events import HeadSigned
 from podium.core.outbox import POPULATION
 from podium.crypto.sign import sign
 from podium.ports.plane import SignedHead
-from podium.server.aggregation import Aggregation
-from podium.server.audit import META_ROOT
+from podium.server.aggregation.manifests import Notary
+from podium.server.aggregation.role import Aggregation
 from podium.server.boot import reconcile
-from podium.server.device_routes import Conversation
-from podium.server.gateway import Door, Gateway, Handler
-from podium.server.heads import PURPOSE, from_signed, heads_path, to_signed
+from podium.server.devices.device_routes import Conversation
+from podium.server.devices.gateway import Door, Gateway, Handler
+from podium.server.devices.lease_routes import Delivery
+from podium.server.devices.sessions import Sessions
+from podium.server.devices.uploads import BlobRoom
 from podium.server.http import Receive, Scope, Send
-from podium.server.lease_routes import Delivery
-from podium.server.loop import Loop
-from podium.server.manifests import Notary
+from podium.server.journal.audit import META_ROOT
+from podium.server.journal.heads import PURPOSE, from_signed, heads_path, to_signed
+from podium.server.journal.sequencer import Sequencer
+from podium.server.loop.loop import Loop
+from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
-from podium.server.operator_routes import Operators, Probes
+from podium.server.operators.operator_routes import Operators, Probes
+from podium.server.operators.submission import Submission
 from podium.server.plane_data import Credentials, Parts, open_identity, session_root
 from podium.server.retention import Retention
-from podium.server.sequencer import Sequencer
-from podium.server.sessions import Sessions
-from podium.server.submission import Submission
-from podium.server.uploads import BlobRoom
-from podium.server.writer import Writer
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
 from podium.wire.messages import Head, Signed

@@ -19,7 +19,7 @@ from podium.crypto.root import make_root
 from podium.crypto.sign import key_id, public_key
 from podium.ports import Blobs, Clock, Entropy, Keys
 from podium.ports.plane import Store
-from podium.server.heads import heads_path
+from podium.server.journal.heads import heads_path
 from podium.wire.canonical import b64
 from podium.wire.limits import Limits
 from podium.wire.messages import RootDocument, RootRole, SignedRoot

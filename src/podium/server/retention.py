@@ -15,9 +15,9 @@ from podium.core.rows import VersionRow
 from podium.core.state import State
 from podium.ports import Blobs
 from podium.server.boot import is_wanted
-from podium.server.loop import Loop
+from podium.server.devices.uploads import BlobRoom
+from podium.server.loop.loop import Loop
 from podium.server.plane_data import Parts
-from podium.server.uploads import BlobRoom
 from podium.wire.problems import PodiumError
 
 log = logging.getLogger("podium.retention")

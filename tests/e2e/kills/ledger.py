@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from podium.adapters.blobs import LocalBlobs
 from podium.adapters.sqlite.reader import open_readonly
 from podium.core.rows import AnyRow, DeviceRow, LeaseRow, RoundRow, RunRow, VersionRow
-from podium.server.audit import verify_data
+from podium.server.journal.audit import verify_data
 from podium.wire.tensors import read_arrays
 from tests.e2e.kills.killing import DEVICES, SIZE, Trial
 from tests.e2e.kills.tracing import read_trace

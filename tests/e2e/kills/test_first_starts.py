@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.server.audit import verify_data
+from podium.server.journal.audit import verify_data
 from tests.e2e.kills.killing import Trial
 
 log = logging.getLogger("kills")

@@ -8,7 +8,7 @@ from tests.tidy.rules.sizes import Function, definitions
 from tests.tidy.rules.sources import Finding, Source
 
 SUPERVISED: dict[str, str] = {
-    "src/podium/server/loop.py::Loop._step": "whatever broke the core, its memory is dropped and loaded again",
+    "src/podium/server/loop/loop.py::Loop._step": "whatever broke the core, its memory is dropped and loaded again",
 }
 """path::function -> why a broad except is right there. Everywhere else it hides somebody's bug."""
 
@@ -19,7 +19,10 @@ FOREIGN_WORDS = frozenset({"client", "clients", "node", "nodes", "worker", "work
 
 WORD_PLACES: dict[tuple[str, str], str] = {
     ("src/podium/wire/limits.py", "clients_max"): "connections of any kind that one gateway keeps, devices or not",
-    ("src/podium/server/aggregation.py", "_worker"): "the aggregation worker, the architecture's word for that role",
+    (
+        "src/podium/server/aggregation/role.py",
+        "_worker",
+    ): "the aggregation worker, the architecture's word for that role",
     ("src/podium/core/journal/", "node_hash"): "a node of the Merkle tree, RFC 6962's own word",
 }
 """(path or folder, identifier) -> what else the word means there."""

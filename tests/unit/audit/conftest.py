@@ -6,7 +6,7 @@ import pytest
 
 from podium.adapters.sqlite.seal import seal_path
 from podium.adapters.sqlite.store import SqliteStore
-from podium.server.heads import heads_path
+from podium.server.journal.heads import heads_path
 from tests.unit.audit.journal_made import fill
 
 

@@ -9,8 +9,8 @@ from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.effects import Record
 from podium.core.rows import AnyRow
-from podium.server.audit import verify_data
-from podium.server.sequencer import Sequencer
+from podium.server.journal.audit import verify_data
+from podium.server.journal.sequencer import Sequencer
 from podium.wire.problems import OperatorFault
 from tests.contract.plane_made import StillClock, root_text, sign_head
 from tests.contract.rows_made import ONE_OF_EACH, device, lease, record, salts, step

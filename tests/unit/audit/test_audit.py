@@ -9,9 +9,9 @@ import pytest
 
 from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.store import SqliteStore
-from podium.server.audit import export, export_data, verify_data, verify_export
-from podium.server.heads import heads_path, read_heads
-from podium.server.sequencer import Sequencer
+from podium.server.journal.audit import export, export_data, verify_data, verify_export
+from podium.server.journal.heads import heads_path, read_heads
+from podium.server.journal.sequencer import Sequencer
 from podium.wire.problems import OperatorFault
 from tests.contract.plane_made import OTHER, SEED, StillClock, root, sign_head
 from tests.contract.rows_made import device, record, salts, step

@@ -11,8 +11,8 @@ from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.schema import MIGRATIONS
 from podium.adapters.sqlite.seal import seal_path
 from podium.adapters.sqlite.store import SqliteStore
-from podium.server.audit import export, verify_data, verify_export
-from podium.server.replay import AuditResult
+from podium.server.journal.audit import export, verify_data, verify_export
+from podium.server.journal.replay import AuditResult
 from podium.wire.problems import OperatorFault
 from tests.contract.plane_made import root
 from tests.contract.rows_made import device, record, salts, step

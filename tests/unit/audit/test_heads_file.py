@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.server.heads import append_heads, heads_path, read_heads
+from podium.server.journal.heads import append_heads, heads_path, read_heads
 from podium.wire.problems import OperatorFault, StoreFault
 from tests.contract.plane_made import sign_head
 

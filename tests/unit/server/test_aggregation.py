@@ -10,8 +10,8 @@ import pytest
 from podium.adapters.engine import LocalEngine
 from podium.core.effects import Answer, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import AggregateFailed, AggregateMade, UpdatesJudged
-from podium.server.aggregation import round_of_lease
-from podium.server.manifests import upload_key_name
+from podium.server.aggregation.manifests import upload_key_name
+from podium.server.aggregation.role import round_of_lease
 from podium.wire.problems import Bug
 from podium.wire.tensors import read_arrays
 from tests.support.aggregation_rig import BrokenEngine, EndlessEngine, Rig, WeightlessEngine, run
@@ -62,7 +62,7 @@ def test_a_full_disk_is_tried_again(tmp_path: Path) -> None:
 def test_a_round_that_ended_meanwhile_gets_no_key_by_another_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podium.server.aggregation.RETRY_FIRST_MS", 20)
+    monkeypatch.setattr("podium.server.aggregation.role.RETRY_FIRST_MS", 20)
 
     async def test() -> None:
         rig = Rig(tmp_path)
@@ -134,7 +134,7 @@ def test_an_accepted_update_that_rotted_gives_the_round_up(tmp_path: Path) -> No
 
 
 def test_a_sum_waits_for_an_update_that_could_not_be_read_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podium.server.aggregation.RETRY_FIRST_MS", 20)
+    monkeypatch.setattr("podium.server.aggregation.role.RETRY_FIRST_MS", 20)
 
     async def test() -> None:
         rig = Rig(tmp_path)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from podium.adapters.blobs import MemoryBlobs
-from podium.server.uploads import BlobRoom
+from podium.server.devices.uploads import BlobRoom
 from podium.wire.limits import Limits
 from podium.wire.problems import StoreFault
 

@@ -10,7 +10,7 @@ from podium.adapters.memory import MemoryStore
 from podium.core.effects import PrepareRound
 from podium.core.events import EnrolAsked, RunSubmitted, SessionOpened, TokenIssued, VersionImported
 from podium.core.selection.reasons import REASONS
-from podium.server.loop import Loop
+from podium.server.loop.loop import Loop
 from podium.tasks.digest import task_digest
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn

@@ -11,7 +11,7 @@ from podium.core.rows import AliasRow
 from podium.core.state import State
 from podium.server.logs import log_to, stop_logging
 from podium.server.metrics import PlaneMetrics
-from podium.server.naming import find_device, find_run, find_version
+from podium.server.operators.naming import find_device, find_run, find_version
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
 from tests.support.aggregation_rig import rows

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from podium.crypto.mac import COUNTER_HEADER, MAC_HEADER, SESSION_HEADER, request_mac
+from podium.server.devices.sessions import Sessions
 from podium.server.http import Request
-from podium.server.sessions import Sessions
 from podium.wire.limits import Limits
 from podium.wire.problems import DeviceFault
 

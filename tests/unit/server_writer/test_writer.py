@@ -13,10 +13,10 @@ from podium.adapters.sqlite.store import SqliteStore
 from podium.core.effects import Step
 from podium.core.journal.tree import Tree
 from podium.ports.plane import SignedHead
-from podium.server.audit import export, verify_export
-from podium.server.heads import read_heads
-from podium.server.sequencer import BATCH, Sequencer
-from podium.server.writer import Writer
+from podium.server.journal.audit import export, verify_export
+from podium.server.journal.heads import read_heads
+from podium.server.journal.sequencer import BATCH, Sequencer
+from podium.server.loop.writer import Writer
 from podium.wire.canonical import canonical, decode_canonical
 from podium.wire.limits import Limits
 from podium.wire.messages import Head

@@ -9,7 +9,7 @@ import pytest
 
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.rows import DeviceRow
-from podium.server.audit import verify_data
+from podium.server.journal.audit import verify_data
 
 SEED = 20_240_611
 ROOT = Path(__file__).parents[3]

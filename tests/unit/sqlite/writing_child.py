@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 from podium.adapters.sqlite.store import SqliteStore
-from podium.server.heads import heads_path
-from podium.server.sequencer import Sequencer
-from podium.server.writer import Writer
+from podium.server.journal.heads import heads_path
+from podium.server.journal.sequencer import Sequencer
+from podium.server.loop.writer import Writer
 from podium.wire.limits import Limits
 from tests.contract.plane_made import CountingEntropy, StillClock, root_text, sign_head
 from tests.contract.rows_made import device, lease, record, step

@@ -1,7 +1,7 @@
 """The embedded store: whole steps in one transaction, history append-only, one live lease per device.
 
 Decides: the order and content of each transaction. Never: what a record means, nor when steps are grouped
-(server/writer.py). WAL with `synchronous = FULL`: what `commit` returned from survives a crash of the machine
+(server/loop/writer.py). WAL with `synchronous = FULL`: what `commit` returned from survives a crash of the machine
 (https://www.sqlite.org/pragma.html#pragma_synchronous). One process holds the directory, by a file lock of the
 operating system that dies with it.
 """

@@ -9,6 +9,9 @@ import hashlib
 from collections.abc import Iterable
 
 HASH_BYTES = 32
+SALT_BYTES = 16
+"""The random salt before each record in its leaf: without it nobody can guess an erased record from its hash."""
+
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of a tree without leaves."""
 

@@ -21,8 +21,8 @@ from podium.core.state import State
 from podium.core.step import Core
 from podium.ports import Clock
 from podium.ports.plane import Store
-from podium.server.batches import CheckinBatch
-from podium.server.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
+from podium.server.loop.batches import CheckinBatch
+from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
 from podium.wire.problems import Bug, PodiumError, StoreFault
@@ -41,7 +41,7 @@ TellLease = Callable[[int, int], Said]
 
 
 class StepWriter(Protocol):
-    """What the loop needs of the writer thread (server/writer.py)."""
+    """What the loop needs of the writer thread (server/loop/writer.py)."""
 
     def put(self, step: Step) -> None:
         """Take a step with records; its number comes back as durable, in order, or the writer fails."""
@@ -53,7 +53,7 @@ class StepWriter(Protocol):
 
 
 class Role(Protocol):
-    """Who carries out the sends that answer no request: the aggregation role (server/aggregation.py)."""
+    """Who carries out the sends that answer no request: the aggregation role (server/aggregation/role.py)."""
 
     def take(self, send: AnySend, state: State) -> None:
         """Carry out `send`, whose step is durable; never blocks."""

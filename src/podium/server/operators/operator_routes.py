@@ -24,16 +24,16 @@ from podium.core.events import DeviceBanned, RunStopped
 from podium.core.rows import RunRow
 from podium.core.views import ONLINE_MS, device_view, run_view, version_view
 from podium.server import http
-from podium.server.audit import export_data
-from podium.server.device_words import checked
-from podium.server.gateway import decode
-from podium.server.loop import Loop, note_denied
+from podium.server.devices.device_words import checked
+from podium.server.devices.gateway import decode
+from podium.server.devices.uploads import BlobRoom
+from podium.server.journal.audit import export_data
+from podium.server.loop.loop import Loop, note_denied
 from podium.server.metrics import PlaneMetrics
-from podium.server.naming import find_device, find_run, find_version
+from podium.server.operators.naming import find_device, find_run, find_version
+from podium.server.operators.submission import Submission
 from podium.server.plane_data import Credentials, Parts
 from podium.server.release import VERSION
-from podium.server.submission import Submission
-from podium.server.uploads import BlobRoom
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.messages import Head, Signed, SignedRoot
 from podium.wire.operator import (

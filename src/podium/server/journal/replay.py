@@ -10,14 +10,13 @@ from collections.abc import Iterable
 
 import msgspec
 
-from podium.core.journal.tree import HASH_BYTES, Tree, leaf_hash
+from podium.core.journal.tree import HASH_BYTES, SALT_BYTES, Tree, leaf_hash
 from podium.core.records import Kept, read_record
 from podium.core.rows import table_of
 from podium.crypto.root import role_key
 from podium.crypto.sign import open_signed
 from podium.ports.plane import Entry, SignedHead
-from podium.server.heads import PURPOSE, to_signed
-from podium.server.writer import SALT_BYTES
+from podium.server.journal.heads import PURPOSE, to_signed
 from podium.wire.messages import Head, RootDocument
 from podium.wire.problems import DeviceFault, OperatorFault, PodiumError
 

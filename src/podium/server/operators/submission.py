@@ -15,14 +15,14 @@ from podium.core.events import RunSubmitted, TokenIssued, VersionImported
 from podium.core.selection.rules import compile_rules
 from podium.crypto.seal import sealed_length
 from podium.server import http
-from podium.server.device_words import checked
-from podium.server.gateway import decode
-from podium.server.loop import Loop
-from podium.server.manifests import Notary
-from podium.server.naming import find_version
+from podium.server.aggregation.manifests import Notary
+from podium.server.devices.device_words import checked
+from podium.server.devices.gateway import decode
+from podium.server.devices.uploads import BlobRoom
+from podium.server.loop.loop import Loop
+from podium.server.operators.naming import find_version
 from podium.server.plane_data import Parts
 from podium.server.retention import Retention
-from podium.server.uploads import BlobRoom
 from podium.tasks.check import check_task
 from podium.tasks.digest import read_task_bytes, task_digest
 from podium.tasks.task import Task

@@ -15,12 +15,12 @@ import msgspec
 from podium.core.events import LeaseReported, MetricSums
 from podium.core.rows import LeaseRow
 from podium.crypto.sign import open_signed
-from podium.server.device_words import lease_answer
-from podium.server.gateway import Caller, Door, Stream, decode
+from podium.server.devices.device_words import lease_answer
+from podium.server.devices.gateway import Caller, Door, Stream, decode
+from podium.server.devices.uploads import BlobRoom, Uploads
 from podium.server.http import OCTETS, Request, Response, answer
-from podium.server.loop import Loop, note_denied
+from podium.server.loop.loop import Loop, note_denied
 from podium.server.plane_data import Parts
-from podium.server.uploads import BlobRoom, Uploads
 from podium.wire.canonical import parse_decimal, unb64
 from podium.wire.messages import ENCODING_F32, OFFSET_HEADER, OFFSET_QUERY, Metric, Report, ReportAsk, UploadAnswer
 from podium.wire.problems import DeviceFault

@@ -11,13 +11,12 @@ from collections import deque
 from collections.abc import Callable
 
 from podium.core.effects import Step
+from podium.core.journal.tree import SALT_BYTES
 from podium.ports import Clock, Entropy
 from podium.ports.plane import Store
-from podium.server.sequencer import Sequencer
+from podium.server.journal.sequencer import Sequencer
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, PodiumError
-
-SALT_BYTES = 16
 
 
 class Writer:

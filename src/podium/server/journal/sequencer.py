@@ -13,7 +13,7 @@ from pathlib import Path
 from podium.core.journal.tree import Tree
 from podium.ports import Clock
 from podium.ports.plane import Entry, SignedHead, Store
-from podium.server.heads import append_heads
+from podium.server.journal.heads import append_heads
 from podium.wire.canonical import canonical, decode_canonical
 from podium.wire.messages import Head
 from podium.wire.problems import OperatorFault

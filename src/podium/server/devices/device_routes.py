@@ -21,7 +21,8 @@ from podium.core.selection.reasons import REASONS
 from podium.crypto.root import open_root
 from podium.crypto.seal import seal_key, session_info
 from podium.crypto.sign import key_id, open_signed, public_key, sign
-from podium.server.device_words import (
+from podium.server.aggregation.manifests import HeadOf
+from podium.server.devices.device_words import (
     COUNT_MAX,
     check_capabilities,
     check_name,
@@ -31,12 +32,11 @@ from podium.server.device_words import (
     offer_message,
     one_line,
 )
-from podium.server.gateway import Door, decode
+from podium.server.devices.gateway import Door, decode
+from podium.server.devices.sessions import Sessions
 from podium.server.http import Request, Response, answer
-from podium.server.loop import Loop
-from podium.server.manifests import HeadOf
+from podium.server.loop.loop import Loop
 from podium.server.plane_data import Parts
-from podium.server.sessions import Sessions
 from podium.wire.canonical import b64, canonical, decode_canonical, unb64
 from podium.wire.messages import (
     Accept,

@@ -15,9 +15,9 @@ import msgspec
 
 from podium.core.rows import DeviceRow
 from podium.ports.plane import Metrics
+from podium.server.devices.sessions import Sessions
 from podium.server.http import Gone, Receive, Request, Response, Scope, Send, refusal, respond
-from podium.server.loop import Loop
-from podium.server.sessions import Sessions
+from podium.server.loop.loop import Loop
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault, PodiumError
 

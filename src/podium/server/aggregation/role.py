@@ -18,8 +18,8 @@ from podium.core.events import AggregateFailed, AggregateMade, ManifestMade, Upd
 from podium.core.rows import LeaseRow
 from podium.core.state import State
 from podium.ports.plane import Engine, RoundWork
-from podium.server.loop import MakeEvent
-from podium.server.manifests import Notary, upload_key_name
+from podium.server.aggregation.manifests import Notary, upload_key_name
+from podium.server.loop.loop import MakeEvent
 from podium.server.plane_data import Parts
 from podium.wire.problems import Bug, DeviceFault, PodiumError, StoreFault
 from podium.wire.tensors import write_arrays

@@ -23,8 +23,8 @@ from podium.adapters.sqlite.reader import DATABASE, SqliteReader, open_readonly
 from podium.adapters.sqlite.seal import check_seal
 from podium.crypto.root import open_root
 from podium.ports.plane import Entry, SignedHead
-from podium.server.heads import from_signed, heads_path, read_heads, to_signed
-from podium.server.replay import AuditResult, Replay, broken
+from podium.server.journal.heads import from_signed, heads_path, read_heads, to_signed
+from podium.server.journal.replay import AuditResult, Replay, broken
 from podium.wire.canonical import b64, unb64
 from podium.wire.messages import RootDocument, Signed, SignedRoot
 from podium.wire.problems import DeviceFault, OperatorFault, StoreFault

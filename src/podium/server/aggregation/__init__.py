@@ -1,0 +1,1 @@
+"""The aggregation role: manifests and upload keys, verdicts, sums, versions."""

@@ -1,0 +1,1 @@
+"""Places and signed heads of the journal, its export, and its verification offline."""
