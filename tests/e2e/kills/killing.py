@@ -33,7 +33,9 @@ DEVICES = 5
 SIZE = 800_000
 """Elements of the model: 3.2 MB, four chunks of an update."""
 RUN_S_MAX = 100
-PLANE_FUSE_MAX, DEVICE_FUSE_MAX = 60, 40
+PLANE_FUSES = {"before": 60, "after": 60, "before-request": 200, "after-request": 200}
+DEVICE_FUSES = {"before": 40, "after": 40}
+"""Kinds of fuses, and the most things that each lets pass."""
 
 
 class Death(NamedTuple):
@@ -47,14 +49,16 @@ class Death(NamedTuple):
 class Mortal:
     """A process that dies at drawn moments and is started again whenever it died."""
 
-    def __init__(self, name: str, folder: Path, arguments: list[str], draw: random.Random, fuse_max: int) -> None:
+    def __init__(
+        self, name: str, folder: Path, arguments: list[str], draw: random.Random, fuses: dict[str, int]
+    ) -> None:
         self.name = name
         self.deaths: list[Death] = []
         self.trace = folder / f"{name}.trace"
         self._arguments = [sys.executable, *arguments, str(self.trace)]
         self._errors = folder / f"{name}.err"
         self._draw = draw
-        self._fuse_max = fuse_max
+        self._fuses = fuses
         self._process: subprocess.Popen[bytes] | None = None
         self._started_ns = 0
         self._next_s = math.inf
@@ -77,9 +81,10 @@ class Mortal:
         self._mortal, self._next_s = False, math.inf
 
     def start(self) -> None:
-        """Begin a life, with a fuse in two of three."""
-        side = self._draw.choice(("none", "before", "after")) if self._mortal else "none"
-        fuse = side if side == "none" else f"{side}:{int(math.exp(self._draw.uniform(0, math.log(self._fuse_max))))}"
+        """Begin a life, with a fuse in most of them."""
+        side = self._draw.choice(("none", *self._fuses)) if self._mortal else "none"
+        most = math.log(self._fuses.get(side, 1))
+        fuse = side if side == "none" else f"{side}:{int(math.exp(self._draw.uniform(0, most)))}"
         paths = [str(HERE), *(path or os.getcwd() for path in sys.path)]
         self._started_ns = time.monotonic_ns()
         with self._errors.open("ab") as errors:
@@ -163,7 +168,7 @@ class Trial:
         port = _free_port(random.Random(f"{seed}/port"))
         self.url = f"http://127.0.0.1:{port}"
         arguments = [str(HERE / "plane_child.py"), str(self.data), str(port)]
-        self.plane = Mortal("plane", folder, arguments, random.Random(f"{seed}/plane"), PLANE_FUSE_MAX)
+        self.plane = Mortal("plane", folder, arguments, random.Random(f"{seed}/plane"), PLANE_FUSES)
         self.devices: list[Mortal] = []
         self.startup_s = 0.0
 
@@ -200,7 +205,7 @@ class Trial:
             state, token = str(self.folder / name), operator.token(name=name)
             arguments = [str(HERE / "device_child.py"), self.url, token, state, str(place)]
             draw = random.Random(f"{self.seed}/{name}")
-            self.devices.append(Mortal(name, self.folder, arguments, draw, DEVICE_FUSE_MAX))
+            self.devices.append(Mortal(name, self.folder, arguments, draw, DEVICE_FUSES))
         self.run = operator.submit(one_hot_task(self.rounds, self.tight), {"w": np.zeros(SIZE, np.float32)})
         self.plane.end()
 

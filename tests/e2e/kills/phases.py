@@ -9,8 +9,9 @@ from tests.e2e.kills.tracing import Line, read_trace
 
 ROUND = ("FORMING", "REPORTING", "AGGREGATING")
 TALK = ("enrol", "session", "checkin", "accept", "fetch", "progress", "upload", "report")
-HOW = ("clock", "before", "after")
-"""By the clock, or by fuse before or after a transaction became durable (plane) or a request was answered (device)."""
+HOW = {"plane": ("clock", "before", "after", "before-request", "after-request"), "device": ("clock", "before", "after")}
+"""By the clock, or by fuse: before or after the plane's transaction became durable, before or after the plane answered
+a request, before or after a device's request was answered."""
 
 Hits = Counter[tuple[str, str]]
 """("plane" or "device", phase) -> kills."""
@@ -62,12 +63,12 @@ def _talks(lines: list[Line], deaths: Iterable[Death]) -> list[tuple[int, str]]:
 
 def missing(hits: Hits) -> list[tuple[str, str]]:
     """The cells that no kill fell into."""
-    return [(kind, name) for kind in ("plane", "device") for name in (*HOW, *ROUND, *TALK) if not hits[kind, name]]
+    return [(kind, name) for kind, how in HOW.items() for name in (*how, *ROUND, *TALK) if not hits[kind, name]]
 
 
 def table(hits: Hits) -> str:
     """The hits as text."""
-    names = (*HOW, *ROUND, *TALK)
-    lines = [f"{'':12}{'plane':>8}{'device':>8}"]
-    lines += [f"{name:12}{hits['plane', name]:8}{hits['device', name]:8}" for name in names]
+    names = (*HOW["plane"], *ROUND, *TALK)
+    lines = [f"{'':16}{'plane':>8}{'device':>8}"]
+    lines += [f"{name:16}{hits['plane', name]:8}{hits['device', name]:8}" for name in names]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """The plane of the kill test: `python plane_child.py DATA PORT TRACE FUSE`; a plane like any other, until killed.
 
 Its store is the real one, which writes down each transaction before and after. The fuse counts transactions: "after:n"
-kills the process when its n-th is durable and nothing that waited for it was sent.
+kills the process when its n-th is durable and nothing that waited for it was sent. Or it counts requests of devices:
+"before-request:n" kills it when its n-th has come, "after-request:n" when its answer has gone.
 """
 
 import sys
@@ -12,8 +13,11 @@ from podium.adapters.sqlite.store import SqliteStore
 from podium.core.effects import Step
 from podium.core.rows import RoundRow
 from podium.ports.plane import SignedHead
+from podium.server import main as main_module
 from podium.server import plane as plane_module
+from podium.server.http import Receive, Scope, Send
 from podium.server.main import PlaneServer, serve
+from podium.server.plane import Plane
 from podium.wire.limits import Limits
 from tests.e2e.kills.tracing import Fuse, Trace
 
@@ -53,6 +57,22 @@ class TracedStore(SqliteStore):
         self.fuse.after("place")
 
 
+class TracedPlane(Plane):
+    """The plane, whose requests of devices burn a fuse of their own."""
+
+    fuse: Fuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        path = str(scope.get("path", ""))
+        if not path.startswith("/v1/"):
+            await super().__call__(scope, receive, send)
+            return
+        self.fuse.before(path)
+        await super().__call__(scope, receive, send)
+        self.fuse.after(path)
+
+
 def main() -> None:
     """Serve until told to end."""
     data, port, trace_file, fuse = sys.argv[1:]
@@ -60,6 +80,8 @@ def main() -> None:
     trace.say("life", fuse)
     TracedStore.trace, TracedStore.fuse = trace, Fuse(fuse, trace)
     vars(plane_module)["SqliteStore"] = TracedStore
+    TracedPlane.fuse = Fuse(fuse, trace, "-request")
+    vars(main_module)["Plane"] = TracedPlane
     serve(
         PlaneServer(Path(data), port=int(port), limits=LIMITS),
         lambda server: trace.say("ready", server.url),

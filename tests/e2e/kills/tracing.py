@@ -43,10 +43,15 @@ def read_trace(path: Path) -> list[Line]:
 
 
 class Fuse:
-    """Kills the process before or after the n-th thing of its life: "before:n", "after:n", or "none"."""
+    """Kills the process before or after the n-th thing of its life: "before:n", "after:n", or "none".
 
-    def __init__(self, text: str, trace: Trace) -> None:
-        self._side, _, number = text.partition(":")
+    `kind` says which things it counts: "before:n" counts those without a kind, "before-request:n" those of "-request".
+    """
+
+    def __init__(self, text: str, trace: Trace, kind: str = "") -> None:
+        side, _, number = text.partition(":")
+        self._side = side.removesuffix(kind) if side.endswith(kind) else ""
+        self._kind = kind
         self._left = int(number or 0)
         self._trace = trace
 
@@ -63,5 +68,5 @@ class Fuse:
 
     def _burn(self, what: str) -> None:
         if self._left == 0:
-            self._trace.say("fuse", f"{self._side} {what}")
+            self._trace.say("fuse", f"{self._side}{self._kind} {what}")
             os.kill(os.getpid(), signal.SIGKILL)
