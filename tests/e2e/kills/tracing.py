@@ -7,6 +7,7 @@ the same for all processes of a machine, so what was under way when another proc
 import contextlib
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -25,13 +26,21 @@ class Trace:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._mine = threading.Lock()
 
     def say(self, word: str, detail: str = "", *, durable: bool = False) -> None:
         """One line; `durable`: it survives the machine too. A full disk loses the line and breaks nothing else."""
-        with contextlib.suppress(OSError):
+        with self._mine, contextlib.suppress(OSError):
             os.write(self._file, f"{time.monotonic_ns()} {word} {detail}\n".encode())
             if durable:
                 os.fsync(self._file)
+
+    def die(self, detail: str) -> None:
+        """The last line, and SIGKILL: no other thread says anything between the two."""
+        with self._mine:
+            with contextlib.suppress(OSError):
+                os.write(self._file, f"{time.monotonic_ns()} fuse {detail}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def read_trace(path: Path) -> list[Line]:
@@ -68,5 +77,4 @@ class Fuse:
 
     def _burn(self, what: str) -> None:
         if self._left == 0:
-            self._trace.say("fuse", f"{self._side}{self._kind} {what}")
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._trace.die(f"{self._side}{self._kind} {what}")
