@@ -21,8 +21,8 @@ from podium.device.session import Session, enrol, new_identity, read_token
 from podium.device.state import State
 from podium.plane.link import OperatorLink
 from podium.plane.runs import run_ask
+from podium.wire.asks import TokenAsk
 from podium.wire.messages import Capabilities, CheckIn, CheckInAnswer
-from podium.wire.operator import TokenAsk
 
 CONNECTIONS = 256
 PASSES = 3

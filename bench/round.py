@@ -19,7 +19,7 @@ from bench._rows import Row, row
 from podium import Round, Run, Select
 from podium.plane.link import OperatorLink
 from podium.plane.runs import run_ask
-from podium.wire.operator import TokenAsk
+from podium.wire.asks import TokenAsk
 from podium.wire.problems import Bug
 
 PROCESSES = 2

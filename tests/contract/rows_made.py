@@ -8,15 +8,20 @@ from hypothesis import strategies as st
 from podium.core.effects import Record, Step
 from podium.core.rows import (
     ROW_TYPES,
+    AliasMoveRow,
     AliasRow,
     AnyRow,
     DeviceRow,
+    FreezeRow,
     LeaseRow,
+    ReleaseRow,
     RoundRow,
     RunRow,
+    ServiceRow,
     TaskRow,
     TokenRow,
     VersionRow,
+    WebhookRow,
 )
 from podium.tasks.task import Head, ModelSource, Privacy, RunRules, Target, Task
 from podium.wire.durations import Duration
@@ -141,6 +146,11 @@ ONE_OF_EACH: tuple[AnyRow, ...] = (
         metrics={"m": (-0.5, 1.0)},
     ),
     AliasRow(id="m@production", version="sha256:02", counter=1, actor="a", why="", at_ms=1),
+    AliasMoveRow(alias="m@production", counter=1, version="sha256:02", before="", actor="a", why="", at_ms=1),
+    ReleaseRow(id="sha256:02", key_id="k", statement="sha256:03", actor="a", at_ms=1),
+    FreezeRow(id="plane", frozen=True, why="drill", actor="a", at_ms=1),
+    ServiceRow(id="00", name="n", verbs=("runs.read",), actor="a", made_ms=1, expires_ms=2, revoked=False),
+    WebhookRow(id="w", url="https://example.org/", kinds=("round-sealed",), actor="a", at_ms=1, removed=False),
 )
 """A row of every table, in the order in which stores load them."""
 
@@ -167,6 +177,8 @@ _BY_TYPE: dict[object, st.SearchStrategy[object]] = {
     int: whole,
     str: words,
     float: finite,
+    bool: st.booleans(),
+    tuple[str, ...]: st.lists(words, max_size=2).map(tuple),
     Task: tasks,
     dict[str, str]: labels,
     dict[str, int]: st.dictionaries(words, whole, max_size=2),
@@ -184,7 +196,8 @@ def any_row(kind: type[AnyRow], **given: st.SearchStrategy[object]) -> st.Search
 rows: st.SearchStrategy[AnyRow] = st.one_of(
     any_row(RoundRow, run=keys, number=st.integers(0, 2)),
     any_row(LeaseRow, id=keys, state=st.sampled_from(["REPORTED", "LAPSED"])),
-    *(any_row(kind, id=keys) for kind in ROW_TYPES if kind not in (RoundRow, LeaseRow)),
+    any_row(AliasMoveRow, alias=keys, counter=st.integers(1, 3)),
+    *(any_row(kind, id=keys) for kind in ROW_TYPES if kind not in (RoundRow, LeaseRow, AliasMoveRow)),
 )
 records = st.builds(
     Record,

@@ -80,6 +80,7 @@ def a_device(identifier: str, name: str) -> DeviceView:
         lease="",
         failure="",
         failure_detail="",
+        enrolled_age_ms=0,
     )
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
+from podium.wire.asks import TokenAsk
 from podium.wire.canonical import b64, canonical
-from podium.wire.operator import DeviceView, Page, TokenAsk, TokenMade
+from podium.wire.operator import DeviceView, Page, TokenMade
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.attacks import Held, code_of, in_journal, raw, refused
 from tests.support.plane_cases import FAST, Operator, enrolled, task, viewer

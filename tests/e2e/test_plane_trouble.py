@@ -12,8 +12,9 @@ from podium.core.effects import Step
 from podium.server.main import PlaneServer, fingerprint
 from podium.tasks.digest import task_bytes
 from podium.tasks.task import ModelSource
+from podium.wire.asks import RunAsk, TokenAsk
 from podium.wire.canonical import unb64
-from podium.wire.operator import Page, PlaneFile, RunAsk, StatusView, TokenAsk, VersionView
+from podium.wire.operator import Page, PlaneFile, StatusView, VersionView
 from podium.wire.problems import Problem, StoreFault
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.certificates import make_certificate

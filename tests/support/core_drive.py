@@ -25,7 +25,7 @@ from podium.core.events import (
     AnyEvent,
     Booted,
     CheckedIn,
-    DeviceBanned,
+    DevicesMarked,
     EnrolAsked,
     LeaseAccepted,
     LeaseDeclined,
@@ -188,7 +188,15 @@ class People:
         """A person bans a device."""
         ticket = self.ticket()
         step = self.feed(
-            DeviceBanned(at_ms=self.now_ms, ticket=ticket, actor="person:administrator", device=device, why=why)
+            DevicesMarked(
+                at_ms=self.now_ms,
+                ticket=ticket,
+                actor="person:administrator",
+                devices=(device,),
+                state="banned",
+                revoke=True,
+                why=why,
+            )
         )
         return self.answer(step, ticket)
 

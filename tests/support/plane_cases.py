@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from podium.server.main import PlaneServer
 from podium.tasks.digest import task_bytes
 from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Select, Task
+from podium.wire.asks import RunAsk, TokenAsk
 from podium.wire.canonical import b64
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
-from podium.wire.operator import RunAsk, RunMade, RunView, TokenAsk, TokenMade
+from podium.wire.operator import RunMade, RunView, TokenMade
 from podium.wire.tensors import write_arrays
 from tests.support.scripted_device import PLAN, ScriptedDevice
 

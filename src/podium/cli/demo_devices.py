@@ -17,7 +17,7 @@ from podium.cli.devices import keep_place
 from podium.device import Device
 from podium.device.plan import load_data
 from podium.plane.link import OperatorLink
-from podium.wire.operator import TokenAsk
+from podium.wire.asks import TokenAsk
 from podium.wire.problems import OperatorFault, PodiumError
 
 _END_S = 5.0

@@ -14,8 +14,9 @@ import typer
 
 from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
 from podium.cli.output import note, printable, say, say_json, say_table
+from podium.wire.asks import TokenAsk
 from podium.wire.durations import format_duration
-from podium.wire.operator import DeviceView, TokenAsk
+from podium.wire.operator import DeviceView
 from podium.wire.problems import OperatorFault
 
 app = typer.Typer(help="One device on this machine, and the fleet.", no_args_is_help=True)

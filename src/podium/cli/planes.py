@@ -80,7 +80,7 @@ def make_directory(data: Path) -> None:
 
 def _say_how(home: Path, url: str) -> None:
     from podium.plane.finding import connect_data
-    from podium.wire.operator import TokenAsk
+    from podium.wire.asks import TokenAsk
 
     with connect_data(home) as link:
         token = link.token(TokenAsk(uses=1000)).token

@@ -13,7 +13,7 @@ from podium.cli.errors import INTERRUPTED, run_exit_code
 from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
 from podium.cli.output import note, say, say_json, say_table
 from podium.wire.durations import format_duration
-from podium.wire.operator import RunView, StatusView
+from podium.wire.operator import RUN_OPEN, RunView, StatusView
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def stop(
     """Stop a run: its leases are revoked, its last sealed version stays."""
     with connect(data, plane, token_file) as link:
         view = link.run(name)
-        if view.state == "RUNNING":
+        if view.state in RUN_OPEN:
             _confirm(f"stop run {view.id} ({view.task}): {_at_work(view)} devices at work lose their lease", yes)
         link.stop(view.id, why)
         say(view.id)
@@ -148,5 +148,5 @@ def _say_status(seen: StatusView, views: list[RunView]) -> None:
     for view in views:
         if view.waiting is not None:
             say(f"run {view.id} waits: {wait_text(view.waiting)}")
-        if view.state == "RUNNING" and view.round is not None and view.round.lost:
+        if view.state in RUN_OPEN and view.round is not None and view.round.lost:
             say(f"run {view.id} lost in this round: {lost_text(view.round.lost)}")

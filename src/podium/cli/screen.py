@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from podium.cli.output import count_of_bytes, decimals
 from podium.wire.durations import format_duration
-from podium.wire.operator import RoundView, RunView, Wait
+from podium.wire.operator import RUN_OPEN, RoundView, RunView, Wait
 
 _BAR = 36
 _HISTORY = 6
@@ -36,9 +36,9 @@ def screen(view: RunView) -> list[str]:
 
 def _head(view: RunView) -> str:
     base = f"v{view.version_number}"
-    moving = f" -> v{view.version_number + 1}" if view.state == "RUNNING" and view.kind == "train" else ""
+    moving = f" -> v{view.version_number + 1}" if view.state in RUN_OPEN and view.kind == "train" else ""
     eta = ""
-    if view.state == "RUNNING" and view.rounds_sealed:
+    if view.state in RUN_OPEN and view.rounds_sealed:
         left = view.elapsed_ms * (view.rounds - view.rounds_sealed) // view.rounds_sealed
         eta = f"  eta {format_duration(left)}"
     reason = f" ({view.reason})" if view.reason else ""
@@ -50,7 +50,7 @@ def _head(view: RunView) -> str:
 
 def round_now(view: RunView) -> int:
     """The round at work, counted in sealed rounds: an abandoned one is tried again under the same number."""
-    return min(view.rounds, view.rounds_sealed + 1) if view.state == "RUNNING" else view.rounds_sealed
+    return min(view.rounds, view.rounds_sealed + 1) if view.state in RUN_OPEN else view.rounds_sealed
 
 
 def _round(now: RoundView) -> list[str]:
@@ -105,7 +105,7 @@ def line(view: RunView) -> str:
         f"sealed {view.rounds_sealed}",
         f"v{view.version_number}",
     ]
-    if view.state == "RUNNING" and view.round is not None:
+    if view.state in RUN_OPEN and view.round is not None:
         parts.append(f"reported {view.round.funnel.get('reported', 0)}/{view.round.goal}")
     parts += [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
     if view.round is not None and view.round.lost:

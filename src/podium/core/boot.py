@@ -19,8 +19,10 @@ from podium.core.state import State
 def boot(state: State, out: Outbox, event: Booted) -> None:
     """Move every open deadline on by `down_ms` (recorded), give live leases a fresh stall, and ask again."""
     down = event.down_ms
-    runs = [replace(run, deadline_ms=run.deadline_ms + down) for run in state.runs.values() if run.state == "RUNNING"]
-    moved = [_later(state.rounds[key], down) for key in sorted(state.open)]
+    # a paused run gets all the time that it stood still when it is resumed, this included
+    moving = ("RUNNING", "PAUSING")
+    runs = [replace(run, deadline_ms=run.deadline_ms + down) for run in state.runs.values() if run.state in moving]
+    moved = [_later(state.rounds[key], down) for key in sorted(state.open) if state.runs[key[0]].state in moving]
     out.record("plane-booted", "plane", *runs, *moved, down_ms=down)
     for key in sorted(state.open):
         _resume(state, out, state.rounds[key])

@@ -11,6 +11,7 @@ from podium.core.rounds import rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import RoundRow
 from podium.core.state import OpenRound, State
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
 
 OPEN_ROUNDS_MAX = 2
@@ -22,10 +23,11 @@ def check(state: State) -> None:
     for run in state.runs.values():
         _require(run.state in RUN_STATES, state, f"run {run.id} is {run.state}")
         still = state.open_rounds_of(run.id)
-        _require(
-            (run.state == "RUNNING") == bool(still), state, f"run {run.id} is {run.state} with {len(still)} rounds"
-        )
+        _require((run.state in RUN_OPEN) == bool(still), state, f"run {run.id} is {run.state} with {len(still)} rounds")
         _require(len(still) <= OPEN_ROUNDS_MAX, state, f"run {run.id} has {len(still)} open rounds")
+        _require(
+            (run.paused_ms >= 0) == (run.state == "PAUSED"), state, f"run {run.id} is {run.state} since {run.paused_ms}"
+        )
         forming = [row for row in still if row.state == "FORMING"]
         _require(len(forming) <= 1, state, f"run {run.id} has {len(forming)} forming rounds")
     for key, work in state.open.items():

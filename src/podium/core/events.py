@@ -57,12 +57,17 @@ class EnrolAsked(Event, frozen=True, kw_only=True):
     name: str
 
 
-class DeviceBanned(Event, frozen=True, kw_only=True):
-    """A person banned a device; its running leases end."""
+class DevicesMarked(Event, frozen=True, kw_only=True):
+    """A person let devices be `state` (active, cordoned or banned) from now on.
+
+    A cordoned device gets no new lease; its running one goes on unless `revoke`. A ban always revokes it.
+    """
 
     ticket: int
     actor: str
-    device: str
+    devices: tuple[str, ...]
+    state: str
+    revoke: bool
     why: str
 
 
@@ -171,6 +176,110 @@ class RunSubmitted(Event, frozen=True, kw_only=True):
     task: Task
     task_digest: str
     base: str
+    retry_of: str = ""
+
+
+class RunPaused(Event, frozen=True, kw_only=True):
+    """A person paused a run: after its present round, or `now`, its deadlines standing still."""
+
+    ticket: int
+    actor: str
+    run: str
+    now: bool
+    why: str
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """A person let a pausing or paused run go on, with the same round."""
+
+    ticket: int
+    actor: str
+    run: str
+
+
+class Frozen(Event, frozen=True, kw_only=True):
+    """A person froze the plane: no new lease from now on; with `revoke` the running ones end too."""
+
+    ticket: int
+    actor: str
+    revoke: bool
+    why: str
+
+
+class Unfrozen(Event, frozen=True, kw_only=True):
+    """A person let the plane grant leases again."""
+
+    ticket: int
+    actor: str
+    why: str
+
+
+class AliasMoved(Event, frozen=True, kw_only=True):
+    """A person let `alias` ("<task>@<name>") name `version`; `counter`: how the alias stood when read, -1 any."""
+
+    ticket: int
+    actor: str
+    alias: str
+    version: str
+    counter: int
+    why: str
+
+
+class VersionReleased(Event, frozen=True, kw_only=True):
+    """Somebody brought the offline release key's statement over a version; the shell verified it, its blob is kept."""
+
+    ticket: int
+    actor: str
+    version: str
+    key_id: str
+    statement: str
+
+
+class ServiceIssued(Event, frozen=True, kw_only=True):
+    """A person issued a service's credential; only the hash of its secret is known."""
+
+    ticket: int
+    actor: str
+    token_hash: str
+    name: str
+    verbs: tuple[str, ...]
+    expires_ms: int
+
+
+class ServiceRevoked(Event, frozen=True, kw_only=True):
+    """A person took a service's credential back."""
+
+    ticket: int
+    actor: str
+    token_hash: str
+
+
+class WebhookSet(Event, frozen=True, kw_only=True):
+    """A person named who is told of records; the shell checked the address and keeps the secret."""
+
+    ticket: int
+    actor: str
+    id: str
+    url: str
+    kinds: tuple[str, ...]
+
+
+class WebhookRemoved(Event, frozen=True, kw_only=True):
+    """A person removed a webhook."""
+
+    ticket: int
+    actor: str
+    id: str
+
+
+class KeyRotated(Event, frozen=True, kw_only=True):
+    """The plane signs with a new key from now on; the root document of `version` names it."""
+
+    ticket: int
+    actor: str
+    role: str
+    key_id: str
+    version: int
 
 
 class RunStopped(Event, frozen=True, kw_only=True):
@@ -197,6 +306,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     lease: str
     code: str
     detail: str = ""
+    norm: float = -1.0  # L2 norm of the update, -1 if it was not computed
 
 
 class UpdatesJudged(Event, frozen=True, kw_only=True):
@@ -244,13 +354,24 @@ AnyEvent = (
     | TimePassed
     | TokenIssued
     | EnrolAsked
-    | DeviceBanned
+    | DevicesMarked
     | SessionOpened
     | CheckedIn
     | LeasesTold
     | VersionImported
     | RunSubmitted
     | RunStopped
+    | RunPaused
+    | RunResumed
+    | Frozen
+    | Unfrozen
+    | AliasMoved
+    | VersionReleased
+    | ServiceIssued
+    | ServiceRevoked
+    | WebhookSet
+    | WebhookRemoved
+    | KeyRotated
     | ManifestMade
     | UpdatesJudged
     | AggregateMade

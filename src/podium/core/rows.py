@@ -47,7 +47,7 @@ class DeviceRow(Row, frozen=True, kw_only=True, tag="devices"):
     public_key: str  # base64url, Ed25519
     enrolled_ms: int
     participated_ms: int  # last granted training lease, -1 never
-    state: str  # active | banned
+    state: str  # active | cordoned | banned
     failure: str = ""  # last failure's code
     failure_detail: str = ""  # its traceback, bounded
 
@@ -64,7 +64,7 @@ class RunRow(Row, frozen=True, kw_only=True, tag="runs"):
 
     id: str
     task: str
-    state: str  # RUNNING | FINISHED | STOPPED | TIMED_OUT | ABANDONED
+    state: str  # RUNNING | PAUSING | PAUSED | FINISHED | STOPPED | TIMED_OUT | ABANDONED
     reason: str
     actor: str
     started_ms: int
@@ -79,6 +79,8 @@ class RunRow(Row, frozen=True, kw_only=True, tag="runs"):
     metrics: dict[str, tuple[float, float]]  # pooled sums of the last sealed round
     bytes_down: int = 0  # base versions handed to leases that were accepted, of ended rounds
     bytes_up: int = 0  # sealed updates stored, of ended rounds
+    retry_of: str = ""  # the run it goes on from
+    paused_ms: int = -1  # since when its deadlines stand still, -1 while they do not
 
 
 class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
@@ -125,6 +127,9 @@ class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     upload_bytes: int  # sealed length, 0 until reported
     weight: float
     metrics: dict[str, tuple[float, float]]
+    held_ms: int = -1  # when the device took it, -1 never
+    reported_ms: int = -1  # when its update was stored, -1 never
+    norm: float = -1.0  # the update's L2 norm as the aggregation role found it, -1 unknown
 
 
 class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):
@@ -154,8 +159,92 @@ class AliasRow(Row, frozen=True, kw_only=True, tag="aliases"):
     at_ms: int
 
 
-AnyRow = TokenRow | DeviceRow | TaskRow | RunRow | RoundRow | LeaseRow | VersionRow | AliasRow
-ROW_TYPES: tuple[type[AnyRow], ...] = (TokenRow, DeviceRow, TaskRow, RunRow, RoundRow, LeaseRow, VersionRow, AliasRow)
+class AliasMoveRow(Row, frozen=True, kw_only=True, tag="alias_moves"):
+    """One move of an alias by a person; never changed. `before`: the version it named, "" if none."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("alias", "counter")
+    alias: str
+    counter: int
+    version: str
+    before: str
+    actor: str
+    why: str
+    at_ms: int
+
+
+class ReleaseRow(Row, frozen=True, kw_only=True, tag="releases"):
+    """A version that the offline release key signed for use outside training; never changed."""
+
+    id: str  # the version's digest
+    key_id: str
+    statement: str  # digest of the signed release statement blob
+    actor: str
+    at_ms: int
+
+
+class FreezeRow(Row, frozen=True, kw_only=True, tag="freezes"):
+    """The kill switch of a plane: while `frozen`, no lease is granted."""
+
+    id: str  # "plane"
+    frozen: bool
+    why: str
+    actor: str
+    at_ms: int
+
+
+class ServiceRow(Row, frozen=True, kw_only=True, tag="services"):
+    """A service's credential by the SHA-256 of its secret: what it may do, until when."""
+
+    id: str  # hex SHA-256 of the token
+    name: str
+    verbs: tuple[str, ...]
+    actor: str
+    made_ms: int
+    expires_ms: int
+    revoked: bool
+
+
+class WebhookRow(Row, frozen=True, kw_only=True, tag="webhooks"):
+    """Who is told of records, and of which kinds (none: all). Its signing secret is in the Keys port."""
+
+    id: str
+    url: str
+    kinds: tuple[str, ...]
+    actor: str
+    at_ms: int
+    removed: bool
+
+
+AnyRow = (
+    TokenRow
+    | DeviceRow
+    | TaskRow
+    | RunRow
+    | RoundRow
+    | LeaseRow
+    | VersionRow
+    | AliasRow
+    | AliasMoveRow
+    | ReleaseRow
+    | FreezeRow
+    | ServiceRow
+    | WebhookRow
+)
+ROW_TYPES: tuple[type[AnyRow], ...] = (
+    TokenRow,
+    DeviceRow,
+    TaskRow,
+    RunRow,
+    RoundRow,
+    LeaseRow,
+    VersionRow,
+    AliasRow,
+    AliasMoveRow,
+    ReleaseRow,
+    FreezeRow,
+    ServiceRow,
+    WebhookRow,
+)
 TABLES: dict[str, type[AnyRow]] = {str(kind.__struct_config__.tag): kind for kind in ROW_TYPES}
 
 

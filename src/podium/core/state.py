@@ -16,15 +16,20 @@ from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
+    AliasMoveRow,
     AliasRow,
     AnyRow,
     DeviceRow,
+    FreezeRow,
     LeaseRow,
+    ReleaseRow,
     RoundRow,
     RunRow,
+    ServiceRow,
     TaskRow,
     TokenRow,
     VersionRow,
+    WebhookRow,
 )
 from podium.core.selection.reservoir import Reservoir
 from podium.core.selection.rules import Rules, compile_rules
@@ -32,6 +37,8 @@ from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault
 
 LEASES_REMEMBERED_MAX = 100_000
+FREEZE = "plane"
+"""The key of the one freeze row."""
 BARRED = 255
 """`OpenRound.attempts` of a device that may take no further lease in this round."""
 
@@ -87,6 +94,11 @@ class State:
         self.leases: dict[str, LeaseRow] = {}
         self.versions: dict[str, VersionRow] = {}
         self.aliases: dict[str, AliasRow] = {}
+        self.alias_moves: dict[str, AliasMoveRow] = {}
+        self.releases: dict[str, ReleaseRow] = {}
+        self.freezes: dict[str, FreezeRow] = {}
+        self.services: dict[str, ServiceRow] = {}
+        self.webhooks: dict[str, WebhookRow] = {}
         self.open: dict[tuple[str, int], OpenRound] = {}
         self.fleet = Fleet()
         self.live_lease: dict[int, str] = {}
@@ -122,6 +134,22 @@ class State:
                 self.versions[row.id] = row
             case AliasRow():
                 self.aliases[row.id] = row
+            case _:
+                self._put_act(row)
+
+    def _put_act(self, row: AliasMoveRow | ReleaseRow | FreezeRow | ServiceRow | WebhookRow) -> None:
+        """Rows of what people did to the plane as a whole."""
+        match row:
+            case AliasMoveRow():
+                self.alias_moves[row.key()] = row
+            case ReleaseRow():
+                self.releases[row.id] = row
+            case FreezeRow():
+                self.freezes[row.id] = row
+            case ServiceRow():
+                self.services[row.id] = row
+            case WebhookRow():
+                self.webhooks[row.id] = row
 
     def _put_device(self, row: DeviceRow) -> None:
         if row.number == len(self.devices):
@@ -182,6 +210,11 @@ class State:
             self.counted_since_ms = at_ms
         self.counted[name] = self.counted.get(name, 0) + by
 
+    def frozen(self) -> bool:
+        """Whether a person froze the plane: no lease is granted."""
+        row = self.freezes.get(FREEZE)
+        return row is not None and row.frozen
+
     def leases_left(self) -> int:
         """How many more leases may be live, over all rounds: `leases_live_max` less those there are."""
         return max(0, self.limits.leases_live_max - len(self.live_lease))
@@ -215,4 +248,18 @@ class State:
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
 
 
-_LOAD_ORDER: tuple[type[AnyRow], ...] = (DeviceRow, TaskRow, RunRow, RoundRow, VersionRow, AliasRow, TokenRow, LeaseRow)
+_LOAD_ORDER: tuple[type[AnyRow], ...] = (
+    DeviceRow,
+    TaskRow,
+    RunRow,
+    RoundRow,
+    VersionRow,
+    AliasRow,
+    AliasMoveRow,
+    ReleaseRow,
+    FreezeRow,
+    ServiceRow,
+    WebhookRow,
+    TokenRow,
+    LeaseRow,
+)

@@ -6,42 +6,56 @@ clock, entropy, I/O, a thread or a log: a core fed the same events gives the sam
 Limits: `wake_ms` of a step is the next moment at which something is due.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from msgspec.structs import replace
 
+from podium.core.access import freeze, services
 from podium.core.boot import boot
 from podium.core.effects import Step
 from podium.core.events import (
     AggregateFailed,
     AggregateMade,
+    AliasMoved,
     AnyEvent,
     Booted,
     CheckedIn,
     Denied,
-    DeviceBanned,
+    DevicesMarked,
     EnrolAsked,
+    Frozen,
     HeadSigned,
+    KeyRotated,
     LeasesTold,
     ManifestMade,
+    RunPaused,
+    RunResumed,
     RunStopped,
     RunSubmitted,
+    ServiceIssued,
+    ServiceRevoked,
     SessionOpened,
     TimePassed,
     TokenIssued,
+    Unfrozen,
     UpdatesJudged,
     VersionImported,
+    VersionReleased,
+    WebhookRemoved,
+    WebhookSet,
 )
-from podium.core.fleet import enrolment
+from podium.core.fleet import enrolment, marks
+from podium.core.models import aliases
 from podium.core.models.versions import import_version
 from podium.core.outbox import Outbox
 from podium.core.refusals import count_due, deny, record_counts
-from podium.core.rounds import leases, rounds, runs
+from podium.core.rounds import leases, pausing, rounds, runs
 from podium.core.rows import AnyRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.state import State
 from podium.wire.limits import Limits
+from podium.wire.problems import Bug
 
 
 class Core:
@@ -147,16 +161,8 @@ class Core:
                 return
             case EnrolAsked():
                 enrolment.enrol(state, out, event)
-            case TokenIssued():
-                enrolment.issue_token(state, out, event)
-            case DeviceBanned():
-                enrolment.ban(state, out, event)
-            case VersionImported():
-                import_version(state, out, event)
             case RunSubmitted():
                 runs.submit(state, out, event)
-            case RunStopped():
-                runs.stop(state, out, event)
             case ManifestMade():
                 rounds.prepared(state, out, event)
             case UpdatesJudged():
@@ -169,6 +175,15 @@ class Core:
                 out.record("population-head", event.tree, tree="plane", size=event.size, root=event.root)
             case Denied():
                 deny(state, out, event)
+            case _:
+                self._act(out, event)
+
+    def _act(self, out: Outbox, event: AnyEvent) -> None:
+        """What a person did to what is there already."""
+        take = _ACTS.get(type(event))
+        if take is None:
+            raise Bug(f"nobody takes a {type(event).__name__}")
+        take(self.state, out, event)
 
     def _verdicts(self, out: Outbox, event: UpdatesJudged) -> None:
         for verdict in event.verdicts:
@@ -176,3 +191,23 @@ class Core:
             lease = self.state.leases.get(verdict.lease)
             if lease is not None:
                 runs.settle(self.state, out, (lease.run, lease.round))
+
+
+_ACTS: dict[type, Callable[..., None]] = {
+    TokenIssued: enrolment.issue_token,
+    DevicesMarked: marks.mark,
+    VersionImported: import_version,
+    VersionReleased: aliases.release,
+    AliasMoved: aliases.move_alias,
+    RunStopped: runs.stop,
+    RunPaused: pausing.pause,
+    RunResumed: pausing.resume,
+    Frozen: freeze.freeze,
+    Unfrozen: freeze.unfreeze,
+    ServiceIssued: services.issue_service,
+    ServiceRevoked: services.revoke_service,
+    WebhookSet: services.set_webhook,
+    WebhookRemoved: services.remove_webhook,
+    KeyRotated: services.rotate_key,
+}
+"""Who takes the acts of people: event -> its handler in the room that decides."""

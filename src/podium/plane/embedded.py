@@ -15,8 +15,9 @@ from podium.plane.terms import Task
 from podium.tasks.check import check_task
 from podium.tasks.file import normal
 from podium.tasks.task import Task as WholeTask
+from podium.wire.asks import TokenAsk
 from podium.wire.limits import Limits
-from podium.wire.operator import DeviceView, StatusView, TokenAsk, VersionView
+from podium.wire.operator import DeviceView, StatusView, VersionView
 from podium.wire.problems import Bug
 
 if TYPE_CHECKING:

@@ -13,19 +13,9 @@ import msgspec
 
 from podium.crypto.root import open_root
 from podium.device.link import Link, PlaneRefusal
+from podium.wire.asks import RunAsk, StopAsk, TokenAsk
 from podium.wire.messages import SignedRoot
-from podium.wire.operator import (
-    DeviceView,
-    Page,
-    RunAsk,
-    RunMade,
-    RunView,
-    StatusView,
-    StopAsk,
-    TokenAsk,
-    TokenMade,
-    VersionView,
-)
+from podium.wire.operator import DeviceView, Page, RunMade, RunView, StatusView, TokenMade, VersionView
 from podium.wire.problems import KINDS, DeviceFault, OperatorFault
 
 T = TypeVar("T")

@@ -16,8 +16,9 @@ from podium.device.plan import load_init, load_plan
 from podium.plane.link import OperatorLink
 from podium.tasks.digest import task_bytes
 from podium.tasks.task import Task
+from podium.wire.asks import RunAsk
 from podium.wire.canonical import b64
-from podium.wire.operator import MetricView, RunAsk, RunView
+from podium.wire.operator import RUN_OPEN, MetricView, RunView
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import specs_of, write_arrays
 
@@ -81,7 +82,7 @@ class Run:
                     metrics={name: values[-1] for name, values in view.history.items() if values},
                 )
             sealed = view.rounds_sealed
-            if view.state != "RUNNING":
+            if view.state not in RUN_OPEN:
                 yield RunEnded(view=view)
                 return
             mark = moved_mark(view)
@@ -101,7 +102,7 @@ class Run:
             else:
                 heard = time.monotonic()
                 yield view
-                if view.state != "RUNNING":
+                if view.state not in RUN_OPEN:
                     return
             time.sleep(poll_ms / 1000)
 

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from podium.core.state import State
-from podium.core.views import ONLINE_MS
+from podium.core.views.fleet import online
 from podium.server.loop.loop import Loop
 from podium.wire.problems import PodiumError
 
@@ -65,9 +65,8 @@ class PlaneMetrics(Collector):
 
 
 def _counted(state: State, now_ms: int) -> Iterator[GaugeMetricFamily]:
-    seen = state.fleet.seen_ms[: state.fleet.size]
     yield GaugeMetricFamily("podium_devices", "enrolled devices", len(state.devices))
-    yield GaugeMetricFamily("podium_devices_online", "devices heard lately", int((seen >= now_ms - ONLINE_MS).sum()))
+    yield GaugeMetricFamily("podium_devices_online", "devices heard lately", online(state, now_ms))
     yield GaugeMetricFamily("podium_rounds_open", "open rounds", len(state.open))
     yield GaugeMetricFamily("podium_leases_live", "leases offered or held", len(state.live_lease))
     runs = GaugeMetricFamily("podium_runs", "runs by state", labels=["state"])

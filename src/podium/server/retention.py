@@ -1,7 +1,8 @@
 """Keeps the blob store bounded: drops versions, manifests and statements that nobody can ask for any more.
 
-Decides: which blobs are kept: aliased versions, the last `versions_kept` of each run, first and present base of running
-runs, bases and manifests of open rounds, the statements of all these, and whatever is younger than `blob_grace_ms`.
+Decides: which blobs are kept: aliased versions, those that a person ever gave an alias, released ones, the last
+`versions_kept` of each run, first and present base of runs that are not over, bases and manifests of open rounds, the
+statements of all these, and whatever is younger than `blob_grace_ms`.
 Never: rows (a version's row and its journal entries stay; only its bytes go).
 Limits: one sweep each half `blob_grace_ms`; none while a round is being aggregated, because its version may have the
 bytes of an old one.
@@ -18,6 +19,7 @@ from podium.server.boot import is_wanted
 from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
 from podium.server.plane_data import Parts
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import PodiumError
 
 log = logging.getLogger("podium.retention")
@@ -29,15 +31,18 @@ def kept_blobs(state: State, versions_kept: int) -> frozenset[str]:
     for version in state.versions.values():
         by_run[version.run].append(version)
     keep = {alias.version for alias in state.aliases.values()}
+    keep.update(move.version for move in state.alias_moves.values())  # what may be rolled back to
+    keep.update(state.releases)
     for versions in by_run.values():
         versions.sort(key=lambda row: (row.made_ms, row.number, row.id))
         keep.update(row.id for row in versions[-versions_kept:])
     for run in state.runs.values():
-        if run.state == "RUNNING":
+        if run.state in RUN_OPEN:
             keep.update((run.base, run.first))
     rounds = [state.rounds[key] for key in state.open]
     keep.update(row.base for row in rounds if row.base)
     statements = {state.versions[digest].statement for digest in keep if digest in state.versions}
+    statements.update(release.statement for release in state.releases.values())
     manifests = {row.manifest for row in rounds if row.manifest}
     return frozenset(keep | statements | manifests)
 

@@ -12,6 +12,7 @@ from podium.core.effects import Record
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, ROUND_OPEN, ROUND_TABLE, RUN_TABLE
 from podium.core.rows import AnyRow, LeaseRow, RoundRow, RunRow, table_of
 from podium.core.state import State
+from podium.wire.operator import RUN_OPEN
 
 
 class InvariantBroken(AssertionError):
@@ -87,7 +88,7 @@ class Ledger:
         """The run is over: nothing is left running, and every update told `stored` has its place."""
         for row in self.rows.values():
             if isinstance(row, RunRow):
-                require(row.state != "RUNNING", f"run {row.id} is still running")
+                require(row.state not in RUN_OPEN, f"run {row.id} is still running")
             if isinstance(row, RoundRow):
                 require(row.state not in ROUND_OPEN, f"round {row.key()} is left {row.state}")
                 self._check_sealed(row)

@@ -50,6 +50,7 @@ from podium.sim.engine import OneHotEngine
 from podium.sim.faults import Faults
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import StoreFault
 
 VIRTUAL_MS_MAX = 14 * 86_400_000
@@ -226,7 +227,7 @@ class World:
         """Drive the simulation to the end of its run and check what must be true then."""
         self.begin()
         for window in itertools.count():
-            if self.core.state.runs[RUN].state != "RUNNING" and not self._pending:
+            if self.core.state.runs[RUN].state not in RUN_OPEN and not self._pending:
                 break
             require(self.now_ms < VIRTUAL_MS_MAX, f"the run did not end by {self.now_ms} ms")
             self._window()

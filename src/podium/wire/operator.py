@@ -1,9 +1,13 @@
 """What the operator API says: the views that the CLI, the watch screen and the Python surface show.
 
-Decides: field names of /api/v1. Never: what is in them (core/views.py). Times are durations in ms.
+Decides: field names of /api/v1. Never: what is in them (core/views), nor what a person sends (asks.py). Times are
+durations in ms.
 """
 
 import msgspec
+
+RUN_OPEN = ("RUNNING", "PAUSING", "PAUSED")
+"""The states of a run that is not over."""
 
 MetricView = dict[str, float]
 """Metric name -> finalised value (numerator / denominator)."""
@@ -66,6 +70,194 @@ class RunView(View, frozen=True, kw_only=True):
     history: dict[str, list[float]]  # metric -> value per sealed round
     bytes_down: int
     bytes_up: int
+    retry_of: str
+    actor: str
+    paused_ms: int  # how long it has stood still, -1 while it does not
+    frozen: bool  # the plane grants no lease
+
+
+class LeaseView(View, frozen=True, kw_only=True):
+    """A lease. Ages count back from now; -1: that never happened."""
+
+    id: str
+    run: str
+    round: int
+    device: str
+    site: str
+    state: str
+    reason: str
+    granted_age_ms: int
+    held_age_ms: int
+    reported_age_ms: int
+    ended_age_ms: int
+    upload_bytes: int
+    weight: float
+    norm: float  # -1: not known
+    metrics: MetricView
+
+
+class DeviceDetail(View, frozen=True, kw_only=True):
+    """A device with its facts of this session and its last leases, newest first."""
+
+    device: "DeviceView"
+    enrolled_age_ms: int
+    participated_age_ms: int
+    facts: dict[str, str]  # name -> value as text; none before its first session
+    leases: list[LeaseView]
+
+
+class Cause(View, frozen=True, kw_only=True):
+    """One reason why something does not go on: a stable code, how many devices it holds back, and what it means."""
+
+    code: str
+    devices: int
+    text: str
+
+
+class Explanation(View, frozen=True, kw_only=True):
+    """Why a run or a device stands where it stands: the binding cause first, then the others, and what to do next."""
+
+    kind: str  # run | device
+    subject: str
+    state: str
+    cause: str  # the binding cause's code: see docs/reference/causes.md; "" when nothing holds it
+    what: str
+    causes: list[Cause]
+    next: list[str]
+    waiting: "Wait | None"
+
+
+class FreezeView(View, frozen=True, kw_only=True):
+    """Whether the plane grants leases; `age_ms` since it was last changed, -1 never."""
+
+    frozen: bool
+    why: str
+    actor: str
+    age_ms: int
+
+
+class AliasView(View, frozen=True, kw_only=True):
+    """Where an alias points, and since when."""
+
+    alias: str
+    version: str
+    number: int
+    counter: int
+    actor: str
+    why: str
+    age_ms: int
+
+
+class AliasMoveView(View, frozen=True, kw_only=True):
+    """One move of an alias, newest first in lists."""
+
+    alias: str
+    counter: int
+    version: str
+    before: str
+    actor: str
+    why: str
+    age_ms: int
+
+
+class ReleaseView(View, frozen=True, kw_only=True):
+    """A version's release."""
+
+    version: str
+    key_id: str
+    statement: str
+    actor: str
+    age_ms: int
+
+
+class ServiceView(View, frozen=True, kw_only=True):
+    """A service's credential, without its secret."""
+
+    id: str
+    name: str
+    verbs: list[str]
+    actor: str
+    age_ms: int
+    left_ms: int  # 0 once it is over or revoked
+    revoked: bool
+
+
+class ServiceMade(View, frozen=True, kw_only=True):
+    """A service's credential, shown this once."""
+
+    id: str
+    token: str
+    left_ms: int
+
+
+class WebhookView(View, frozen=True, kw_only=True):
+    """Who is told of records, and how that goes."""
+
+    id: str
+    url: str
+    kinds: list[str]
+    delivered: int
+    failing: str  # why the present delivery fails, "" if it does not
+    dead: int  # deliveries given up
+
+
+class WebhookMade(View, frozen=True, kw_only=True):
+    """A webhook and the secret that signs its deliveries, shown this once."""
+
+    id: str
+    secret: str
+
+
+class DeadLetterView(View, frozen=True, kw_only=True):
+    """A delivery that was given up."""
+
+    webhook: str
+    event: str
+    kind: str
+    why: str
+    age_ms: int
+
+
+class KeyView(View, frozen=True, kw_only=True):
+    """A key of the root document: its role, whether it signs today, and what a rotation would touch."""
+
+    id: str
+    role: str
+    state: str  # active | retired
+    root_version: int
+
+
+class EntryView(View, frozen=True, kw_only=True):
+    """A journal entry; `place` -1 while pending."""
+
+    number: int
+    tree: str
+    place: int
+    age_ms: int
+    kind: str
+    subject: str
+    actor: str
+    why: dict[str, str]
+
+
+class VerifyView(View, frozen=True, kw_only=True):
+    """What a verification of the whole journal found; `first_bad` "" if every entry fits."""
+
+    ok: bool
+    entries: int
+    pending: int
+    first_bad: str
+    age_ms: int  # since it was verified
+
+
+class MarkDone(View, frozen=True, kw_only=True):
+    """What became of devices that were marked, or would (`dry_run`): how many a selector matched and changed."""
+
+    dry_run: bool
+    matched: int
+    changed: int
+    at_work: int
+    devices: list[str]  # the first of them, by id
 
 
 class DeviceView(View, frozen=True, kw_only=True):
@@ -76,12 +268,13 @@ class DeviceView(View, frozen=True, kw_only=True):
     population: str
     site: str
     labels: dict[str, str]
-    state: str  # active | banned
+    state: str  # active | cordoned | banned
     online: bool
     seen_ms: int  # since it was last heard, -1 never since the plane started
     lease: str
     failure: str
     failure_detail: str
+    enrolled_age_ms: int
 
 
 class VersionView(View, frozen=True, kw_only=True):
@@ -97,6 +290,8 @@ class VersionView(View, frozen=True, kw_only=True):
     contributors: int
     statement: str
     aliases: list[str]
+    released: bool
+    made_age_ms: int
     metrics: MetricView
 
 
@@ -111,19 +306,10 @@ class StatusView(View, frozen=True, kw_only=True):
     online: int
     runs: list[RunView]
     waiting: list[Wait]
+    freeze: FreezeView
+    alerts: list[str]  # sentences, the gravest first
     journal_entries: int
     journal_pending: int
-
-
-class TokenAsk(View, frozen=True, kw_only=True):
-    """POST /api/v1/tokens."""
-
-    population: str = "default"
-    site: str = ""
-    name: str = ""
-    labels: dict[str, str] = {}
-    uses: int = 1
-    expires_ms: int = 0  # 0: limits.token_ms
 
 
 class TokenMade(View, frozen=True, kw_only=True):
@@ -133,25 +319,11 @@ class TokenMade(View, frozen=True, kw_only=True):
     expires_in_ms: int
 
 
-class RunAsk(View, frozen=True, kw_only=True):
-    """POST /api/v1/runs: a canonical task; `model` is base64url safetensors if the model is an init or a file."""
-
-    task: msgspec.Raw
-    model: str = ""
-    base: str = ""  # or a version digest
-
-
 class RunMade(View, frozen=True, kw_only=True):
     """The id of the new run, and its task's digest."""
 
     run: str
     task_digest: str
-
-
-class StopAsk(View, frozen=True, kw_only=True):
-    """POST /api/v1/runs/ID/stop."""
-
-    why: str = ""
 
 
 class Page(View, frozen=True, kw_only=True):

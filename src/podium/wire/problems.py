@@ -87,6 +87,13 @@ KINDS: dict[str, Kind] = {
     "id-ambiguous": Kind(2012, 409, "the prefix names more than one", "give more characters"),
     "version-unknown": Kind(2013, 404, "no such model version", "podium model list shows them"),
     "alias-moved": Kind(2014, 409, "the alias moved meanwhile", "read it again"),
+    "run-open": Kind(2015, 409, "the run is not over", "stop it first, or let it end"),
+    "run-not-paused": Kind(2016, 409, "the run is not paused", "podium status says how it stands"),
+    "not-released": Kind(
+        2017, 409, "the version has no release signature", "podium model release DIGEST --key FILE, offline"
+    ),
+    "alias-managed": Kind(2018, 409, "the plane itself moves this alias", "choose another alias"),
+    "release-invalid": Kind(2019, 422, "the release does not verify", "sign it with this plane's release key"),
     "limit-invalid": Kind(2020, 422, "a limit cannot be set so", "podium serve --help names the settings"),
     "credential-missing": Kind(2030, 401, "no credential was given", "pass --token-file or --data"),
     "credential-invalid": Kind(2031, 401, "the credential is not known here", "pass the credential of this plane"),
@@ -105,6 +112,11 @@ KINDS: dict[str, Kind] = {
     "usage": Kind(2052, 422, "the command was given wrongly", "see --help"),
     "checksum-wrong": Kind(2053, 422, "installed data is not what this release pins", "install the pinned version"),
     "run-limit": Kind(2054, 409, "too many runs are active", "stop one first"),
+    "service-unknown": Kind(2055, 404, "no such service credential", "podium auth list shows them"),
+    "webhook-unknown": Kind(2056, 404, "no such webhook", "podium webhook list shows them"),
+    "webhook-refused": Kind(2057, 422, "the webhook's address is not allowed", "give an https address of another host"),
+    "backup-invalid": Kind(2058, 422, "the backup does not hold", "take another backup"),
+    "viewers-full": Kind(2059, 503, "too many watch this plane at once", "close some, or ask again later"),
     # 3xxx: the store
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),

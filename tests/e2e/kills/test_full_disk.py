@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 import pytest
 
-from podium.wire.operator import TokenAsk
+from podium.wire.asks import TokenAsk
 from podium.wire.problems import Problem
 from tests.e2e.kills.killing import Trial
 from tests.e2e.kills.ledger import check

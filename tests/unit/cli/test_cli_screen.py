@@ -50,6 +50,10 @@ RUN = RunView(
     history={"loss": [2.91, 2.74, 2.63]},
     bytes_down=9_100_000_000,
     bytes_up=1_234,
+    retry_of="",
+    actor="person:administrator",
+    paused_ms=-1,
+    frozen=False,
 )
 
 

@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
-from podium.core import views
 from podium.core.effects import CheckinAnswers
+from podium.core.views import fleet, models
+from podium.core.views import runs as views
 from podium.wire.limits import Limits
 from podium.wire.operator import Wait
 from tests.support.core_drive import Drive
@@ -294,19 +295,19 @@ def test_the_views_of_devices_and_versions() -> None:
     drive.check_in(0)
     drive.wait(1)
     lease = drive.lease(0)
-    first = views.device_view(drive.state, drive.state.devices[0], drive.now_ms)
+    first = fleet.device_view(drive.state, drive.state.devices[0], drive.now_ms)
     assert (first.online, first.seen_ms, first.lease, first.state) == (True, 0, lease, "active")
-    later = views.device_view(drive.state, drive.state.devices[1], drive.now_ms + views.ONLINE_MS + 1)
+    later = fleet.device_view(drive.state, drive.state.devices[1], drive.now_ms + views.ONLINE_MS + 1)
     assert (later.online, later.seen_ms) == (False, views.ONLINE_MS + 2)
     drive.fail(lease, "trace")
     drive.trained(0)
     drive.work()
-    assert views.device_view(drive.state, drive.state.devices[0], drive.now_ms).failure_detail == "trace"
-    made = views.version_view(drive.state, drive.state.versions["sha256:r.1"])
+    assert fleet.device_view(drive.state, drive.state.devices[0], drive.now_ms).failure_detail == "trace"
+    made = models.version_view(drive.state, drive.state.versions["sha256:r.1"], drive.now_ms)
     assert (made.number, made.parent, made.task, made.aliases) == (1, BASE, "digits", ["digits@latest"])
-    assert views.version_view(drive.state, drive.state.versions[BASE]).aliases == []
+    assert models.version_view(drive.state, drive.state.versions[BASE], drive.now_ms).aliases == []
     drive.reload()
-    forgotten = views.device_view(drive.state, drive.state.devices[1], drive.now_ms)
+    forgotten = fleet.device_view(drive.state, drive.state.devices[1], drive.now_ms)
     assert (forgotten.online, forgotten.seen_ms) == (False, -1)
 
 

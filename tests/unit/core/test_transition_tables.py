@@ -19,7 +19,7 @@ from podium.core.rounds.table import (
 )
 
 MACHINES = {
-    "run": (RUN_STATES, RUN_EVENTS, RUN_TABLE, ("RUNNING",)),
+    "run": (RUN_STATES, RUN_EVENTS, RUN_TABLE, ("RUNNING", "PAUSING", "PAUSED")),
     "round": (ROUND_STATES, ROUND_EVENTS, ROUND_TABLE, ROUND_OPEN),
     "lease": (LEASE_STATES, LEASE_EVENTS, LEASE_TABLE, (*LEASE_LIVE, "REPORTED")),
 }

@@ -46,7 +46,19 @@ BEGIN SELECT RAISE(ABORT, 'a signed head is not removed'); END;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL);
 """
 
-MIGRATIONS: tuple[str, ...] = (FIRST,)
+ACTS = """
+CREATE TABLE alias_moves (id TEXT PRIMARY KEY, alias TEXT NOT NULL, counter INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE releases (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE freezes (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE services (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL);
+-- a page of the history of a device or a run, whatever its length
+CREATE INDEX leases_by_device ON leases (device, run, round);
+CREATE INDEX leases_by_round ON leases (run, round);
+CREATE INDEX rounds_by_run ON rounds (run, number);
+"""
+
+MIGRATIONS: tuple[str, ...] = (FIRST, ACTS)
 """Migration n takes a database from version n - 1 to n."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -58,6 +70,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "leases": ("run", "round", "device", "state"),
     "versions": ("run", "number"),
     "aliases": ("version",),
+    "alias_moves": ("alias", "counter"),
+    "releases": (),
+    "freezes": (),
+    "services": (),
+    "webhooks": (),
 }
 """Table -> the fields of its row that are columns, between `id` (the row's key) and `body` (its canonical bytes)."""
 

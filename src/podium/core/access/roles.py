@@ -6,10 +6,36 @@ Decides: whether a role may do a verb. Never: who has which role (the credential
 from podium.wire.problems import OperatorFault
 
 READING: frozenset[str] = frozenset(
-    {"status.read", "runs.read", "devices.read", "versions.read", "journal.read", "whoami.read"}
+    {
+        "status.read",
+        "runs.read",
+        "devices.read",
+        "versions.read",
+        "journal.read",
+        "whoami.read",
+        "keys.read",
+        "services.read",
+        "webhooks.read",
+    }
 )
-CHANGING: frozenset[str] = frozenset({"runs.submit", "runs.stop", "tokens.issue", "devices.ban"})
-VERBS: dict[str, frozenset[str]] = {"administrator": READING | CHANGING, "viewer": READING}
+CHANGING: frozenset[str] = frozenset(
+    {
+        "runs.submit",
+        "runs.stop",
+        "runs.pause",
+        "runs.retry",
+        "plane.freeze",
+        "tokens.issue",
+        "devices.mark",
+        "versions.release",
+        "versions.promote",
+        "services.issue",
+        "webhooks.set",
+        "keys.rotate",
+    }
+)
+EVERY = READING | CHANGING
+VERBS: dict[str, frozenset[str]] = {"administrator": EVERY, "viewer": READING}
 
 
 def permit(role: str, verb: str) -> None:

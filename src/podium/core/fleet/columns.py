@@ -1,7 +1,8 @@
 """The fleet in columns: what the core must know of every device to decide about it, one array element per device.
 
 Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch and facts, last seen; they
-come back with the device's next session. Durable rows (core/rows.py DeviceRow) fill `participated_ms` and `banned`.
+come back with the device's next session. Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `banned` and
+`cordoned`.
 Limits: arrays grow by doubling; equal fact sets are kept once.
 """
 
@@ -16,7 +17,8 @@ NEVER = -1
 
 
 class Fleet:
-    """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id` int32, `banned`, `live`."""
+    """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id` int32, and what is so or not:
+    `banned`, `cordoned`, `live`."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -25,19 +27,21 @@ class Fleet:
         self.participated_ms: NDArray[np.int64] = np.full(16, NEVER, np.int64)
         self.facts_id: NDArray[np.int32] = np.full(16, NEVER, np.int32)
         self.banned: NDArray[np.bool_] = np.zeros(16, np.bool_)
+        self.cordoned: NDArray[np.bool_] = np.zeros(16, np.bool_)
         self.live: NDArray[np.bool_] = np.zeros(16, np.bool_)
         self.facts = FactSets()
 
     def take(self, row: DeviceRow) -> None:
         """Let the columns hold what `row` says, growing them if it is a new device."""
         while row.number >= len(self.epoch):
-            for name in ("epoch", "seen_ms", "participated_ms", "facts_id", "banned", "live"):
+            for name in ("epoch", "seen_ms", "participated_ms", "facts_id", "banned", "cordoned", "live"):
                 column = getattr(self, name)
                 fill = np.zeros_like(column) if column.dtype == np.bool_ else np.full_like(column, NEVER)
                 setattr(self, name, np.concatenate([column, fill]))
         self.size = max(self.size, row.number + 1)
         self.participated_ms[row.number] = row.participated_ms
         self.banned[row.number] = row.state == "banned"
+        self.cordoned[row.number] = row.state == "cordoned"
 
     def open_session(self, device: int, epoch: int, facts: Facts) -> None:
         """Start `epoch` of `device` with `facts`; the facts of its last session are let go."""

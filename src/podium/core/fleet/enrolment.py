@@ -1,4 +1,4 @@
-"""The machine of tokens and devices: who may enrol, who is enrolled, who is banned.
+"""The machine of tokens and devices: who may enrol, and who is enrolled.
 
 Decides: whether a token admits a device; a token is consumed in the step that makes the device, so a raced token makes
 one. Enrolling the same key again gives the same device. Never: whether a signature holds (the gateway checked it).
@@ -7,11 +7,10 @@ one. Enrolling the same key again gives the same device. Never: whether a signat
 from msgspec.structs import replace
 
 from podium.core.effects import Answer
-from podium.core.events import DeviceBanned, EnrolAsked, SessionOpened, TokenIssued
+from podium.core.events import EnrolAsked, SessionOpened, TokenIssued
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import standing_facts
 from podium.core.outbox import POPULATION, Outbox
-from podium.core.rounds.leases import end_lease
 from podium.core.rows import DeviceRow, TokenRow
 from podium.core.state import State
 
@@ -77,17 +76,3 @@ def open_session(state: State, out: Outbox, event: SessionOpened) -> None:
         fleet.open_session(event.device, event.epoch, standing_facts(event.capabilities, device))
         fleet.seen_ms[event.device] = state.now_ms
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=device.id))
-
-
-def ban(state: State, out: Outbox, event: DeviceBanned) -> None:
-    """Ban a device; its running lease is revoked. Banning again changes nothing."""
-    number = state.device_numbers.get(event.device)
-    if number is None:
-        out.send(Answer(ticket=event.ticket, word="", code="device-unknown"))
-        return
-    device = state.devices[number]
-    if device.state != "banned":
-        out.record("device-banned", device.id, replace(device, state="banned"), actor=event.actor, why=event.why)
-        if number in state.live_lease:
-            end_lease(out, state.leases[state.live_lease[number]], "revoked", "device-banned")
-    out.send(Answer(ticket=event.ticket, word="done", id=device.id))

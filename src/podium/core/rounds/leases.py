@@ -102,7 +102,7 @@ def _accept(state: State, out: Outbox, lease: LeaseRow) -> tuple[str, str]:
         state.progress.pop(lease.id, None)  # a restarted device trains anew: its progress counts from the beginning
         return "go", ""
     deadline = state.now_ms + state.task_of(lease.run).task.round.stall
-    _move(out, replace(lease, deadline_ms=deadline), "accepted")
+    _move(out, replace(lease, deadline_ms=deadline, held_ms=state.now_ms), "accepted")
     state.lease_deadlines.set(lease.id, deadline)
     return "go", ""
 
@@ -137,6 +137,7 @@ def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> 
         upload_bytes=said.upload_bytes,
         weight=said.weight,
         metrics=said.metrics,
+        reported_ms=state.now_ms,
     )
     _move(out, told, "reported", actor=f"device:{lease.device}")
     state.progress.pop(lease.id, None)
@@ -149,11 +150,11 @@ def judge(state: State, out: Outbox, verdict: Verdict) -> None:
     if lease is None or lease.state != "REPORTED":
         return
     if not verdict.code:
-        _move(out, replace(lease, ended_ms=state.now_ms), "passed")
+        _move(out, replace(lease, ended_ms=state.now_ms, norm=verdict.norm), "passed")
         return
     number = state.device_numbers[lease.device]
     told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
-    refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms)
+    refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms, norm=verdict.norm)
     out.record("lease-refused", lease.id, _next(refused, "refused"), told, code=verdict.code, detail=verdict.detail)
     out.send(EndLease(lease=lease.id))
     state.news[number] = verdict.code
@@ -190,7 +191,7 @@ def _reason(lease: LeaseRow) -> dict[str, str]:
 
 def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
     """When to come back after this lease: soon while its run goes on, else when idle."""
-    need: Need = "soon" if state.runs[lease.run].state == "RUNNING" else "idle"
+    need: Need = "soon" if state.runs[lease.run].state == "RUNNING" and not state.frozen() else "idle"
     seats = state.task_of(lease.run).task.round.goal
     window = window_ms(state.limits, state.fleet.size, need, seats)
     spread = jittered(state.limits, window, np.array([device]), np.array([state.now_ms]))

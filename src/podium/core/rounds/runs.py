@@ -1,7 +1,8 @@
 """The run machine: one execution of a task, round after round, until its stop rule holds.
 
 Decides: whether a run goes on after a round ended, and how it ends: FINISHED (rounds done or target reached), STOPPED,
-TIMED_OUT (its deadline), ABANDONED (too many abandoned rounds in a row). Never: what happens within a round.
+TIMED_OUT (its deadline), ABANDONED (too many abandoned rounds in a row). Never: what happens within a round, nor what
+pausing does to deadlines (pausing.py).
 Limits: task.run's rounds, deadline and abandoned_max; `runs_active_max`.
 """
 
@@ -10,10 +11,11 @@ from msgspec.structs import replace
 from podium.core.effects import Answer
 from podium.core.events import AggregateFailed, AggregateMade, RunStopped, RunSubmitted
 from podium.core.outbox import Outbox
-from podium.core.rounds import leases, rounds
+from podium.core.rounds import leases, pausing, rounds
 from podium.core.rounds.table import ROUND_OPEN, RUN_TABLE, advance
 from podium.core.rows import RoundRow, RunRow, TaskRow
 from podium.core.state import State
+from podium.wire.operator import RUN_OPEN
 
 PRIOR_LOSS = 0.1
 """The loss rate assumed before a run has seen any (6 to 10 % in Bonawitz et al. 2019, section 9)."""
@@ -22,7 +24,7 @@ PRIOR_LOSS = 0.1
 def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
     """Start a run and open its first round; the same run id again changes nothing."""
     code = ""
-    active = sum(run.state == "RUNNING" for run in state.runs.values())
+    active = sum(run.state in RUN_OPEN for run in state.runs.values())
     if event.run in state.runs:
         known = state.runs[event.run]
         code = "" if (known.task, known.first) == (event.task_digest, event.base) else "conflicting-repeat"
@@ -30,6 +32,8 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
         code = "run-limit"
     elif event.base not in state.versions:
         code = "version-unknown"
+    elif event.retry_of and state.runs[event.retry_of].state in RUN_OPEN:
+        code = "run-open"
     else:
         run = RunRow(
             id=event.run,
@@ -47,9 +51,11 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
             abandoned_in_row=0,
             loss_rate=PRIOR_LOSS,
             metrics={},
+            retry_of=event.retry_of,
         )
         task = TaskRow(id=event.task_digest, task=event.task)
-        out.record("run-submitted", event.run, task, run, actor=event.actor, task=event.task_digest)
+        origin = {"retry_of": event.retry_of} if event.retry_of else {}
+        out.record("run-submitted", event.run, task, run, actor=event.actor, task=event.task_digest, **origin)
         rounds.open_round(state, out, run)
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
 
@@ -57,7 +63,7 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
 def stop(state: State, out: Outbox, event: RunStopped) -> None:
     """End a run at a person's word; the last sealed version stays."""
     run = state.runs.get(event.run)
-    code = "run-unknown" if run is None else "" if run.state == "RUNNING" else "run-over"
+    code = "run-unknown" if run is None else "" if run.state in RUN_OPEN else "run-over"
     if run is not None and not code:
         end_run(state, out, run, "stopped", event.why or "stopped", actor=event.actor)
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
@@ -65,14 +71,18 @@ def stop(state: State, out: Outbox, event: RunStopped) -> None:
 
 def end_run(state: State, out: Outbox, run: RunRow, event: str, reason: str, actor: str = "") -> None:
     """End `run` by `event` of the table and give up whatever round of it is open."""
-    ended = replace(run, state=advance(RUN_TABLE, run.state, event), reason=reason, ended_ms=state.now_ms)
+    over = advance(RUN_TABLE, run.state, event)
+    ended = replace(run, state=over, reason=reason, ended_ms=state.now_ms, paused_ms=-1)
     out.record(f"run-{event}", run.id, ended, actor=actor, reason=reason)
     for row in state.open_rounds_of(run.id):
         rounds.abandon(state, out, row, f"run-{event}", counts=False)
 
 
 def go_on(state: State, out: Outbox, run: RunRow) -> None:
-    """After a round of `run` ended: the run ends by its rule, or its next round gets its parent or is opened."""
+    """After a round of `run` ended: the run ends by its rule, or its next round gets its parent or is opened.
+
+    A pausing run comes to rest here, its next round forming.
+    """
     task = state.task_of(run.id).task
     if run.rounds_sealed >= task.run.rounds:
         end_run(state, out, run, "finished", "rounds-done")
@@ -84,6 +94,9 @@ def go_on(state: State, out: Outbox, run: RunRow) -> None:
         rounds.open_round(state, out, run)
     elif still[0].state == "FORMING" and not still[0].base:
         rounds.give_parent(state, out, still[0])
+    at_work = any(row.state != "FORMING" for row in state.open_rounds_of(run.id))
+    if state.runs[run.id].state == "PAUSING" and not at_work:
+        pausing.rest(state, out, state.runs[run.id])
 
 
 def target_reached(state: State, run: RunRow) -> bool:
@@ -144,7 +157,7 @@ def due(state: State) -> int:
     """The earliest moment at which a run, a round or a lease is due, in ms; very large if none is."""
     at = state.lease_deadlines.earliest()
     for run in state.runs.values():
-        if run.state == "RUNNING":
+        if run.state in ("RUNNING", "PAUSING"):
             at = min(at, run.deadline_ms)
     for key in state.open:
         at = min(at, _round_due(state, state.rounds[key]))
@@ -152,6 +165,9 @@ def due(state: State) -> int:
 
 
 def _round_due(state: State, row: RoundRow) -> int:
+    standing = state.runs[row.run].state
+    if standing == "PAUSED" or (standing == "PAUSING" and row.state == "FORMING"):
+        return state.never
     if row.state == "FORMING":
         starts = rounds.start_due(state, row)
         late = row.form_deadline_ms if row.form_deadline_ms >= 0 else state.never
@@ -170,7 +186,7 @@ def fire(state: State, out: Outbox) -> None:
         if key in state.open and _round_due(state, state.rounds[key]) <= state.now_ms:
             _fire_round(state, out, state.rounds[key])
     for run in sorted(state.runs):
-        if state.runs[run].state == "RUNNING" and state.runs[run].deadline_ms <= state.now_ms:
+        if state.runs[run].state in ("RUNNING", "PAUSING") and state.runs[run].deadline_ms <= state.now_ms:
             end_run(state, out, state.runs[run], "timed-out", "run-deadline")
 
 

@@ -4,13 +4,26 @@ Decides: which transitions exist. A pair that is missing is a typed refusal (`Mi
 besides (runs.py, rounds.py, leases.py). docs/states is generated from here; the mutation tests drop and swap each row.
 """
 
-RUN_STATES = ("RUNNING", "FINISHED", "STOPPED", "TIMED_OUT", "ABANDONED")
-RUN_EVENTS = ("finished", "stopped", "timed-out", "abandoned")
+RUN_STATES = ("RUNNING", "PAUSING", "PAUSED", "FINISHED", "STOPPED", "TIMED_OUT", "ABANDONED")
+RUN_EVENTS = ("pausing", "paused", "resumed", "finished", "stopped", "timed-out", "abandoned")
 RUN_TABLE: dict[tuple[str, str], str] = {
+    ("RUNNING", "pausing"): "PAUSING",
+    ("RUNNING", "paused"): "PAUSED",
+    ("PAUSING", "paused"): "PAUSED",
+    ("PAUSING", "resumed"): "RUNNING",
+    ("PAUSED", "resumed"): "RUNNING",
     ("RUNNING", "finished"): "FINISHED",
     ("RUNNING", "stopped"): "STOPPED",
     ("RUNNING", "timed-out"): "TIMED_OUT",
     ("RUNNING", "abandoned"): "ABANDONED",
+    ("PAUSING", "finished"): "FINISHED",
+    ("PAUSING", "stopped"): "STOPPED",
+    ("PAUSING", "timed-out"): "TIMED_OUT",
+    ("PAUSING", "abandoned"): "ABANDONED",
+    # what was at work when the run was paused may still be the last that it needed
+    ("PAUSED", "finished"): "FINISHED",
+    ("PAUSED", "stopped"): "STOPPED",
+    ("PAUSED", "abandoned"): "ABANDONED",
 }
 
 ROUND_STATES = ("FORMING", "REPORTING", "AGGREGATING", "SEALED", "ABANDONED")

@@ -67,7 +67,8 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
     _tell_news(state, batch, fresh)
     _offer_again(state, batch)
-    last: Reasons = np.full(len(batch.at), CODE["no-task"], np.int16)
+    batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
+    last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
     for row in _wanting(state):
         _consider(state, batch, row, last)
     _grant(state, out, batch)
@@ -108,9 +109,22 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
 
 
 def _wanting(state: State) -> list[RoundRow]:
-    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first."""
+    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first.
+
+    None while the plane is frozen; none of a paused run; of a pausing one only the round that is at work.
+    """
+    if state.frozen():
+        return []
+    wants = {"RUNNING": ("FORMING", "REPORTING"), "PAUSING": ("REPORTING",), "PAUSED": ()}
     keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
-    return [state.rounds[key] for key in keys if state.rounds[key].state in ("FORMING", "REPORTING")]
+    return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
+
+
+def _idle_reason(state: State) -> str:
+    """What a device hears that no round looked at."""
+    if state.frozen():
+        return "frozen"
+    return "paused" if state.open and all(state.runs[run].state == "PAUSED" for run, _ in state.open) else "no-task"
 
 
 def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons) -> None:
@@ -237,7 +251,7 @@ def _grant(state: State, out: Outbox, batch: Batch) -> None:
 
 def _answer(state: State, out: Outbox, batch: Batch) -> None:
     wanting = _wanting(state)
-    need: Need = "soon" if state.open else "idle"
+    need: Need = "soon" if state.open and _idle_reason(state) == "no-task" else "idle"
     seats = sum(state.task_of(row.run).task.round.goal for row in wanting)
     window = window_ms(state.limits, state.fleet.size, need, seats)
     spread = jittered(state.limits, window, batch.device, batch.at)

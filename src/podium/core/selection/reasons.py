@@ -18,6 +18,9 @@ REASONS: tuple[str, ...] = (
     "round-done",  # took part in this round already
     "site",  # belongs to another population
     "epoch",  # the session is not the one known here: a new one is needed
+    "cordoned",  # an operator keeps it from new leases
+    "paused",  # every run is paused
+    "frozen",  # an operator froze the plane
 )
 CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}
 DECLINES: tuple[str, ...] = ("battery", "metered", "thermal", "schedule", "busy", "private")

@@ -20,9 +20,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from podium.core.access.roles import permit
-from podium.core.events import DeviceBanned, RunStopped
+from podium.core.events import DevicesMarked, RunStopped
 from podium.core.rows import RunRow
-from podium.core.views import ONLINE_MS, device_view, run_view, version_view
+from podium.core.views.fleet import device_view, online
+from podium.core.views.models import version_view
+from podium.core.views.plane import alerts, freeze_view
+from podium.core.views.runs import run_view
 from podium.server import http
 from podium.server.devices.device_words import checked
 from podium.server.devices.gateway import decode
@@ -34,16 +37,10 @@ from podium.server.operators.naming import find_device, find_run, find_version
 from podium.server.operators.submission import Submission
 from podium.server.plane_data import Credentials, Parts
 from podium.server.release import VERSION
+from podium.wire.asks import StopAsk
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.messages import Head, Signed, SignedRoot
-from podium.wire.operator import (
-    Page,
-    StatusView,
-    StopAsk,
-    View,
-    Wait,
-    WhoAmI,
-)
+from podium.wire.operator import RUN_OPEN, Page, StatusView, View, Wait, WhoAmI
 from podium.wire.problems import Bug, OperatorFault, PodiumError
 
 log = logging.getLogger("podium.operators")
@@ -87,7 +84,7 @@ class Operators:
             self._route("GET", "/api/v1/runs/{id}", "runs.read", self.run),
             self._route("POST", "/api/v1/runs/{id}/stop", "runs.stop", self.stop),
             self._route("GET", "/api/v1/devices", "devices.read", self.devices),
-            self._route("POST", "/api/v1/devices/{id}/ban", "devices.ban", self.ban),
+            self._route("POST", "/api/v1/devices/{id}/ban", "devices.mark", self.ban),
             self._route("GET", "/api/v1/audit/export", "journal.read", self.export),
             self._route("POST", "/api/v1/tokens", "tokens.issue", self._submission.issue_token),
             self._route("GET", "/api/v1/versions", "versions.read", self.versions),
@@ -135,9 +132,8 @@ class Operators:
         pending = len(await self._room.run(self._parts.store.unplaced, self._parts.limits.history_page_max))
         placed = sum(_size(head) for head in self.heads().values())
         state, now = self._loop.state, self._loop.now_ms()
-        views = [run_view(state, run, now) for run in _newest(state.runs.values()) if run.state == "RUNNING"]
+        views = [run_view(state, run, now) for run in _newest(state.runs.values()) if run.state in RUN_OPEN]
         waiting: list[Wait] = [view.waiting for view in views if view.waiting is not None]
-        seen = state.fleet.seen_ms[: state.fleet.size]
         return shown(
             StatusView(
                 plane_id=self._parts.identity.plane_id,
@@ -145,9 +141,11 @@ class Operators:
                 url=self.url,
                 up_ms=now - self._started_ms,
                 devices=len(state.devices),
-                online=int((seen >= now - ONLINE_MS).sum()),
+                online=online(state, now),
                 runs=views,
                 waiting=waiting,
+                freeze=freeze_view(state, now),
+                alerts=alerts(state, views),
                 journal_entries=placed + pending,
                 journal_pending=pending,
             )
@@ -170,18 +168,18 @@ class Operators:
 
     async def versions(self, request: Request, actor: str) -> Response:
         """GET /api/v1/versions: oldest first; `?run=` names one run's, beginning with the version it began with."""
-        state = self._loop.state
+        state, now = self._loop.state, self._loop.now_ms()
         rows = sorted(state.versions.values(), key=lambda row: (row.made_ms, row.number))
         wanted = request.query_params.get("run", "")
         if wanted:
             run = find_run(state, wanted)
             rows = [row for row in rows if row.run == run.id or row.id == run.first]
-        return self._page(request, rows, lambda row: version_view(state, row))
+        return self._page(request, rows, lambda row: version_view(state, row, now))
 
     async def version(self, request: Request, actor: str) -> Response:
         """GET /api/v1/versions/ID; a digest, a unique prefix, or an alias."""
         state = self._loop.state
-        return shown(version_view(state, find_version(state, request.path_params["id"])))
+        return shown(version_view(state, find_version(state, request.path_params["id"]), self._loop.now_ms()))
 
     async def version_blob(self, request: Request, actor: str) -> Response:
         """GET /api/v1/versions/ID/blob: the safetensors bytes."""
@@ -228,8 +226,14 @@ class Operators:
         device = find_device(self._loop.state, request.path_params["id"]).id
         checked(
             await self._loop.ask(
-                lambda at, ticket: DeviceBanned(
-                    at_ms=at, ticket=ticket, actor=actor, device=device, why=asked.why[:256]
+                lambda at, ticket: DevicesMarked(
+                    at_ms=at,
+                    ticket=ticket,
+                    actor=actor,
+                    devices=(device,),
+                    state="banned",
+                    revoke=True,
+                    why=asked.why[:256],
                 )
             )
         )

@@ -26,8 +26,9 @@ from podium.server.retention import Retention
 from podium.tasks.check import check_task
 from podium.tasks.digest import read_task_bytes, task_digest
 from podium.tasks.task import Task
+from podium.wire.asks import RunAsk, TokenAsk
 from podium.wire.canonical import b64, canonical, unb64
-from podium.wire.operator import RunAsk, RunMade, TokenAsk, TokenMade
+from podium.wire.operator import RunMade, TokenMade
 from podium.wire.problems import DeviceFault, OperatorFault
 from podium.wire.tensors import specs_of, update_bytes_max
 

@@ -1,4 +1,4 @@
-"""What a person may see of the core: the structs of wire/operator.py, made from rows and working memory.
+"""What a person may see of runs and rounds: the structs of wire/operator.py, made from rows and working memory.
 
 Decides: how the funnel is counted and what a run is said to wait for. Anything waiting says have and need, since when,
 until when, and why it is short. Never: how it is shown. Reads only.
@@ -8,14 +8,13 @@ from collections import Counter
 
 import numpy as np
 
-from podium.core.fleet.columns import NEVER
 from podium.core.rounds import rounds
 from podium.core.rounds.table import ROUND_OPEN
-from podium.core.rows import DeviceRow, RoundRow, RunRow, VersionRow
+from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.admit import CLAUSE
 from podium.core.selection.reasons import CODE, REASONS
 from podium.core.state import OpenRound, State
-from podium.wire.operator import DeviceView, MetricView, RoundView, RunView, VersionView, Wait
+from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
 
 ONLINE_MS = 30_000
 """A device heard within this time counts as online."""
@@ -53,6 +52,10 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
         history=_history(state, run),
         bytes_down=run.bytes_down + sum(down for down, _ in moved),
         bytes_up=run.bytes_up + sum(up for _, up in moved),
+        retry_of=run.retry_of,
+        actor=run.actor,
+        paused_ms=now_ms - run.paused_ms if run.paused_ms >= 0 else -1,
+        frozen=state.frozen(),
     )
 
 
@@ -128,7 +131,7 @@ def _funnel(state: State, row: RoundRow, work: OpenRound | None, counts: dict[st
 
 def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | None:
     """What a running run waits for now; None once it is over."""
-    if run.state != "RUNNING" or row.state not in ROUND_OPEN:
+    if run.state not in RUN_OPEN or row.state not in ROUND_OPEN:
         return None
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     name = rounds.name_of(row)
@@ -190,38 +193,3 @@ def _reason_text(state: State, work: OpenRound, code: int) -> str:
     clauses = [*rules.requires.clauses, *rules.when.clauses]
     clause = clauses[(code - CLAUSE) // 2]
     return f"unknown: {clause}" if (code - CLAUSE) % 2 else f"false: {clause}"
-
-
-def device_view(state: State, row: DeviceRow, now_ms: int) -> DeviceView:
-    """A device as the fleet list shows it."""
-    seen = int(state.fleet.seen_ms[row.number])
-    return DeviceView(
-        id=row.id,
-        name=row.name,
-        population=row.population,
-        site=row.site,
-        labels=row.labels,
-        state=row.state,
-        online=seen != NEVER and seen >= now_ms - ONLINE_MS,
-        seen_ms=now_ms - seen if seen != NEVER else -1,
-        lease=state.live_lease.get(row.number, ""),
-        failure=row.failure,
-        failure_detail=row.failure_detail,
-    )
-
-
-def version_view(state: State, row: VersionRow) -> VersionView:
-    """A version with its lineage and the aliases that name it now."""
-    return VersionView(
-        digest=row.id,
-        number=row.number,
-        parent=row.parent,
-        run=row.run,
-        round=row.round,
-        task=state.tasks[row.task].task.task.name if row.task else "",
-        size_bytes=row.size_bytes,
-        contributors=row.contributors,
-        statement=row.statement,
-        aliases=sorted(name for name, alias in state.aliases.items() if alias.version == row.id),
-        metrics=finalised(row.metrics),
-    )

@@ -1,0 +1,31 @@
+"""The kill switch: while the plane is frozen, no lease is granted anywhere.
+
+Decides: what becomes of running leases (left, or revoked). Deadlines run on; rounds may end, and below their minimum
+they are abandoned as ever. Never: ends a run. Freezing a frozen plane again changes nothing but, with `revoke`, leases.
+"""
+
+from podium.core.effects import Answer
+from podium.core.events import Frozen, Unfrozen
+from podium.core.outbox import Outbox
+from podium.core.rounds.leases import end_lease
+from podium.core.rows import FreezeRow
+from podium.core.state import FREEZE, State
+
+
+def freeze(state: State, out: Outbox, event: Frozen) -> None:
+    """Grant no lease from now on; with `revoke` every live one ends."""
+    if not state.frozen():
+        row = FreezeRow(id=FREEZE, frozen=True, why=event.why, actor=event.actor, at_ms=state.now_ms)
+        out.record("plane-frozen", FREEZE, row, actor=event.actor, reason=event.why, revoke=int(event.revoke))
+    if event.revoke:
+        for lease in [state.leases[lease] for lease in state.live_lease.values()]:
+            end_lease(out, lease, "revoked", "plane-frozen")
+    out.send(Answer(ticket=event.ticket, word="done"))
+
+
+def unfreeze(state: State, out: Outbox, event: Unfrozen) -> None:
+    """Grant leases again."""
+    if state.frozen():
+        row = FreezeRow(id=FREEZE, frozen=False, why=event.why, actor=event.actor, at_ms=state.now_ms)
+        out.record("plane-unfrozen", FREEZE, row, actor=event.actor, reason=event.why)
+    out.send(Answer(ticket=event.ticket, word="done"))

@@ -1,0 +1,73 @@
+"""What a person may see of devices: list rows, and one device whole.
+
+Decides: what counts as online. Never: what a device keeps to itself. Reads only.
+"""
+
+import numpy as np
+
+from podium.core.fleet.columns import NEVER
+from podium.core.rows import DeviceRow, LeaseRow
+from podium.core.state import State
+from podium.core.views.runs import ONLINE_MS, finalised
+from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
+
+
+def device_view(state: State, row: DeviceRow, now_ms: int) -> DeviceView:
+    """A device as the fleet list shows it."""
+    seen = int(state.fleet.seen_ms[row.number])
+    return DeviceView(
+        id=row.id,
+        name=row.name,
+        population=row.population,
+        site=row.site,
+        labels=row.labels,
+        state=row.state,
+        online=seen != NEVER and seen >= now_ms - ONLINE_MS,
+        seen_ms=now_ms - seen if seen != NEVER else -1,
+        lease=state.live_lease.get(row.number, ""),
+        failure=row.failure,
+        failure_detail=row.failure_detail,
+        enrolled_age_ms=now_ms - row.enrolled_ms,
+    )
+
+
+def lease_view(row: LeaseRow, now_ms: int) -> LeaseView:
+    """A lease as lists show it."""
+    return LeaseView(
+        id=row.id,
+        run=row.run,
+        round=row.round,
+        device=row.device,
+        site=row.site,
+        state=row.state,
+        reason=row.reason,
+        granted_age_ms=_age(row.granted_ms, now_ms),
+        held_age_ms=_age(row.held_ms, now_ms),
+        reported_age_ms=_age(row.reported_ms, now_ms),
+        ended_age_ms=_age(row.ended_ms, now_ms),
+        upload_bytes=row.upload_bytes,
+        weight=row.weight,
+        norm=row.norm,
+        metrics=finalised(row.metrics),
+    )
+
+
+def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: int) -> DeviceDetail:
+    """One device with its facts; `leases`: its last ones, newest first."""
+    facts = state.fleet.facts.of(int(state.fleet.facts_id[row.number]))
+    return DeviceDetail(
+        device=device_view(state, row, now_ms),
+        enrolled_age_ms=now_ms - row.enrolled_ms,
+        participated_age_ms=_age(row.participated_ms, now_ms),
+        facts={name: str(value) for name, value in sorted(facts.items())},
+        leases=[lease_view(lease, now_ms) for lease in leases],
+    )
+
+
+def online(state: State, now_ms: int) -> int:
+    """How many devices were heard within `ONLINE_MS`."""
+    return int(np.count_nonzero(state.fleet.seen_ms[: state.fleet.size] >= now_ms - ONLINE_MS))
+
+
+def _age(at_ms: int, now_ms: int) -> int:
+    return now_ms - at_ms if at_ms >= 0 else -1
