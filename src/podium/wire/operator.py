@@ -46,6 +46,9 @@ class RoundView(View, frozen=True, kw_only=True):
     metrics: MetricView
     site_metrics: dict[str, MetricView]
     site_examples: dict[str, dict[str, float]]  # site -> metric -> denominator
+    opened_age_ms: int = -1  # ages count back from now; -1: that has not happened
+    reporting_age_ms: int = -1
+    ended_age_ms: int = -1
 
 
 class RunView(View, frozen=True, kw_only=True):
