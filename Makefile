@@ -16,7 +16,7 @@ BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 INSTALL := -m pip install --quiet -c constraints.txt
 SOURCES := $(shell find src -name '*.py' -o -name '*.sql' -o -name '*.toml' -o -name 'py.typed')
 
-.PHONY: help demo test test-long check format bench docs lock mutate clean
+.PHONY: help demo test test-long check format bench docs site lock mutate clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -58,6 +58,10 @@ bench: .venv/.stamp ## measure; BENCHES="checkin round" names which
 docs: .venv/.stamp ## make the generated pages of docs/ again
 	.venv/bin/python -m tools.states
 	.venv/bin/python -m tools.reference
+	.venv/bin/python -m tools.task_page
+
+site: .venv/.stamp ## docs/ as a web site in build/site
+	.venv/bin/mkdocs build --strict --quiet
 
 mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
 	.venv/bin/python -m tests.mutation.guards
@@ -70,4 +74,4 @@ lock: ## choose the newest versions anew and write constraints.txt
 	rm -rf .venv-lock
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-demo .venv-lock .mypy_cache .ruff_cache .hypothesis mutants
+	rm -rf .venv .venv-demo .venv-lock .mypy_cache .ruff_cache .hypothesis mutants build
