@@ -1,0 +1,229 @@
+"""Figures as SVG text: lines over rounds, bars by group. For `podium export` and for the console's pages alike.
+
+Decides: scales, ticks, marks and the words a screen reader hears. Never: what is drawn. It asks nobody, imports nothing
+of ours and no plotting library. No style attribute and no style element: a strict content security policy forbids them;
+colours are presentation attributes that a page's classes (`series-1` .. `series-7`, `axis`, `grid`, `label`) override.
+They are those of Okabe and Ito, "Color Universal Design" (2008), told apart by dashes too.
+Limits: `POINTS_MARKED` points of a series are marked one by one; more are a line only. What is not finite, or beyond
+`VALUE_MAX`, is left out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 4", "1 3", "10 4")
+POINTS_MARKED = 60
+VALUE_MAX = 1e150
+TICKS = 5
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 30.0, 42.0
+_LETTER = 6.6
+"""The mean width of a letter of the 11 px labels: a legend is set by it."""
+
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The drawing area in pixels and the data ranges that fill it."""
+
+    width: int
+    height: int
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    def across(self, value: float) -> float:
+        """The pixel column of a data x."""
+        low, high = self.x
+        return _LEFT + (value - low) / (high - low) * (self.width - _LEFT - _RIGHT)
+
+    def up(self, value: float) -> float:
+        """The pixel row of a data y; rows count downwards."""
+        low, high = self.y
+        return self.height - _BOTTOM - (value - low) / (high - low) * (self.height - _TOP - _BOTTOM)
+
+
+def line_chart(
+    series: Mapping[str, Points], *, title: str, x_label: str, y_label: str, width: int = 640, height: int = 280
+) -> str:
+    """One line for each name of `series`: (x, y) pairs in data units, drawn in the order given; sizes in pixels.
+
+    The x axis fits the points, the y axis too (not from zero: a metric moves little). No point at all: an empty frame
+    that says so.
+    """
+    shown = {name: [at for at in points if all(map(_drawable, at))] for name, points in series.items()}
+    every = [at for points in shown.values() for at in points]
+    frame = _Frame(width, height, _span([x for x, _ in every]), _span([y for _, y in every]))
+    marks = [_axes(frame, x_label, y_label, _ticks(*frame.x)), _legend(list(shown))]
+    marks += [_line(frame, place, name, points) for place, (name, points) in enumerate(shown.items())]
+    told = [f"{name}: {_told(points)}" for name, points in shown.items() if points]
+    return _svg(frame, title, f"{y_label} by {x_label}. " + "; ".join(told or ["nothing yet"]), marks, not every)
+
+
+def bars(
+    groups: Mapping[str, Mapping[str, float]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    width: int = 640,
+    height: int = 280,
+) -> str:
+    """For each group one bar per name, from zero, side by side: group -> name -> count >= 0; sizes in pixels.
+
+    Names keep one colour over all groups, in the order they first come. Labels that would overlap are left out.
+    """
+    names = list(dict.fromkeys(name for group in groups.values() for name in group))
+    values = [value for group in groups.values() for value in group.values() if _drawable(value)]
+    frame = _Frame(width, height, (0.0, float(max(1, len(groups)))), (0.0, _ceiling(max(values, default=0.0))))
+    marks = [_axes(frame, x_label, y_label, []), _legend(names)]
+    step = (width - _LEFT - _RIGHT) / max(1, len(groups))
+    every = max(1, math.ceil((max(map(len, groups), default=0) + 1) * _LETTER / step))
+    for place, (group, held) in enumerate(groups.items()):
+        if place % every == 0:
+            marks.append(_text(frame.across(place + 0.5), height - _BOTTOM + 16, group, "middle"))
+        marks += [_bar(frame, (place, names.index(name), len(names)), f"{group}, {name}", held[name]) for name in held]
+    told = [
+        f"{group}: " + ", ".join(f"{name} {_number(held[name])}" for name in held) for group, held in groups.items()
+    ]
+    return _svg(frame, title, f"{y_label} by {x_label}. " + "; ".join(told or ["nothing yet"]), marks, not values)
+
+
+def _line(frame: _Frame, place: int, name: str, points: Points) -> str:
+    number, colour, dash = place % len(COLOURS) + 1, COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+    path = " ".join(f"{frame.across(x):.1f},{frame.up(y):.1f}" for x, y in points)
+    dashed = f' stroke-dasharray="{dash}"' if dash else ""
+    drawn = (
+        f'<polyline class="line series-{number}" points="{path}" fill="none" stroke="{colour}" stroke-width="2"'
+        f'{dashed} stroke-linejoin="round"/>'
+        if len(points) > 1
+        else ""
+    )
+    if len(points) > POINTS_MARKED:
+        return drawn
+    dots = [
+        f'<circle class="dot series-{number}" cx="{frame.across(x):.1f}" cy="{frame.up(y):.1f}" r="2.5" '
+        f'fill="{colour}"><title>{_words(name)} at {_number(x)}: {_number(y)}</title></circle>'
+        for x, y in points
+    ]
+    return drawn + "".join(dots)
+
+
+def _bar(frame: _Frame, cell: tuple[int, int, int], name: str, value: float) -> str:
+    """The bar of `cell` (group, place within it, bars of a group); nothing for what is left out."""
+    group, place, count = cell
+    if not _drawable(value):
+        return ""
+    left = frame.across(group + 0.1 + 0.8 * place / count)
+    right = frame.across(group + 0.1 + 0.8 * (place + 1) / count)
+    top, ground, number = frame.up(max(0.0, value)), frame.up(0.0), place % len(COLOURS)
+    return (
+        f'<rect class="bar series-{number + 1}" x="{left:.1f}" y="{top:.1f}" '
+        f'width="{max(0.5, right - left - 0.5):.1f}" height="{ground - top:.1f}" fill="{COLOURS[number]}">'
+        f"<title>{_words(name)}: {_number(value)}</title></rect>"
+    )
+
+
+def _axes(frame: _Frame, x_label: str, y_label: str, x_ticks: Sequence[float]) -> str:
+    ground, left, right = frame.height - _BOTTOM, _LEFT, frame.width - _RIGHT
+    parts = []
+    for value in _ticks(*frame.y):
+        row = frame.up(value)
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{right}" y1="{row:.1f}" y2="{row:.1f}" stroke="currentColor" '
+            f'stroke-opacity="0.15"/>' + _text(left - 6, row + 4, _number(value), "end")
+        )
+    parts += [_text(frame.across(value), ground + 16, _number(value), "middle") for value in x_ticks]
+    parts.append(
+        f'<line class="axis" x1="{left}" x2="{right}" y1="{ground}" y2="{ground}" stroke="currentColor" '
+        f'stroke-opacity="0.6"/>'
+    )
+    parts.append(_text((left + right) / 2, frame.height - 8, x_label, "middle"))
+    middle = (_TOP + ground) / 2
+    parts.append(
+        f'<text class="label" x="12" y="{middle:.1f}" text-anchor="middle" fill="currentColor" '
+        f'transform="rotate(-90 12 {middle:.1f})">{_words(y_label)}</text>'
+    )
+    return "".join(parts)
+
+
+def _legend(names: Sequence[str]) -> str:
+    """A swatch and a name for each series, in one row above the frame; none for a single one."""
+    if len(names) < 2:
+        return ""
+    parts, left = [], _LEFT
+    for place, name in enumerate(names):
+        number = place % len(COLOURS)
+        parts.append(
+            f'<rect class="swatch series-{number + 1}" x="{left:.1f}" y="10" width="12" height="8" '
+            f'fill="{COLOURS[number]}"/>' + _text(left + 16, 18, name, "start")
+        )
+        left += 16 + _LETTER * len(name) + 14
+    return "".join(parts)
+
+
+def _svg(frame: _Frame, title: str, description: str, marks: Sequence[str], empty: bool) -> str:
+    nothing = _text(frame.width / 2, frame.height / 2, "nothing yet", "middle") if empty else ""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="figure" role="img" aria-label="{_words(title)}" '
+        f'viewBox="0 0 {frame.width} {frame.height}" width="{frame.width}" height="{frame.height}" '
+        f'font-family="system-ui, sans-serif" font-size="11">'
+        f"<title>{_words(title)}</title><desc>{_words(description)}</desc>" + "".join(marks) + nothing + "</svg>"
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return (
+        f'<text class="label" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{_words(text)}</text>'
+    )
+
+
+def _words(text: str) -> str:
+    """`text` as XML: markup escaped, what XML 1.0 section 2.2 or a terminal cannot hold replaced."""
+    return escape("".join(char if char.isprintable() else "?" for char in text))
+
+
+def _told(points: Points) -> str:
+    return f"{len(points)} points, first {_number(points[0][1])}, last {_number(points[-1][1])}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def _drawable(value: float) -> bool:
+    return abs(value) <= VALUE_MAX  # false of NaN too
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """A range that holds every value and is wide enough to be divided into ticks."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    if high - low <= max(1e-200, 1e-12 * max(abs(low), abs(high))):
+        room = 0.05 * max(abs(low), abs(high))
+        room = room if room > 1e-200 else 0.5
+        return low - room, high + room
+    return low, high
+
+
+def _ceiling(value: float) -> float:
+    """The least tick that is not below `value`; 1 for nothing."""
+    if value <= 1e-200:
+        return 1.0
+    step = _step(value)
+    return math.ceil(value / step) * step
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round numbers within [low, high], about `TICKS` of them."""
+    step = _step(high - low)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [place * step for place in range(first, last + 1)]
+
+
+def _step(span: float) -> float:
+    """1, 2 or 5 times a power of ten (Heckbert, "Nice numbers for graph labels", Graphics Gems, 1990)."""
+    rough = span / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if rough <= factor * power * (1 + 1e-9))
