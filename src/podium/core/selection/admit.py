@@ -64,6 +64,7 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     batch.decide(np.flatnonzero(stale), "epoch")
     fresh = np.flatnonzero(~stale)
     fleet.seen_ms[batch.device[fresh]] = batch.at[fresh]
+    fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
     batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
     _tell_news(state, batch, fresh)
     _offer_again(state, batch)

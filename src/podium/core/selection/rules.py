@@ -6,6 +6,8 @@ not tell is false with reason "unknown". Never: who is chosen among the eligible
 own library. Facts are typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 from cel_expr_python import cel
 
@@ -59,13 +61,16 @@ class Rule:
 
     def failing(self, facts: Facts) -> Failing | None:
         """The first clause that `facts` do not satisfy, or None."""
+        return next(self.failings(facts), None)
+
+    def failings(self, facts: Facts) -> Iterator[Failing]:
+        """Every clause that `facts` do not satisfy, in order, evaluated as it is asked for."""
         for index, expression in enumerate(self._compiled):
             value = expression.eval(data=facts)
             if value.type() == cel.Type.ERROR:
-                return Failing(index, unknown=True)
-            if value.value() is not True:
-                return Failing(index, unknown=False)
-        return None
+                yield Failing(index, unknown=True)
+            elif value.value() is not True:
+                yield Failing(index, unknown=False)
 
 
 class Rules(msgspec.Struct, frozen=True):
