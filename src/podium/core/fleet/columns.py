@@ -1,8 +1,8 @@
 """The fleet in columns: what the core must know of every device to decide about it, one array element per device.
 
 Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch and facts, last seen, and the
-momentary facts of the last check-in (an operator is told them); they come back with the device's next session. Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `banned` and
-`cordoned`.
+momentary facts of the last check-in (an operator is told them); they come back with the device's next session.
+Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `banned` and `cordoned`.
 Limits: arrays grow by doubling; equal fact sets are kept once.
 """
 
