@@ -23,8 +23,9 @@ from podium.crypto.sign import open_signed, public_key, sign
 from podium.ports.plane import Arrays, RoundWork
 from podium.server.aggregation.manifests import Notary, upload_key_name
 from podium.server.aggregation.role import Aggregation
+from podium.server.identity import ONLINE_KEY, open_identity
 from podium.server.loop.loop import MakeEvent
-from podium.server.plane_data import ONLINE_KEY, Parts, open_identity
+from podium.server.plane_data import Parts
 from podium.tasks.digest import task_digest
 from podium.wire.canonical import b64, canonical, unb64
 from podium.wire.limits import Limits

@@ -51,3 +51,25 @@ def leftovers(paths: Iterable[Path], alone: bool) -> list[Path]:
         if touched_s < horizon_s:
             old.append(path)
     return old
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put `data` (readable by the owner only) in place of `path`: all of it or nothing, also through a crash.
+
+    `StoreFault(store-full | store-failed)`.
+    """
+    try:
+        _replace(path, data)
+    except OSError as error:
+        raise disk_fault(error.errno, f"writing {path} failed", str(error)) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    draft = path.with_name(path.name + ".new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync(path.parent)

@@ -1,14 +1,14 @@
 """The release of a version: a DSSE statement by the offline release key that this model may leave training.
 
-Decides: what a release says and when it holds against a root document. Never: where the private key lies (the plane does
-not hold it) nor whether the plane knows the version. Limits: the role `release` needs one signature.
+Decides: what a release says and when it holds against a root document. Never: where the private key lies (the plane
+does not hold it) nor whether the plane knows the version. Limits: one signature; a retired key releases nothing.
 Source: trust.md ("an offline release key it does not hold"); DSSE by way of crypto/dsse.py.
 """
 
 import msgspec
 
 from podium.crypto.dsse import open_statement, seal_statement
-from podium.crypto.root import role_key
+from podium.crypto.root import active_key, active_keys
 from podium.crypto.sign import key_id, public_key
 from podium.wire.canonical import canonical, decode_canonical
 from podium.wire.messages import RootDocument
@@ -58,10 +58,10 @@ def open_release(document: RootDocument, envelope: bytes) -> Release:
     `OperatorFault(release-invalid)` when the root has no such role, on another key, payload type, plane or signature,
     and on a payload that is not canonical.
     """
-    why = "the release role has no key"
+    why = "no release key signed it"
     for name in _release_keys(document):
         try:
-            payload = open_statement(role_key(document, ROLE, name), RELEASE_TYPE, envelope)
+            payload = open_statement(active_key(document, ROLE, name), RELEASE_TYPE, envelope)
         except DeviceFault as error:
             why = error.why or error.what
             continue
@@ -70,15 +70,15 @@ def open_release(document: RootDocument, envelope: bytes) -> Release:
 
 
 def _release_keys(document: RootDocument) -> tuple[str, ...]:
-    role = document.roles.get(ROLE)
-    if role is None:
+    known = active_keys(document, ROLE)
+    if not known:
         raise OperatorFault(
             "release-invalid",
             what=f"plane {document.plane_id} has no release key",
             why=f"version {document.version} of its root document names none",
             next="podium key rotate --role release",
         )
-    return role.key_ids
+    return known
 
 
 def _opened(document: RootDocument, payload: bytes, name: str) -> Release:

@@ -2,18 +2,21 @@
 
 Decides: when a root document holds, and when one may follow another. Never: which root a device trusts first (the
 enrolment token names the plane) nor where it is kept. Limits: nothing expires yet; a device may skip versions as long
-as the keys it trusts have signed the newer one.
+as the keys it trusts have signed the newer one; `KEYS_MAX` keys, retired ones included.
 Source: The Update Framework specification 1.0, sections 2.1.1 and 5.3.
 """
 
 from collections.abc import Sequence
 
 from podium.crypto.sign import key_id, sign, verify
-from podium.wire.canonical import canonical, decode_canonical, unb64
-from podium.wire.messages import RootDocument, Signed, SignedRoot
+from podium.wire.canonical import b64, canonical, decode_canonical, unb64
+from podium.wire.messages import RootDocument, RootRole, Signed, SignedRoot
 from podium.wire.problems import DeviceFault
 
 PURPOSE = "root"
+KEYS_MAX = 256
+RETIRED = "retired"
+"""The role of keys that sign nothing new any more: what they signed before still verifies."""
 
 
 def make_root(document: RootDocument, seeds: Sequence[bytes]) -> SignedRoot:
@@ -62,6 +65,48 @@ def role_key(document: RootDocument, role: str, name: str) -> bytes:
     if told.threshold != 1:
         raise _fault(f"the role {role} needs {told.threshold} signatures")
     return unb64(document.keys[name])
+
+
+def active_keys(document: RootDocument, role: str) -> tuple[str, ...]:
+    """The ids of the keys of `role` that sign today, without those retired; none if there is no such role."""
+    told, retired = document.roles.get(role), document.roles.get(RETIRED)
+    gone = frozenset(retired.key_ids) if retired else frozenset()
+    return tuple(name for name in told.key_ids if name not in gone) if told else ()
+
+
+def active_key(document: RootDocument, role: str, name: str) -> bytes:
+    """As `role_key`, for what is signed now: `DeviceFault(manifest-invalid)` for a retired key too."""
+    public = role_key(document, role, name)
+    if name not in active_keys(document, role):
+        raise _fault(f"key {name} of the role {role} is retired")
+    return public
+
+
+def with_key(document: RootDocument, role: str, public: bytes) -> RootDocument:
+    """The next version of `document`, in which the 32-byte `public` key alone signs for `role` from now on.
+
+    The keys that did so before are retired. `DeviceFault(manifest-invalid)` for the role root, for a key that the
+    document names already, and for more than `KEYS_MAX` keys.
+    """
+    name = key_id(public)
+    if role in ("root", RETIRED):
+        raise _fault(f"the role {role} is not rotated so")
+    if name in document.keys:
+        raise _fault(f"key {name} is named already")
+    if len(document.keys) >= KEYS_MAX:
+        raise _fault(f"it names {KEYS_MAX} keys already")
+    told, retired = document.roles.get(role), document.roles.get(RETIRED)
+    before = told.key_ids if told else ()
+    gone = tuple(dict.fromkeys((*(retired.key_ids if retired else ()), *before)))
+    roles = document.roles | {role: RootRole(threshold=1, key_ids=(name, *before))}
+    if gone:
+        roles[RETIRED] = RootRole(threshold=1, key_ids=gone)
+    return RootDocument(
+        version=document.version + 1,
+        plane_id=document.plane_id,
+        keys=document.keys | {name: b64(public)},
+        roles=roles,
+    )
 
 
 def _payload(signed: SignedRoot) -> str:

@@ -12,7 +12,7 @@ import hashlib
 
 import msgspec
 
-from podium.crypto.root import open_root, role_key
+from podium.crypto.root import active_key, open_root, role_key
 from podium.crypto.seal import open_key, session_info
 from podium.crypto.sign import open_signed
 from podium.device.link import decoded
@@ -76,7 +76,7 @@ def open_grant(root: RootDocument, signed: Signed, statement: bytes, private: by
     `private`: the ephemeral X25519 key of the statement.
     """
     try:
-        grant = open_signed(role_key(root, "online", signed.key_id), "session-grant", signed, SessionGrant)
+        grant = open_signed(active_key(root, "online", signed.key_id), "session-grant", signed, SessionGrant)
         key = open_key(private, unb64(grant.sealed_key), session_info(grant.session))
     except PodiumError as error:
         raise _of_the_plane("verify the session grant", error) from error

@@ -33,6 +33,7 @@ from podium.server.devices.lease_routes import Delivery
 from podium.server.devices.sessions import Sessions
 from podium.server.devices.uploads import BlobRoom
 from podium.server.http import Receive, Scope, Send
+from podium.server.identity import open_identity
 from podium.server.journal.audit import META_ROOT
 from podium.server.journal.heads import PURPOSE, from_signed, heads_path, to_signed
 from podium.server.journal.sequencer import Sequencer
@@ -41,7 +42,7 @@ from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
 from podium.server.operators.operator_routes import Operators, Probes
 from podium.server.operators.submission import Submission
-from podium.server.plane_data import Credentials, Parts, open_identity, session_root
+from podium.server.plane_data import Credentials, Parts, session_root
 from podium.server.retention import Retention
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
@@ -83,10 +84,9 @@ class Plane:
     def __init__(self, parts: Parts, data: Path) -> None:
         self.parts = parts
         limits = parts.limits
-        seed = parts.online_seed()
 
         def sign_head(payload: bytes) -> SignedHead:
-            return from_signed(sign(seed, PURPOSE, payload))
+            return from_signed(sign(parts.online_seed(), PURPOSE, payload))
 
         self._sequencer = Sequencer(parts.store, parts.clock, sign_head, heads_path(data))
         self._writer = Writer(parts.store, parts.entropy, parts.clock, self._sequencer, limits)

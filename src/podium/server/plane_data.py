@@ -1,49 +1,35 @@
 """The data directory of a plane, and what the plane is made of: identity, keys, credentials, ports.
 
-Decides: where things lie, and what a first start makes. Never: what is in the database, nor who holds the directory
-(adapters/sqlite locks it). Layout: podium.db, blobs/, keys/, identity.json, administrator.token and viewer.token
-(0600), port, plane.json while serving. Limits: a directory of a newer format is refused (`data-newer`).
+Decides: where things lie, and which credentials a first start makes. Never: who the plane is (identity.py), what is in
+the database, nor who holds the directory (adapters/sqlite locks it). Layout: podium.db, blobs/, keys/, identity.json,
+administrator.token and viewer.token (0600), port, plane.json while serving.
 """
 
 import contextlib
 import hashlib
 import hmac
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from podium.adapters.disk import disk_fault, sync
-from podium.crypto.root import make_root
-from podium.crypto.sign import key_id, public_key
+from podium.adapters.disk import write_durably
+from podium.core.access.roles import VERBS
+from podium.core.rows import ServiceRow
 from podium.ports import Blobs, Clock, Entropy, Keys
 from podium.ports.plane import Store
-from podium.server.journal.heads import heads_path
+from podium.server.identity import SECRET_BYTES, Identity, secret
 from podium.wire.canonical import b64
 from podium.wire.limits import Limits
-from podium.wire.messages import RootDocument, RootRole, SignedRoot
 from podium.wire.operator import PlaneFile
-from podium.wire.problems import OperatorFault, StoreFault
+from podium.wire.problems import OperatorFault
 
-FORMAT = 1
-"""The layout this release writes; the database's own schema has migrations of its own."""
-
-ONLINE_KEY = "plane/online"
-ROOT_KEY = "plane/root"
 SESSION_KEY = "session/root"
-SECRET_BYTES = 32
 
 TOKENS: dict[str, str] = {"administrator": "pdma_", "viewer": "pdmv_"}
 """Role -> prefix of its credential, so that a leaked one is recognised."""
-
-
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who the plane is: `DATA/identity.json`."""
-
-    format: int
-    plane_id: str
-    root: SignedRoot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,85 +46,30 @@ class Parts:
 
     def online_seed(self) -> bytes:
         """The 32-byte seed of the plane's online signing key; `StoreFault(key-erased)`."""
-        return self.keys.get(ONLINE_KEY)
-
-
-def open_identity(root: Path, keys: Keys, entropy: Entropy) -> Identity:
-    """The plane's identity; a first start makes its keys and the root document version 1 (1 of 1).
-
-    `OperatorFault(data-newer)`, `StoreFault(store-corrupt)` when identity.json does not decode.
-    """
-    path = root / "identity.json"
-    if path.exists():
-        return _read_identity(path)
-    root_seed, online_seed = (_secret(keys, entropy, name) for name in (ROOT_KEY, ONLINE_KEY))
-    root_public, online_public = public_key(root_seed), public_key(online_seed)
-    document = RootDocument(
-        version=1,
-        plane_id="p" + entropy.token(8).hex(),
-        keys={key_id(public): b64(public) for public in (root_public, online_public)},
-        roles={
-            "root": RootRole(threshold=1, key_ids=(key_id(root_public),)),
-            "online": RootRole(threshold=1, key_ids=(key_id(online_public),)),
-        },
-    )
-    identity = Identity(format=FORMAT, plane_id=document.plane_id, root=make_root(document, [root_seed]))
-    heads = heads_path(root)
-    if (
-        heads.exists()
-    ):  # of a plane whose directory was removed: they are none of this one's, but still somebody's proof
-        heads.replace(heads.with_name(f"{heads.name}.before-{identity.plane_id}"))
-    write_durably(path, msgspec.json.encode(identity))
-    return identity
-
-
-def _read_identity(path: Path) -> Identity:
-    data = path.read_bytes()
-    try:
-        format_of = msgspec.json.decode(data, type=dict[str, msgspec.Raw]).get("format", msgspec.Raw(b"0"))
-        if msgspec.json.decode(format_of, type=int) > FORMAT:
-            raise OperatorFault("data-newer", what=f"{path.parent} has format {bytes(format_of).decode()}")
-        return msgspec.json.decode(data, type=Identity)
-    except msgspec.DecodeError as error:
-        raise StoreFault("store-corrupt", what=f"{path} does not decode", why=str(error)) from error
+        return self.identity.online_seed()
 
 
 def session_root(keys: Keys, entropy: Entropy) -> bytes:
     """The 32-byte secret that every hour's session master derives from; made at first need."""
-    return _secret(keys, entropy, SESSION_KEY)
+    return secret(keys, entropy, SESSION_KEY)
 
 
-def _secret(keys: Keys, entropy: Entropy, name: str) -> bytes:
-    """The secret under `name`, made now if a first start has not made it yet."""
-    if name not in keys.names(name):
-        keys.put(name, entropy.token(SECRET_BYTES))
-    return keys.get(name)
+SERVICE_PREFIX = "pdms1."
+"""How a service's credential begins; the rest is its secret, base64url."""
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Put `data` (readable by the owner only) in place of `path`: all of it or nothing, also through a crash.
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever showed a credential: "person:<role>" or "service:<name>", and the verbs it covers."""
 
-    `StoreFault(store-full | store-failed)`.
-    """
-    try:
-        _replace(path, data)
-    except OSError as error:
-        raise disk_fault(error.errno, f"writing {path} failed", str(error)) from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    draft = path.with_name(path.name + ".new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync(path.parent)
+    actor: str
+    verbs: frozenset[str]
 
 
 class Credentials:
-    """The operator credentials of one plane: one file per role, compared by hash in constant time."""
+    """The operator credentials of one plane, compared by hash: one file per role, and those the core keeps of services.
+
+    A file's hash is compared in constant time; a service's is looked up, which tells nothing of a secret of 32 bytes.
+    """
 
     def __init__(self, root: Path, entropy: Entropy) -> None:
         """Read both files, made now if they are missing. `OperatorFault(file-unreadable)`."""
@@ -150,19 +81,48 @@ class Credentials:
             token = _read_token(path)
             self._hashes[role] = hashlib.sha256(token.encode()).digest()
 
+    def who(self, authorization: str, services: Callable[[], Mapping[str, ServiceRow]], now_ms: int) -> Who:
+        """Whom an Authorization header proves; `services`: the core's rows, asked for only when a service comes.
+
+        `OperatorFault(credential-missing | credential-invalid)`: a credential that is over or revoked is not known.
+        """
+        token = _bearer(authorization)
+        if not token.startswith(SERVICE_PREFIX):
+            role = self._role(token)
+            return Who(actor=f"person:{role}", verbs=VERBS[role])
+        row = services().get(token_hash(token))
+        if row is None:
+            raise OperatorFault("credential-invalid")
+        if row.revoked or row.expires_ms <= now_ms:
+            why = f"the credential of service {row.name} {'was revoked' if row.revoked else 'is over'}"
+            raise OperatorFault("credential-invalid", why=why, next="ask the operator for a new one")
+        return Who(actor=f"service:{row.name}", verbs=frozenset(row.verbs))
+
     def role(self, authorization: str) -> str:
         """The role that an Authorization header proves (RFC 6750 section 2.1).
 
-        `OperatorFault(credential-missing | credential-invalid)`.
+        `OperatorFault(credential-missing | credential-invalid)`; a service has no role.
         """
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise OperatorFault("credential-missing")
-        given = hashlib.sha256(token.strip().encode()).digest()
+        return self._role(_bearer(authorization))
+
+    def _role(self, token: str) -> str:
+        given = hashlib.sha256(token.encode()).digest()
         found = [role for role, known in self._hashes.items() if hmac.compare_digest(known, given)]
         if not found:
             raise OperatorFault("credential-invalid")
         return found[0]
+
+
+def token_hash(token: str) -> str:
+    """What the core keeps of a service's credential: the hex SHA-256 of all of it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise OperatorFault("credential-missing")
+    return token.strip()
 
 
 def _read_token(path: Path) -> str:

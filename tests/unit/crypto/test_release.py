@@ -32,7 +32,7 @@ def document(plane: str = "plane-1", release: tuple[bytes, ...] = (OFFLINE,)) ->
 
 
 def refused(told: RootDocument, envelope: bytes, why: str) -> None:
-    with pytest.raises(OperatorFault, match=why) as caught:
+    with pytest.raises(OperatorFault, match=why or None) as caught:
         open_release(told, envelope)
     assert caught.value.code == "release-invalid"
 

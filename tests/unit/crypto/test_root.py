@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from podium.crypto.root import make_root, open_root, role_key
+from podium.crypto.root import KEYS_MAX, active_key, active_keys, make_root, open_root, role_key, with_key
 from podium.crypto.sign import key_id, public_key, sign
 from podium.wire.canonical import b64, canonical
 from podium.wire.messages import RootDocument, RootRole, SignedRoot
@@ -135,3 +135,33 @@ def test_a_role_gives_its_key_only_where_one_signature_is_enough() -> None:
         with pytest.raises(DeviceFault, match=why) as caught:
             role_key(told, role, name)
         assert caught.value.code == "manifest-invalid"
+
+
+def test_a_new_key_of_a_role_retires_the_one_before() -> None:
+    first = document(1, "a", 1)
+    second = with_key(first, "online", public_key(SEEDS["b"]))
+    assert (second.version, active_keys(second, "online")) == (2, (IDS["b"],))
+    assert second.roles["retired"].key_ids == (IDS["o"],)
+    for letter in "bo":
+        assert role_key(second, "online", IDS[letter]) == public_key(SEEDS[letter])
+    assert active_key(second, "online", IDS["b"]) == public_key(SEEDS["b"])
+    with pytest.raises(DeviceFault, match="is retired"):
+        active_key(second, "online", IDS["o"])
+    assert open_root(make_root(second, [SEEDS["a"]]), first) == second
+
+
+def test_a_role_that_was_not_there_begins_with_its_first_key() -> None:
+    told = with_key(document(1, "a", 1), "release", public_key(SEEDS["c"]))
+    assert active_keys(told, "release") == (IDS["c"],) and "retired" not in told.roles
+    assert active_keys(told, "unheard") == ()
+
+
+def test_known_keys_the_root_role_and_too_many_keys_are_refused() -> None:
+    told = document(1, "a", 1)
+    for role, letter in (("online", "o"), ("online", "a"), ("root", "b"), ("retired", "b")):
+        with pytest.raises(DeviceFault, match=r"named already|not rotated so"):
+            with_key(told, role, public_key(SEEDS[letter]))
+    for number in range(KEYS_MAX - len(told.keys)):
+        told = with_key(told, "online", number.to_bytes(32, "big"))
+    with pytest.raises(DeviceFault, match=f"names {KEYS_MAX} keys already"):
+        with_key(told, "online", public_key(SEEDS["b"]))

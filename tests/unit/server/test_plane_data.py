@@ -1,4 +1,4 @@
-"""The data directory: identity, secrets and credentials that a first start makes and later ones find."""
+"""The data directory: secrets and credentials that a first start makes and later ones find."""
 
 import stat
 from pathlib import Path
@@ -6,56 +6,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from podium.adapters.disk import write_durably
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import MemoryKeys
-from podium.crypto.root import open_root, role_key
-from podium.crypto.sign import key_id, public_key
 from podium.server.plane_data import (
-    FORMAT,
-    ONLINE_KEY,
     Credentials,
-    open_identity,
     remove_plane_file,
     session_root,
-    write_durably,
     write_plane_file,
 )
 from podium.wire.operator import PlaneFile
 from podium.wire.problems import OperatorFault, StoreFault
-
-
-def test_a_first_start_makes_an_identity_and_later_ones_find_it(tmp_path: Path) -> None:
-    keys = MemoryKeys()
-    made = open_identity(tmp_path, keys, SystemEntropy())
-    assert open_identity(tmp_path, keys, SystemEntropy()) == made
-    root = open_root(made.root, None)
-    assert (root.version, root.plane_id, made.format) == (1, made.plane_id, FORMAT)
-    online = public_key(keys.get(ONLINE_KEY))
-    assert role_key(root, "online", key_id(online)) == online
-    assert role_key(root, "root", root.roles["root"].key_ids[0]) != online
-    assert open_identity(tmp_path / "..", MemoryKeys(), SystemEntropy()).plane_id != made.plane_id
-
-
-def test_a_start_that_crashed_after_its_keys_goes_on_with_them(tmp_path: Path) -> None:
-    keys = MemoryKeys()
-    open_identity(tmp_path, keys, SystemEntropy())
-    seed = keys.get(ONLINE_KEY)
-    (tmp_path / "identity.json").unlink()
-    open_identity(tmp_path, keys, SystemEntropy())
-    assert keys.get(ONLINE_KEY) == seed
-
-
-def test_an_identity_of_a_newer_release_or_none_at_all_is_refused(tmp_path: Path) -> None:
-    open_identity(tmp_path, MemoryKeys(), SystemEntropy())
-    path = tmp_path / "identity.json"
-    newer = msgspec.json.decode(path.read_bytes()) | {"format": FORMAT + 1, "unheard": 1}
-    path.write_bytes(msgspec.json.encode(newer))
-    with pytest.raises(OperatorFault, match="data-newer"):
-        open_identity(tmp_path, MemoryKeys(), SystemEntropy())
-    for broken in (b"", b"[]", b'{"format": 1}', b'{"format": "x"}'):
-        path.write_bytes(broken)
-        with pytest.raises(StoreFault, match="store-corrupt"):
-            open_identity(tmp_path, MemoryKeys(), SystemEntropy())
 
 
 def test_the_session_root_stays(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from podium.core.events import AggregateFailed
 from podium.core.rows import AliasRow, VersionRow
 from podium.core.state import State
 from podium.server.boot import is_wanted, reconcile
-from podium.server.plane_data import Parts, open_identity
+from podium.server.identity import open_identity
+from podium.server.plane_data import Parts
 from podium.server.retention import drop_blobs, kept_blobs
 from podium.wire.limits import Limits
 from podium.wire.messages import Signed

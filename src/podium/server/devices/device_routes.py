@@ -18,9 +18,8 @@ from podium.core.events import (
     SessionOpened,
 )
 from podium.core.selection.reasons import REASONS
-from podium.crypto.root import open_root
 from podium.crypto.seal import seal_key, session_info
-from podium.crypto.sign import key_id, open_signed, public_key, sign
+from podium.crypto.sign import open_signed, sign
 from podium.server.aggregation.manifests import HeadOf
 from podium.server.devices.device_words import (
     COUNT_MAX,
@@ -76,14 +75,11 @@ class Conversation:
         self._door = door
         self._loop = loop
         self._sessions = sessions
-        self._root = answer(parts.identity.root)
-        self._root_version = open_root(parts.identity.root, None).version
-        self._online = key_id(public_key(parts.online_seed()))
         self.head_of: HeadOf = lambda tree: None
 
     async def root(self, request: Request, name: str) -> Response:
         """GET /v1/root: the plane's newest root document."""
-        return self._root
+        return answer(self._parts.identity.root)
 
     async def enrol(self, request: Request, name: str) -> Response:
         """POST /v1/enrol: a new device key, proven by its own signature and a token's secret."""
@@ -117,9 +113,8 @@ class Conversation:
         """POST /v1/session/challenge. It is answered for any device id: it tells nothing of who is enrolled."""
         decode(_CHALLENGE, await self._door.body(request))
         made = self._sessions.challenge(self._loop.now_ms())
-        return answer(
-            Challenge(challenge=made, plane_key_id=self._online, expires_in_ms=self._parts.limits.challenge_ms)
-        )
+        online, parts = self._parts.identity.online_id, self._parts
+        return answer(Challenge(challenge=made, plane_key_id=online, expires_in_ms=parts.limits.challenge_ms))
 
     async def session(self, request: Request, name: str) -> Response:
         """POST /v1/session: the signed statement; answered by the signed grant, its key sealed to the device."""
@@ -131,7 +126,7 @@ class Conversation:
         told = open_signed(unb64(row.public_key), "session", asked.statement, SessionStatement)
         if row.state != "active":
             raise DeviceFault("device-banned")
-        if told.plane_key_id != self._online:
+        if told.plane_key_id != self._parts.identity.online_id:
             raise DeviceFault("challenge-expired", why="the statement names another key of the plane")
         self._sessions.check_challenge(told.challenge, self._loop.now_ms())
         check_capabilities(told.capabilities, self._parts.limits.facts_bytes_max)
@@ -151,7 +146,7 @@ class Conversation:
             sealed_key=b64(sealed),
             statement_hash=hashlib.sha256(payload).hexdigest(),
             expires_in_ms=self._parts.limits.session_ms,
-            root_version=self._root_version,
+            root_version=self._parts.identity.document.version,
             head=self.head_of(row.population),
         )
         return answer(sign(self._parts.online_seed(), "session-grant", canonical(grant)))
