@@ -3,10 +3,15 @@
 Decides: the names and defaults of those options. Never: starts a plane.
 """
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 
 import typer
+
+from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
@@ -19,6 +24,48 @@ TokenFile = Annotated[
     Path | None, typer.Option("--token-file", metavar="FILE", help="The credential for --plane.", dir_okay=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C: redrawn, or a line for each change.")]
+Labels = Annotated[
+    list[str] | None, typer.Option("-l", "--label", metavar="KEY=VALUE", help="Only those; all that are given hold.")
+]
+Why = Annotated[str, typer.Option("--why", help="Kept in the journal.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+P = ParamSpec("P")
+
+
+class Where(NamedTuple):
+    """Which plane a verb means: by its directory, or by its address and a credential."""
+
+    data: Path
+    url: str
+    token_file: Path | None
+
+    def link(self) -> "OperatorLink":
+        """A connection to it, closed by its `with`; `OperatorFault` as of podium.plane.finding."""
+        return connect(self.data, self.url, self.token_file)
+
+
+def at_plane(verb: Callable[Concatenate[Where, P], None]) -> Callable[..., None]:
+    """`verb` with the options --data, --plane and --token-file in the place of its first parameter, which they become.
+
+    Every verb that talks to a plane has them, by the same names; typer reads them from the signature made here.
+    """
+    signature = inspect.signature(verb, eval_str=True)
+    own = list(signature.parameters.values())[1:]
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, default, annotation in (("data", DATA, Data), ("plane", "", Url), ("token_file", None, TokenFile))
+    ]
+
+    @functools.wraps(verb)
+    def called(data: Path, plane: str, token_file: Path | None, *args: P.args, **given: P.kwargs) -> None:
+        verb(Where(data, plane, token_file), *args, **given)
+
+    whole = signature.replace(parameters=[*own, *common])
+    vars(called)["__signature__"] = whole
+    called.__annotations__ = {each.name: each.annotation for each in whole.parameters.values()}
+    return called
 
 
 def connect(data: Path, url: str, token_file: Path | None) -> "OperatorLink":
@@ -26,3 +73,11 @@ def connect(data: Path, url: str, token_file: Path | None) -> "OperatorLink":
     from podium.plane.finding import connect_data, connect_url
 
     return connect_url(url, token_file) if url else connect_data(data)
+
+
+def labels_of(given: list[str] | None) -> dict[str, str]:
+    """The KEY=VALUE options as a dict; `OperatorFault(usage)` for what is not of that form, or a key given twice."""
+    labels = dict(part.split("=", 1) for part in given or [] if "=" in part and not part.startswith("="))
+    if len(labels) != len(given or []):
+        raise OperatorFault("usage", what=f"-l {' -l '.join(given or [])}", why="write KEY=VALUE, each key once")
+    return labels

@@ -27,12 +27,18 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def check_task(task: Task) -> None:
     """Raise `OperatorFault` for the first term that does not hold (task-invalid) or is not offered (not-available)."""
-    _check_numbers(task)
-    _check_names(task)
-    _check_model(task)
-    _check_offered(task)
-    _check_round(task)
-    _check_bounds(task)
+    for fault in task_faults(task):
+        raise fault
+
+
+def task_faults(task: Task) -> Iterator[OperatorFault]:
+    """Every term that does not hold or is not offered, as `check_task` words it; what cannot be signed comes alone."""
+    unsigned = list(_number_faults(task))
+    yield from unsigned
+    if unsigned:
+        return
+    for check in (_name_faults, _model_faults, _unoffered, _round_faults, _bound_faults):
+        yield from check(task)
 
 
 def _refuse(key: str, got: object, why: str) -> OperatorFault:
@@ -54,52 +60,52 @@ def _numbers(value: object, key: str) -> Iterator[tuple[str, int | float]]:
         yield key, value
 
 
-def _check_numbers(task: Task) -> None:
+def _number_faults(task: Task) -> Iterator[OperatorFault]:
     for key, number in _numbers(task, ""):
         if isinstance(number, float) and not math.isfinite(number):
-            raise _refuse(key, number, "every number of a task is finite")
+            yield _refuse(key, number, "every number of a task is finite")
         if isinstance(number, int) and abs(number) > INTEGER_MAX:
-            raise _refuse(key, number, "whole numbers stay within 2^53-1, because the task is signed")
+            yield _refuse(key, number, "whole numbers stay within 2^53-1, because the task is signed")
 
 
-def _check_names(task: Task) -> None:
+def _name_faults(task: Task) -> Iterator[OperatorFault]:
     head = task.task
     named = [("task.name", head.name)]
     named += [(f"data.datasets[{place}]", name) for place, name in enumerate(task.data.datasets)]
     for key, name in named:
         if not _NAME.fullmatch(name) or len(name) > _CHARS_MAX:
             why = f"a name is letters, digits, '.', '_' and '-', begins with a letter or digit, <= {_CHARS_MAX} long"
-            raise _refuse(key, name, why)
+            yield _refuse(key, name, why)
     if len(set(task.data.datasets)) != len(task.data.datasets):
-        raise _refuse("data.datasets", list(task.data.datasets), "a dataset is named once")
+        yield _refuse("data.datasets", list(task.data.datasets), "a dataset is named once")
     if not head.purpose.strip():
-        raise _refuse("task.purpose", head.purpose, "a task says what it is for")
+        yield _refuse("task.purpose", head.purpose, "a task says what it is for")
     if not _FUNCTION.fullmatch(head.plan):
-        raise _refuse("task.plan", head.plan, "a plan is named module:function")
+        yield _refuse("task.plan", head.plan, "a plan is named module:function")
     for place, digest in enumerate(head.plan_digests):
         if not _DIGEST.fullmatch(digest):
-            raise _refuse(f"task.plan_digests[{place}]", digest, "a digest is sha256: and 64 hex digits")
+            yield _refuse(f"task.plan_digests[{place}]", digest, "a digest is sha256: and 64 hex digits")
 
 
-def _check_model(task: Task) -> None:
+def _model_faults(task: Task) -> Iterator[OperatorFault]:
     model = task.model
     given = [name for name in model.__struct_fields__ if getattr(model, name)]
     if len(given) != 1:
-        raise OperatorFault(
+        yield OperatorFault(
             "task-invalid",
             what=f"[model] names {' and '.join(given) or 'no source'}",
             why="a model has exactly one source: init, file, alias or version",
         )
     if model.init and not _FUNCTION.fullmatch(model.init):
-        raise _refuse("model.init", model.init, "an init function is named module:function")
+        yield _refuse("model.init", model.init, "an init function is named module:function")
     if model.version and not _DIGEST.fullmatch(model.version):
-        raise _refuse("model.version", model.version, "a version is sha256: and 64 hex digits")
+        yield _refuse("model.version", model.version, "a version is sha256: and 64 hex digits")
     if model.alias and not _ALIAS.fullmatch(model.alias):
-        raise _refuse("model.alias", model.alias, "an alias is written model@alias")
+        yield _refuse("model.alias", model.alias, "an alias is written model@alias")
 
 
-def _check_offered(task: Task) -> None:
-    """Refuse, naming the key and the values offered, what this release does not do: never ignore a term."""
+def _unoffered(task: Task) -> Iterator[OperatorFault]:
+    """What this release does not do, with the key and the values offered: never ignore a term."""
     terms: tuple[tuple[str, object, tuple[object, ...]], ...] = (
         ("task.kind", task.task.kind, ("train", "evaluate")),
         ("round.mode", task.round.mode, ("sync",)),
@@ -112,7 +118,7 @@ def _check_offered(task: Task) -> None:
     for key, got, offered in terms:
         if got not in offered:
             shown = " or ".join(_toml(value) for value in offered)
-            raise OperatorFault(
+            yield OperatorFault(
                 "not-available",
                 what=f"{key} = {_toml(got)} is not offered yet",
                 why=f"this release offers {shown}",
@@ -128,14 +134,14 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def _check_round(task: Task) -> None:
+def _round_faults(task: Task) -> Iterator[OperatorFault]:
     terms = task.round
     if terms.goal < 1:
-        raise _refuse("round.goal", terms.goal, "a version is made of at least one report")
+        yield _refuse("round.goal", terms.goal, "a version is made of at least one report")
     if not 0 <= terms.minimum <= terms.goal:
-        raise _refuse("round.minimum", terms.minimum, f"the minimum is between 0 (the goal) and the goal, {terms.goal}")
+        yield _refuse("round.minimum", terms.minimum, f"the minimum is between 0 (the goal) and the goal, {terms.goal}")
     if terms.concurrency < 0:
-        raise _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
+        yield _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
     deadlines: tuple[tuple[str, Duration], ...] = (
         ("round.form_deadline", terms.form_deadline),
         ("round.report_deadline", terms.report_deadline),
@@ -144,26 +150,28 @@ def _check_round(task: Task) -> None:
     )
     for key, duration in deadlines:
         if duration <= 0:
-            raise _refuse(key, f"{int(duration)}ms", "a deadline is above zero: nothing waits for ever")
+            yield _refuse(key, f"{int(duration)}ms", "a deadline is above zero: nothing waits for ever")
     if terms.report_deadline < terms.stall:
         why = f"it is at least round.stall ({int(terms.stall)}ms)"
-        raise _refuse("round.report_deadline", f"{int(terms.report_deadline)}ms", why)
+        yield _refuse("round.report_deadline", f"{int(terms.report_deadline)}ms", why)
 
 
-def _check_bounds(task: Task) -> None:
+def _bound_faults(task: Task) -> Iterator[OperatorFault]:
     aggregate, run = task.aggregate, task.run
-    for name in ("value_abs_max", "norm_max", "weight_max"):
-        if getattr(aggregate, name) <= 0:
-            raise _refuse(f"aggregate.{name}", getattr(aggregate, name), "a bound is above zero")
+    bounds = {name: getattr(aggregate, name) for name in ("value_abs_max", "norm_max", "weight_max")}
+    for name, bound in bounds.items():
+        if bound <= 0:
+            yield _refuse(f"aggregate.{name}", bound, "a bound is above zero")
     over = task.select.over
     if over != "auto" and over < 1:
-        raise _refuse("select.over", over, 'it is "auto" or a factor of at least 1')
+        yield _refuse("select.over", over, 'it is "auto" or a factor of at least 1')
     try:
         check_steps(aggregate.steps, aggregate.optimizer)
-        cohort = cohort_max(task.round.goal, task.round.concurrency, task.select.over)
-        check_bounds(cohort, aggregate.weight_max, aggregate.value_abs_max)
+        if min(bounds.values()) > 0:
+            cohort = cohort_max(task.round.goal, task.round.concurrency, task.select.over)
+            check_bounds(cohort, aggregate.weight_max, aggregate.value_abs_max)
     except ValueError as error:
-        raise OperatorFault("task-invalid", what="[aggregate] does not hold", why=str(error)) from error
+        yield OperatorFault("task-invalid", what="[aggregate] does not hold", why=str(error))
     least: tuple[tuple[str, int, int], ...] = (
         ("data.examples_min", task.data.examples_min, 0),
         ("select.separation", task.select.separation, 0),
@@ -173,6 +181,6 @@ def _check_bounds(task: Task) -> None:
     )
     for key, got, lowest in least:
         if got < lowest:
-            raise _refuse(key, int(got), f"it is at least {lowest}")
+            yield _refuse(key, int(got), f"it is at least {lowest}")
     if run.target is not None and not _NAME.fullmatch(run.target.metric):
-        raise _refuse("run.target.metric", run.target.metric, "it names a metric that the plan reports")
+        yield _refuse("run.target.metric", run.target.metric, "it names a metric that the plan reports")

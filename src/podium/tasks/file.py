@@ -6,7 +6,7 @@ Limits: a file is read whole; a task file is a page of text.
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
 from types import NoneType, UnionType
@@ -14,7 +14,7 @@ from typing import Literal, Union, get_args, get_origin
 
 import msgspec
 
-from podium.tasks.check import check_task
+from podium.tasks.check import task_faults
 from podium.tasks.task import Section, Task
 from podium.wire.durations import Duration, parse_duration
 from podium.wire.problems import OperatorFault
@@ -32,8 +32,13 @@ _WORDS: dict[object, str] = {
 
 def read_task(path: Path) -> Task:
     """The effective task of the TOML file at `path`, checked; `OperatorFault` (file-unreadable, or of `parse_task`)."""
+    return parse_task(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a task file; `OperatorFault(file-unreadable)`."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperatorFault("file-unreadable", what=f"cannot read the task file {path}", why=why) from error
@@ -41,7 +46,6 @@ def read_task(path: Path) -> Task:
         raise OperatorFault(
             "file-unreadable", what=f"cannot read the task file {path}", why="it is not UTF-8"
         ) from error
-    return parse_task(text, str(path))
 
 
 def parse_task(text: str, source: str) -> Task:
@@ -50,14 +54,26 @@ def parse_task(text: str, source: str) -> Task:
     `OperatorFault`: task-unknown-key with the nearest known key; task-invalid naming the key, what it got and what it
     expects (for bad TOML, the line); not-available for what this release does not offer yet.
     """
+    task, faults = judge_task(text, source)
+    if task is None or faults:
+        raise faults[0]
+    return task
+
+
+def judge_task(text: str, source: str) -> tuple[Task | None, list[OperatorFault]]:
+    """The effective task of TOML `text` and every fault of it, as `parse_task` words them.
+
+    None while a key is unknown, missing or of another type: only a task that can be read has terms to judge.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise OperatorFault("task-invalid", what=f"{source} is not TOML", why=str(error)) from error
-    _fit(raw, Task, "", source)
+        return None, [OperatorFault("task-invalid", what=f"{source} is not TOML", why=str(error))]
+    misfits = list(_misfits(raw, Task, "", source))
+    if misfits:
+        return None, misfits
     task = normal(msgspec.convert(raw, Task, dec_hook=_from_text))
-    check_task(task)
-    return task
+    return task, list(task_faults(task))
 
 
 def normal(task: Task) -> Task:
@@ -74,50 +90,55 @@ def _from_text(kind: type, value: object) -> object:
     raise ValueError(f"expected {expected(kind)}")
 
 
-def _fit(value: object, kind: object, key: str, source: str) -> None:
-    """Raise `OperatorFault` on the first key below `key` that is unknown, missing or of another type than `kind`.
+def _misfits(value: object, kind: object, key: str, source: str) -> Iterator[OperatorFault]:
+    """What below `key` is unknown, missing or of another type than `kind`, in the order of the file.
 
     msgspec alone would say `$.local[...]`: a person needs the key and the value.
     """
     section = _section(kind)
     if section is not None:
-        _fit_section(value, section, key, source)
+        yield from _misfits_of(value, section, key, source)
     elif get_origin(kind) in (dict, tuple) and isinstance(value, Mapping | list):
         inner = get_args(kind)[1 if get_origin(kind) is dict else 0]
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         if isinstance(value, Mapping) != (get_origin(kind) is dict):
-            raise _invalid(source, key, value, kind)
+            yield _invalid(source, key, value, kind)
+            return
         for name, item in items:
-            _fit(item, inner, f"{key}.{name}" if isinstance(value, Mapping) else f"{key}[{name}]", source)
-    else:
-        try:
-            msgspec.convert(value, kind, dec_hook=_from_text)
-        except msgspec.ValidationError as error:
-            raise _invalid(source, key, value, kind) from error
+            at = f"{key}.{name}" if isinstance(value, Mapping) else f"{key}[{name}]"
+            yield from _misfits(item, inner, at, source)
+    elif not _fits(value, kind):
+        yield _invalid(source, key, value, kind)
 
 
-def _fit_section(value: object, section: type[Section], key: str, source: str) -> None:
+def _fits(value: object, kind: object) -> bool:
+    try:
+        msgspec.convert(value, kind, dec_hook=_from_text)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _misfits_of(value: object, section: type[Section], key: str, source: str) -> Iterator[OperatorFault]:
     if not isinstance(value, Mapping):
-        raise OperatorFault(
-            "task-invalid", what=f"{source}: {key} = {_shown(value)}", why=f"expected a table: write [{key}]"
-        )
+        what = f"{source}: {key} = {_shown(value)}"
+        yield OperatorFault("task-invalid", what=what, why=f"expected a table: write [{key}]")
+        return
     fields = {field.name: field for field in msgspec.structs.fields(section)}
     for name, inner in value.items():
-        if name not in fields:
-            raise OperatorFault(
-                "task-unknown-key",
-                what=f"{source}: unknown key {_dotted(key, name)}",
-                why=f"the nearest known key is {nearest(key, name)}",
-                next=f"write {nearest(key, name)}, or remove the key",
-            )
-        _fit(inner, fields[name].type, _dotted(key, name), source)
+        if name in fields:
+            yield from _misfits(inner, fields[name].type, _dotted(key, name), source)
+            continue
+        yield OperatorFault(
+            "task-unknown-key",
+            what=f"{source}: unknown key {_dotted(key, name)}",
+            why=f"the nearest known key is {nearest(key, name)}",
+            next=f"write {nearest(key, name)}, or remove the key",
+        )
     for name, field in fields.items():
         if field.required and name not in value:
-            raise OperatorFault(
-                "task-invalid",
-                what=f"{source}: {_dotted(key, name)} is missing",
-                why=f"expected {expected(field.type)}",
-            )
+            what, why = f"{source}: {_dotted(key, name)} is missing", f"expected {expected(field.type)}"
+            yield OperatorFault("task-invalid", what=what, why=why)
 
 
 def nearest(section: str, name: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.tasks.file import expected, known_keys, nearest, normal, parse_task, read_task
+from podium.tasks.file import expected, judge_task, known_keys, nearest, normal, parse_task, read_task
 from podium.tasks.task import Aggregate, Data, Privacy, RunRules, Select, Target
 from podium.wire.durations import Duration
 from podium.wire.problems import OperatorFault
@@ -141,3 +141,27 @@ def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
         assert caught.value.code == "file-unreadable"
         assert str(path) in caught.value.what
         assert why in caught.value.why
+
+
+def test_every_fault_of_a_file_is_told_at_once_in_its_order() -> None:
+    broken = SMALL.replace('name = "heart"', "nome = 3").replace("goal = 4", 'goal = "four"')
+    task, faults = judge_task(broken, "t.toml")
+    assert task is None
+    assert [fault.what for fault in faults] == [
+        "t.toml: unknown key task.nome",
+        "t.toml: task.name is missing",
+        't.toml: round.goal = "four"',
+    ]
+    with pytest.raises(OperatorFault, match="task-unknown-key"):
+        parse_task(broken, "t.toml")
+
+
+def test_every_term_that_does_not_hold_is_told_once_it_can_be_read() -> None:
+    wrong = SMALL.replace('name = "heart"', 'name = "he art"').replace("goal = 4", "goal = 0")
+    wrong += "\n[aggregate]\nnorm_max = 0.0\nvalue_abs_max = -1.0\n[run]\nrounds = 0\n"
+    task, faults = judge_task(wrong, "t.toml")
+    assert task is not None
+    keys = [fault.what.split(" = ")[0] for fault in faults]
+    assert keys == ["task.name", "round.goal", "aggregate.value_abs_max", "aggregate.norm_max", "run.rounds"]
+    assert judge_task(SMALL, "t.toml")[1] == []
+    assert judge_task("[task", "t.toml")[1][0].what == "t.toml is not TOML"
