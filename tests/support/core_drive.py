@@ -162,7 +162,7 @@ class People:
             VersionImported(at_ms=self.now_ms, actor="person:administrator", digest=digest, size_bytes=4, statement="")
         )
 
-    def submit(self, of: Task, run: str = "r", base: str = BASE, digest: str = "") -> Answer:
+    def submit(self, of: Task, run: str = "r", base: str = BASE, digest: str = "", retry_of: str = "") -> Answer:
         """A person starts a run."""
         ticket = self.ticket()
         step = self.feed(
@@ -174,6 +174,7 @@ class People:
                 task=of,
                 task_digest=digest or f"sha256:task-of-{run}",
                 base=base,
+                retry_of=retry_of,
             )
         )
         return self.answer(step, ticket)

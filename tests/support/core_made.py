@@ -62,6 +62,11 @@ def rows_of(state: State) -> Rows:
         *state.leases.values(),
         *state.versions.values(),
         *state.aliases.values(),
+        *state.alias_moves.values(),
+        *state.releases.values(),
+        *state.freezes.values(),
+        *state.services.values(),
+        *state.webhooks.values(),
     ]
     return {(table_of(row), row.key()): row for row in every}
 

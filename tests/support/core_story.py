@@ -15,7 +15,18 @@ from podium.core.effects import (
     Record,
     Step,
 )
-from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold, UpdatesJudged
+from podium.core.events import (
+    AliasMoved,
+    AnyEvent,
+    Booted,
+    CheckedIn,
+    DevicesMarked,
+    Frozen,
+    LeasesTold,
+    RunPaused,
+    UpdatesJudged,
+    VersionReleased,
+)
 from podium.core.rows import AnyRow, LeaseRow, RoundRow, RunRow
 from podium.core.selection.reasons import REASONS
 from tests.support.core_drive import Drive
@@ -61,6 +72,16 @@ def said(event: AnyEvent) -> str:
             return f"{name} " + ", ".join(f"{each.lease} {each.code or 'good'}" for each in event.verdicts)
         case Booted():
             return f"{name} after {event.down_ms} ms down"
+        case DevicesMarked():
+            return f"{name} {event.state}{', leases revoked' * event.revoke}: {' '.join(event.devices)}"
+        case RunPaused():
+            return f"{name} {event.run} {'now' if event.now else 'after its round'}"
+        case Frozen():
+            return f"{name}{', leases revoked' * event.revoke}"
+        case AliasMoved():
+            return f"{name} {event.alias} to {event.version}, read at {event.counter}"
+        case VersionReleased():
+            return f"{name} {event.version}"
     held = {field: getattr(event, field, -1) for field in SHOWN if field != "ticket"}
     return " ".join([name, *(f"{field} {value}" for field, value in held.items() if value not in (-1, ""))])
 

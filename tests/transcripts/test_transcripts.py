@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.core_acts import freeze, pause, promote, release, resume, unfreeze
 from tests.support.core_made import task
 from tests.support.core_story import Teller
 
@@ -201,6 +202,94 @@ def ban() -> Teller:
     return teller
 
 
+def pause_after_round() -> Teller:
+    """A person pauses the run while a round is at work: it comes to rest after it, and goes on later."""
+    teller = reporting(3, rounds=2)
+    reserved = sorted(teller.state.open["r", 1].reserved)
+    (spare,) = set(range(3)) - set(reserved)
+    teller.trained(reserved[0])
+    pause(teller, why="the site is moving")
+    teller.note("the round at work still takes its device; nobody is nominated for the next")
+    teller.check_in(spare)
+    teller.trained(reserved[1])
+    teller.note("the round is sealed: the next has its parent, and the run stands still")
+    teller.work()
+    teller.check_in(spare)
+    teller.wait(86_400_000)
+    teller.note("a day later it goes on with the round that was forming, all deadlines a day on")
+    resume(teller)
+    teller.check_in(spare, reserved[0])
+    teller.wake()
+    return teller
+
+
+def pause_now() -> Teller:
+    """A person pauses the run at once: leases live, what they bring seals the round; nothing new starts."""
+    teller = reporting(2, rounds=3)
+    first, second = teller.lease(0), teller.lease(1)
+    for lease in (first, second):
+        teller.accept(lease)
+    pause(teller, now=True)
+    teller.report(first)
+    teller.note("the plane restarts; a paused run is given no time back, for it loses none")
+    teller.reload(60_000)
+    teller.work()
+    teller.report(second)
+    teller.work()
+    teller.note("the round was sealed, the next has its parent; nobody is asked to train")
+    for device in (0, 1):
+        teller.open(device)
+    teller.check_in(0, 1)
+    resume(teller)
+    teller.check_in(0, 1)
+    teller.wake()
+    return teller
+
+
+def freeze_revoke() -> Teller:
+    """A person freezes the plane and takes every lease back; a round below its minimum is given up as ever."""
+    teller = reporting(report_deadline=30_000)
+    teller.accept(teller.lease(0))
+    teller.lease(1)
+    freeze(teller, revoke=True, why="a poisoned plan")
+    teller.note("devices hear of it")
+    teller.report("r.1.1")
+    teller.check_in(1)
+    teller.note("deadlines run on")
+    teller.wait(30_000)
+    teller.work()
+    teller.note("unfrozen, the next round may form")
+    unfreeze(teller, why="the plan is gone")
+    teller.check_in(0, 1)
+    return teller
+
+
+def promote_and_rollback() -> Teller:
+    """Two versions are made; the second is promoted once it is released, and taken back."""
+    teller = reporting(rounds=2)
+    for _ in range(2):
+        teller.telling = False
+        teller.trained(0, 1)
+        teller.work()
+        teller.check_in(0, 1)
+        teller.wait(300)
+    teller.telling = True
+    teller.note("any sealed version may be a candidate")
+    promote(teller, "t@candidate", "sha256:r.1", why="looks good")
+    teller.note("production wants a release")
+    promote(teller, "t@production", "sha256:r.1", counter=0)
+    release(teller, "sha256:r.1")
+    promote(teller, "t@production", "sha256:r.1", counter=0, why="released")
+    release(teller, "sha256:r.2")
+    promote(teller, "t@production", "sha256:r.2", counter=1, why="better")
+    teller.note("who read it before the last move is told so")
+    promote(teller, "t@production", "sha256:r.1", counter=1)
+    teller.note("rolled back, by whoever read it since")
+    promote(teller, "t@production", "sha256:r.1", counter=2, why="worse on the wards")
+    promote(teller, "t@latest", "sha256:r.1")
+    return teller
+
+
 STORIES: tuple[Callable[[], Teller], ...] = (
     happy_round,
     lapse_and_replacement,
@@ -215,6 +304,10 @@ STORIES: tuple[Callable[[], Teller], ...] = (
     evaluation,
     crash_in_each_state,
     ban,
+    pause_after_round,
+    pause_now,
+    freeze_revoke,
+    promote_and_rollback,
 )
 
 

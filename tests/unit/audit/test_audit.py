@@ -14,8 +14,11 @@ from podium.server.journal.heads import heads_path, read_heads
 from podium.server.journal.sequencer import Sequencer
 from podium.wire.problems import OperatorFault
 from tests.contract.plane_made import OTHER, SEED, StillClock, root, sign_head
-from tests.contract.rows_made import device, record, salts, step
+from tests.contract.rows_made import ONE_OF_EACH, device, record, salts, step
 from tests.unit.audit.journal_made import edit, fill, refused
+
+ROWS = len(ONE_OF_EACH) + 2
+"""One of each, a device more, and the lease that every batch writes anew."""
 
 # -- intact --------------------------------------------------------------------------------------------------
 
@@ -25,7 +28,7 @@ def test_an_intact_directory_verifies(data: Path) -> None:
     assert (result.plane_id, result.entries, result.pending, result.erased) == ("plane-1", 4, 0, 0)
     assert {name: tree.size for name, tree in result.trees.items()} == {"default": 2, "plane": 2}
     assert result.heads == 8  # four in the database, the same four beside it
-    assert (result.rows, result.unproven) == (10, 0)
+    assert (result.rows, result.unproven) == (ROWS, 0)
     assert verify_data(data, heads=(), root=root()).heads == 4
 
 
@@ -72,8 +75,8 @@ def test_an_erased_entry_says_so(data: Path) -> None:
     db.commit()
     db.close()
     result = verify_data(data)
-    assert (result.entries, result.erased, result.rows) == (4, 1, 10)
-    assert result.unproven == 7  # of the rows of entry 1, only device d1 was written again
+    assert (result.entries, result.erased, result.rows) == (4, 1, ROWS)
+    assert result.unproven == len(ONE_OF_EACH) - 1  # of the rows of entry 1, only device d1 was written again
     again = verify_export(list(export_data(data)))
     assert (again.erased, again.trees) == (1, result.trees)
 

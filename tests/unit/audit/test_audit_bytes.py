@@ -154,7 +154,7 @@ def test_a_changed_byte_anywhere_in_a_stopped_planes_file_is_noticed(data: Path)
     blob = path.read_bytes()
     draw = random.Random(23)
     kinds = {"sealed": 0, "other": 0}
-    for _ in range(150):
+    for _ in range(300):
         at = draw.randrange(len(blob))
         path.write_bytes(blob[:at] + bytes([blob[at] ^ (1 << draw.randrange(8))]) + blob[at + 1 :])
         try:

@@ -7,6 +7,8 @@ import pytest
 from podium.core.effects import EndRound, FinishRound
 from podium.core.events import AggregateFailed, AggregateMade, ManifestMade
 from podium.core.rounds.table import ROUND_STATES, RUN_STATES
+from podium.wire.operator import RUN_OPEN
+from tests.support.core_acts import pause, resume
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
 
@@ -76,6 +78,9 @@ STIMULI: dict[str, Callable[[Drive], object]] = {
     "report deadline": lambda drive: drive.wait(REPORT_MS),
     "stopped": lambda drive: drive.stop(),
     "run deadline": lambda drive: drive.wait(RUN_MS),
+    "paused after the round": pause,
+    "paused now": lambda drive: pause(drive, now=True),
+    "resumed": resume,
 }
 WAY: dict[str, tuple[str, ...]] = {
     "FORMING": (),
@@ -157,47 +162,69 @@ def test_the_sum_is_asked_for_once() -> None:
 
 RUN_WAY: dict[str, tuple[str, ...]] = {
     "RUNNING": (),
+    "RUNNING, aggregating": ("nominated", "trained"),
+    "PAUSING": ("nominated", "paused after the round"),
+    "PAUSING, aggregating": ("nominated", "trained", "paused after the round"),
+    "PAUSED": ("nominated", "paused now"),
+    "PAUSED, forming": ("paused now",),
+    "PAUSED, aggregating": ("nominated", "trained", "paused now"),
     "FINISHED": ("nominated", "trained", "made"),
     "STOPPED": ("stopped",),
     "TIMED_OUT": ("nominated", "trained", "run deadline"),
     "ABANDONED": ("not made",),
 }
-RUN_GOES: dict[str, tuple[str, str]] = {
-    "not made": ("ABANDONED", "rounds-abandoned"),
-    "form deadline": ("ABANDONED", "rounds-abandoned"),
-    "report deadline": ("ABANDONED", "rounds-abandoned"),
-    "run deadline": ("ABANDONED", "rounds-abandoned"),
-    "stopped": ("STOPPED", "stopped"),
+"""How a run comes to be in a state, with its round at what comes after the comma."""
+GIVEN_UP, DONE, LATE = ("ABANDONED", "rounds-abandoned"), ("FINISHED", "rounds-done"), ("TIMED_OUT", "run-deadline")
+ALWAYS = {"not made": GIVEN_UP, "stopped": ("STOPPED", "stopped")}
+STANDS = {"paused after the round": ("PAUSED", ""), "paused now": ("PAUSED", "")}
+GOES_ON = {"resumed": ("RUNNING", "")}
+RUN_GOES: dict[str, dict[str, tuple[str, str]]] = {
+    "RUNNING": ALWAYS | STANDS | {"form deadline": GIVEN_UP, "report deadline": GIVEN_UP, "run deadline": GIVEN_UP},
+    "RUNNING, aggregating": ALWAYS
+    | {"made": DONE, "run deadline": LATE, "paused after the round": ("PAUSING", ""), "paused now": ("PAUSED", "")},
+    "PAUSING": ALWAYS | GOES_ON | {"report deadline": GIVEN_UP, "run deadline": GIVEN_UP, "paused now": ("PAUSED", "")},
+    "PAUSING, aggregating": ALWAYS | GOES_ON | {"made": DONE, "run deadline": LATE, "paused now": ("PAUSED", "")},
+    "PAUSED": ALWAYS | GOES_ON,
+    "PAUSED, forming": ALWAYS | GOES_ON,
+    "PAUSED, aggregating": ALWAYS | GOES_ON | {"made": DONE},
 }
+"""Where a stimulus leads, and the reason; every other pair leaves the run as it is."""
+
+
+def run_in(place: str) -> Drive:
+    """A run that has come to `place`."""
+    drive = forming()
+    for stimulus in RUN_WAY[place]:
+        STIMULI[stimulus](drive)
+    assert drive.run().state == place.partition(",")[0]
+    return drive
 
 
 @pytest.mark.parametrize("stimulus", STIMULI)
-@pytest.mark.parametrize("state", RUN_STATES)
-def test_every_pair_of_the_run_goes_where_it_should(state: str, stimulus: str) -> None:
-    drive = forming()
-    for step in RUN_WAY[state]:
-        STIMULI[step](drive)
+@pytest.mark.parametrize("place", RUN_WAY)
+def test_every_pair_of_the_run_goes_where_it_should(place: str, stimulus: str) -> None:
+    drive = run_in(place)
     before = drive.run()
-    assert before.state == state
     STIMULI[stimulus](drive)
     after = drive.run()
-    if state == "RUNNING":
-        assert (after.state, after.reason) == RUN_GOES.get(stimulus, ("RUNNING", ""))
-        assert (after.ended_ms >= 0) == (after.state != "RUNNING")
-    else:
+    assert (after.state, after.reason) == RUN_GOES.get(place, {}).get(stimulus, (before.state, before.reason))
+    assert (after.ended_ms >= 0) == (after.state not in RUN_OPEN)
+    assert (after.paused_ms >= 0) == (after.state == "PAUSED")
+    if before.state not in RUN_OPEN:
         assert after == before
         assert not drive.state.open
 
 
+def test_every_state_of_the_run_is_walked() -> None:
+    assert {place.partition(",")[0] for place in RUN_WAY} == set(RUN_STATES)
+
+
 def test_how_each_end_is_reasoned() -> None:
-    reasons = {}
-    for state, way in RUN_WAY.items():
-        drive = forming()
-        for step in way:
-            STIMULI[step](drive)
-        reasons[state] = drive.run().reason
+    reasons = {run_in(place).run().state: run_in(place).run().reason for place in RUN_WAY}
     assert reasons == {
         "RUNNING": "",
+        "PAUSING": "",
+        "PAUSED": "",
         "FINISHED": "rounds-done",
         "STOPPED": "stopped",
         "TIMED_OUT": "run-deadline",

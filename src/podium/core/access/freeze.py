@@ -18,8 +18,8 @@ def freeze(state: State, out: Outbox, event: Frozen) -> None:
         row = FreezeRow(id=FREEZE, frozen=True, why=event.why, actor=event.actor, at_ms=state.now_ms)
         out.record("plane-frozen", FREEZE, row, actor=event.actor, reason=event.why, revoke=int(event.revoke))
     if event.revoke:
-        for lease in [state.leases[lease] for lease in state.live_lease.values()]:
-            end_lease(out, lease, "revoked", "plane-frozen")
+        for lease in sorted(state.live_lease.values()):  # a reloaded core holds them in another order
+            end_lease(out, state.leases[lease], "revoked", "plane-frozen")
     out.send(Answer(ticket=event.ticket, word="done"))
 
 

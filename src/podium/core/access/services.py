@@ -15,11 +15,11 @@ from podium.core.state import State
 
 
 def issue_service(state: State, out: Outbox, event: ServiceIssued) -> None:
-    """Keep a service's credential; `usage` for a verb that is none."""
+    """Keep a service's credential; `usage` for a verb that is none. A known one, ended or not, changes nothing."""
     unknown = sorted(set(event.verbs) - EVERY)
     code = "usage" if unknown or not event.verbs else ""
     detail = f"verbs {', '.join(unknown)}" if unknown else "no verb"
-    if not code:
+    if not code and event.token_hash not in state.services:
         row = ServiceRow(
             id=event.token_hash,
             name=event.name,

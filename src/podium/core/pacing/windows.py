@@ -33,8 +33,10 @@ def window_ms(limits: Limits, population: int, need: Need, seats: int) -> int:
     return min(max(floor, spread, base), limits.window_max_ms)
 
 
-def jittered(limits: Limits, window: int, devices: NDArray[np.int64], at_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`window` spread by +- `window_jitter`: int64 ms >= 1, one per device; `devices`, `at_ms`: int64 of one shape."""
+def jittered(
+    limits: Limits, window: int | NDArray[np.int64], devices: NDArray[np.int64], at_ms: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """`window` spread by +- `window_jitter`: int64 ms >= 1, one per device; all arrays int64 of one shape."""
     share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
     spread: NDArray[np.int64] = (window * (1.0 + limits.window_jitter * (2.0 * share - 1.0))).astype(np.int64)
     return np.maximum(spread, 1)

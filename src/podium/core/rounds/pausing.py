@@ -26,14 +26,18 @@ def pause(state: State, out: Outbox, event: RunPaused) -> None:
             rest(state, out, run, actor=event.actor, why=event.why)
         elif run.state == "RUNNING":
             row = replace(run, state=advance(RUN_TABLE, run.state, "pausing"))
-            out.record("run-pausing", run.id, row, actor=event.actor, reason=event.why)
+            out.record("run-pausing", run.id, row, actor=event.actor, **_reason(event.why))
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
 
 
 def rest(state: State, out: Outbox, run: RunRow, actor: str = "", why: str = "") -> None:
     """The run stands still from now on."""
     row = replace(run, state=advance(RUN_TABLE, run.state, "paused"), paused_ms=state.now_ms)
-    out.record("run-paused", run.id, row, actor=actor, reason=why)
+    out.record("run-paused", run.id, row, actor=actor, **_reason(why))
+
+
+def _reason(why: str) -> dict[str, str]:
+    return {"reason": why} if why else {}
 
 
 def resume(state: State, out: Outbox, event: RunResumed) -> None:

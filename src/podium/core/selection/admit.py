@@ -255,7 +255,9 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
     need: Need = "soon" if state.open and _idle_reason(state) == "no-task" else "idle"
     seats = sum(state.task_of(row.run).task.round.goal for row in wanting)
     window = window_ms(state.limits, state.fleet.size, need, seats)
-    spread = jittered(state.limits, window, batch.device, batch.at)
+    idle = window_ms(state.limits, state.fleet.size, "idle", seats)
+    kept_out = (batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"])
+    spread = jittered(state.limits, np.where(kept_out, idle, window), batch.device, batch.at)
     quiet = np.flatnonzero(batch.reason != CODE["offered"])
     if len(quiet):
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))

@@ -46,7 +46,7 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
         base=run.base,
         first=run.first,
         elapsed_ms=end - run.started_ms,
-        left_ms=max(0, run.deadline_ms - end),
+        left_ms=max(0, run.deadline_ms - _stands_at(run, end)),
         round=round_view(state, row, now_ms) if row else None,
         waiting=wait_of(state, run, row, now_ms) if row else None,
         history=_history(state, run),
@@ -107,11 +107,18 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
     )
 
 
+def _stands_at(run: RunRow, now_ms: int) -> int:
+    """The moment that a run's deadlines are counted from: they stand still while it is paused."""
+    return run.paused_ms if run.paused_ms >= 0 else now_ms
+
+
 def _left(state: State, row: RoundRow, now_ms: int) -> int:
+    at = _stands_at(state.runs[row.run], now_ms)
     if row.state == "REPORTING":
-        return max(0, rounds.report_due(state, row) - now_ms)
+        return max(0, rounds.report_due(state, row) - at)
     if row.state == "FORMING" and row.form_deadline_ms >= 0:
-        return max(0, row.form_deadline_ms - now_ms)
+        # a round that began to form while its run was paused has all of its time before it
+        return min(max(0, row.form_deadline_ms - at), state.task_of(row.run).task.round.form_deadline)
     return -1
 
 
