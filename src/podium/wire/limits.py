@@ -31,6 +31,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     uploads_open_max: int = 64  # chunks one gateway keeps in memory at once
     blob_cache_bytes: int = 64 * 1024 * 1024  # blobs one gateway serves from memory
     operator_body_bytes_max: int = 64 * 1024 * 1024  # a submitted task with its initial model
+    marked_devices_max: int = 10_000  # devices that one request marks
 
     # sessions
     challenge_ms: int = 60_000
@@ -38,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session_master_ms: int = 3_600_000
     sessions_cached_max: int = 100_000
     token_ms: int = 7 * 86_400_000
+    service_ms: int = 365 * 86_400_000  # the longest that a service's credential lives
 
     # the loop
     batch_ms: int = 2  # a gateway's batch waits this long for company
@@ -73,6 +75,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     transient_ms: int = 900_000
     permanent_ms: int = 4 * 3_600_000
     return_jitter: float = 0.2
+
+    # the console
+    console_sessions_max: int = 1_000  # people signed in at once; the one idle longest is signed out
+    console_idle_ms: int = 3_600_000  # a session nobody uses is over
+    console_session_ms: int = 12 * 3_600_000  # every session is over
+    sign_in_tries_max: int = 10  # wrong credentials from one address ...
+    sign_in_ms: int = 60_000  # ... within this time
 
     # keeping
     versions_kept: int = 20  # unaliased versions of a run kept besides the parents of open rounds

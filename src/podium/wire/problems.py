@@ -117,6 +117,10 @@ KINDS: dict[str, Kind] = {
     "webhook-refused": Kind(2057, 422, "the webhook's address is not allowed", "give an https address of another host"),
     "backup-invalid": Kind(2058, 422, "the backup does not hold", "take another backup"),
     "viewers-full": Kind(2059, 503, "too many watch this plane at once", "close some, or ask again later"),
+    "form-refused": Kind(
+        2060, 403, "the form was not sent by a page of this console", "open the page again, then send"
+    ),
+    "sign-in-limited": Kind(2061, 429, "too many wrong credentials from this address", "wait a minute"),
     # 3xxx: the store
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),
