@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from podium.wire import messages as m
+from podium.wire.asks import MarkAsk
+from podium.wire.operator import MarkDone
 from tests.e2e.test_plane_round import offer_to
 from tests.support.attacks import Held, in_journal, refused
 from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, plane, task
@@ -163,7 +165,8 @@ def test_poison_inside_a_sealed_update_is_refused_by_its_code(
 
 def test_a_banned_device_is_out_at_its_next_request(operator: Operator, held: Held) -> None:
     device, offer, _ = held
-    assert operator.ask("POST", f"/api/v1/devices/{device.device_id}/ban", b'{"why":"stolen"}').status == 200
+    ban = MarkAsk(mark="banned", devices=(device.device_id,), why="stolen")
+    assert operator.post("/api/v1/devices/mark", ban, MarkDone).changed == 1
     assert refused(device, "POST", f"/v1/leases/{offer.lease}/progress", b"{}") == "device-banned"
     with pytest.raises(Refused, match="device-banned"):
         device.open()

@@ -23,15 +23,15 @@ class Outbox:
     def record(self, kind: str, subject: str, *rows: AnyRow, actor: str = "", tree: str = "", **why: str | int) -> None:
         """Keep that `kind` happened to `subject` and let `rows` be the present ones.
 
-        `actor` is "person:<role>", "device:<id>" or "" for the plane itself; acts of people go to the plane's tree,
-        and so does what is told with `tree="plane"`.
+        `actor` is "person:<role>", "service:<name>", "device:<id>" or "" for the plane itself; acts of people and
+        of services go to the plane's tree, and so does what is told with `tree="plane"`.
         """
         for row in rows:
             self.state.put(row)
         self.records.append(
             Record(
                 at_ms=self.state.now_ms,
-                tree=tree or ("plane" if actor.startswith("person:") else POPULATION),
+                tree=tree or ("plane" if actor.startswith(("person:", "service:")) else POPULATION),
                 kind=kind,
                 subject=subject,
                 actor=actor or "plane",

@@ -44,7 +44,9 @@ class PlaneRefusal(DeviceFault):
     """The plane answered with a problem. `code` is its code, also one that this release does not know."""
 
     def __init__(self, said: Problem) -> None:
-        super().__init__(said.code if said.code in KINDS else "not-found", what=said.detail, why=said.why)
+        super().__init__(
+            said.code if said.code in KINDS else "not-found", what=said.detail, why=said.why, next=said.next
+        )
         self.code = said.code
         self.status = said.status
         self.return_ms = said.return_ms

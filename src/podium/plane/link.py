@@ -1,149 +1,225 @@
 """The operator API as typed calls: one method per route of /api/v1.
 
-Decides: how an answer is read, and that a credential goes to the plane it belongs to. Never: what is asked for.
-Limits: lists are read page by page to their end; a blob is read whole.
+Decides: that starting a run carries an Idempotency-Key, so that a lost answer never starts a second one. Never: what is
+asked for, nor how an answer is read (calls.py). Limits: lists are read page by page to their end; a blob is read whole.
 """
 
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Self, TypeVar
-from urllib.parse import quote
+import secrets
 
 import msgspec
 
-from podium.crypto.root import open_root
-from podium.device.link import Link, PlaneRefusal
-from podium.wire.asks import RunAsk, StopAsk, TokenAsk
-from podium.wire.messages import SignedRoot
-from podium.wire.operator import DeviceView, Page, RunMade, RunView, StatusView, TokenMade, VersionView
-from podium.wire.problems import KINDS, DeviceFault, OperatorFault
+from podium.device.link import PlaneAway
+from podium.plane.calls import Calls, name
+from podium.wire.asks import (
+    FreezeAsk,
+    MarkAsk,
+    PauseAsk,
+    PromoteAsk,
+    ReleaseAsk,
+    RollbackAsk,
+    RunAsk,
+    ServiceAsk,
+    StopAsk,
+    TokenAsk,
+)
+from podium.wire.operator import (
+    AliasMoveView,
+    AliasView,
+    DeviceDetail,
+    DeviceView,
+    EntryView,
+    Explanation,
+    FreezeView,
+    KeyView,
+    LeaseView,
+    MarkDone,
+    ReleaseView,
+    RoundView,
+    RunMade,
+    RunView,
+    ServiceMade,
+    ServiceView,
+    StatusView,
+    TokenMade,
+    VerifyView,
+    VersionView,
+    WhoAmI,
+)
 
-T = TypeVar("T")
 
-
-class OperatorLink:
+class OperatorLink(Calls):
     """One plane's operator API under one credential.
 
-    Every call may raise `PlaneAway` (plane-unreachable) and `OperatorFault` with the code that the plane gave.
+    Every call may raise `PlaneAway` (plane-unreachable) and `OperatorFault` with the code that the plane gave. What a
+    run, version, device, alias or service may be called is naming.py's: an id, a unique prefix, a name, @last.
     """
 
-    def __init__(self, url: str, token: str, ca: str = "", plane_id: str = "") -> None:
-        """`ca`: what plane.json says of the certificate. `plane_id`: who must answer there, "" whoever does.
-
-        `OperatorFault`: usage for a bad address, plane-unreachable, plane-foreign when another plane answers.
-        """
-        self.url = url.rstrip("/")
-        self.plane_id = plane_id
-        self._link = Link(self.url, ca)
-        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        try:
-            self._meet(plane_id)
-        except OperatorFault:
-            self._link.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._link.close()
+    # -- the plane -------------------------------------------------------------------------------------------
 
     def status(self) -> StatusView:
         """The plane in one look."""
         return self._get("status", StatusView)
 
-    def runs(self) -> list[RunView]:
-        """Every run, newest first."""
-        return self._list("runs", RunView)
+    def who_am_i(self) -> WhoAmI:
+        """Whom this credential proves, and what it may do."""
+        return self._get("whoami", WhoAmI)
+
+    def freeze(self, revoke: bool = False, why: str = "") -> FreezeView:
+        """Grant no lease from now on; with `revoke` the running ones end too."""
+        return self._post("freeze", FreezeAsk(revoke=revoke, why=why), FreezeView)
+
+    def unfreeze(self, why: str = "") -> FreezeView:
+        """Grant leases again."""
+        return self._post("unfreeze", FreezeAsk(why=why), FreezeView)
+
+    def explain(self, kind: str, subject: str) -> Explanation:
+        """Why a "run" or a "device" stands where it stands, and what to do next."""
+        return self._get(f"{kind}s/{name(subject)}/explain", Explanation)
+
+    def entries(self, **query: str | int) -> list[EntryView]:
+        """The journal's entries; `query`: the route's own filters."""
+        return self._list("audit/entries", EntryView, query)
+
+    def verify(self) -> VerifyView:
+        """Whether every entry of the journal fits, as the plane itself finds."""
+        return self._get("audit/verify", VerifyView)
+
+    def export(self) -> bytes:
+        """The whole journal as JSON Lines, for an offline verification."""
+        return self._send("GET", "audit/export")
+
+    def openapi(self) -> bytes:
+        """The OpenAPI document of this very plane."""
+        return self._send("GET", "openapi.json")
+
+    def keys(self) -> list[KeyView]:
+        """The keys of the root document."""
+        return self._list("keys", KeyView)
+
+    # -- runs ------------------------------------------------------------------------------------------------
+
+    def runs(self, **query: str | int) -> list[RunView]:
+        """Every run, newest first; `query`: the route's own filters."""
+        return self._list("runs", RunView, query)
 
     def run(self, run: str) -> RunView:
         """One run by id, unique prefix, task name or @last; `OperatorFault(run-unknown | id-ambiguous)`."""
-        return self._get(f"runs/{quote(run, safe='')}", RunView)
+        return self._get(f"runs/{name(run)}", RunView)
 
-    def submit(self, ask: RunAsk) -> RunMade:
-        """Start a run."""
-        return self._post("runs", ask, RunMade)
+    def submit(self, ask: RunAsk, key: str = "") -> RunMade:
+        """Start a run; with the same `key` again it is the same run. Without one, this call makes its own."""
+        return self._start("runs", ask, key)
 
-    def stop(self, run: str, why: str) -> None:
+    def retry(self, run: str, key: str = "") -> RunMade:
+        """Start a new run from the last sealed version of `run`; `key` as of `submit`."""
+        return self._start(f"runs/{name(run)}/retry", None, key)
+
+    def stop(self, run: str, why: str = "") -> RunView:
         """Stop a run; its last sealed version stays. `OperatorFault(run-unknown | run-over)`."""
-        self._send("POST", f"runs/{quote(run, safe='')}/stop", msgspec.json.encode(StopAsk(why=why)))
+        return self._post(f"runs/{name(run)}/stop", StopAsk(why=why), RunView)
 
-    def devices(self) -> list[DeviceView]:
-        """Every enrolled device, in order of enrolment."""
-        return self._list("devices", DeviceView)
+    def pause(self, run: str, now: bool = False, why: str = "") -> RunView:
+        """Let a run come to rest after its present round, or now. `OperatorFault(run-unknown | run-over)`."""
+        return self._post(f"runs/{name(run)}/pause", PauseAsk(now=now, why=why), RunView)
 
-    def versions(self, run: str = "") -> list[VersionView]:
-        """Every model version, oldest first; of `run` only, beginning with the version it began with, if named."""
-        return self._list("versions", VersionView, f"run={quote(run, safe='')}" if run else "")
+    def resume(self, run: str) -> RunView:
+        """Let a paused run go on with the same round. `OperatorFault(run-unknown | run-not-paused)`."""
+        return self._post(f"runs/{name(run)}/resume", None, RunView)
 
-    def version(self, name: str) -> VersionView:
-        """One version by digest, unique prefix, alias or @last; `OperatorFault(version-unknown | id-ambiguous)`."""
-        return self._get(f"versions/{quote(name, safe='')}", VersionView)
+    def rounds(self, run: str, **query: str | int) -> list[RoundView]:
+        """Every round of a run."""
+        return self._list(f"runs/{name(run)}/rounds", RoundView, query)
 
-    def blob(self, name: str) -> bytes:
-        """The safetensors bytes of a version, not checked here."""
-        return self._send("GET", f"versions/{quote(name, safe='')}/blob", None)
+    def round(self, run: str, number: int) -> RoundView:
+        """One round of a run."""
+        return self._get(f"runs/{name(run)}/rounds/{number}", RoundView)
 
-    def statement(self, name: str) -> bytes:
-        """The signed provenance of a version, a DSSE envelope, not verified here."""
-        return self._send("GET", f"versions/{quote(name, safe='')}/statement", None)
+    def leases(self, run: str, number: int, **query: str | int) -> list[LeaseView]:
+        """The leases of one round."""
+        return self._list(f"runs/{name(run)}/rounds/{number}/leases", LeaseView, query)
 
-    def root(self) -> SignedRoot:
-        """The plane's root document with its signatures, not verified here."""
-        return self._decoded(self._link.send("GET", "/v1/root", None, {})[0], SignedRoot)
+    # -- devices ---------------------------------------------------------------------------------------------
+
+    def devices(self, **query: str | int) -> list[DeviceView]:
+        """Every enrolled device, in order of enrolment; `query`: the route's own filters."""
+        return self._list("devices", DeviceView, query)
+
+    def device(self, device: str) -> DeviceDetail:
+        """One device with its facts and last leases."""
+        return self._get(f"devices/{name(device)}", DeviceDetail)
+
+    def device_leases(self, device: str, **query: str | int) -> list[LeaseView]:
+        """Every lease of one device."""
+        return self._list(f"devices/{name(device)}/leases", LeaseView, query)
+
+    def mark(self, ask: MarkAsk) -> MarkDone:
+        """Let devices be active, cordoned, drained or banned; with `dry_run` only say how many would be."""
+        return self._post("devices/mark", ask, MarkDone)
 
     def token(self, ask: TokenAsk) -> TokenMade:
         """A new enrolment token."""
         return self._post("tokens", ask, TokenMade)
 
-    def _meet(self, plane_id: str) -> None:
-        """Refuse another plane than `plane_id` before it sees the credential."""
-        if not plane_id:
-            return
+    # -- models ----------------------------------------------------------------------------------------------
+
+    def versions(self, run: str = "", **query: str | int) -> list[VersionView]:
+        """Every model version, oldest first; of `run` only, beginning with the version it began with, if named."""
+        return self._list("versions", VersionView, {"run": run, **query})
+
+    def version(self, version: str) -> VersionView:
+        """One version by digest, unique prefix, alias or @last; `OperatorFault(version-unknown | id-ambiguous)`."""
+        return self._get(f"versions/{name(version)}", VersionView)
+
+    def blob(self, version: str) -> bytes:
+        """The safetensors bytes of a version, not checked here."""
+        return self._send("GET", f"versions/{name(version)}/blob")
+
+    def statement(self, version: str) -> bytes:
+        """The signed provenance of a version, a DSSE envelope, not verified here."""
+        return self._send("GET", f"versions/{name(version)}/statement")
+
+    def release(self, version: str, statement: bytes) -> ReleaseView:
+        """Bring the offline release key's DSSE envelope over a version. `OperatorFault(release-invalid)`."""
+        return self._post(
+            f"versions/{name(version)}/release", ReleaseAsk(statement=msgspec.Raw(statement)), ReleaseView
+        )
+
+    def aliases(self) -> list[AliasView]:
+        """Every alias and where it points."""
+        return self._list("aliases", AliasView)
+
+    def alias_moves(self, alias: str) -> list[AliasMoveView]:
+        """Every move of an alias by somebody, newest first."""
+        return self._list(f"aliases/{name(alias)}/moves", AliasMoveView)
+
+    def promote(self, alias: str, ask: PromoteAsk) -> AliasView:
+        """Let an alias name a version. `OperatorFault(not-released | alias-moved | alias-managed)`."""
+        return self._post(f"aliases/{name(alias)}", ask, AliasView)
+
+    def rollback(self, alias: str, ask: RollbackAsk) -> AliasView:
+        """Let an alias name the version before its present one, or an earlier one of its own."""
+        return self._post(f"aliases/{name(alias)}/rollback", ask, AliasView)
+
+    # -- services --------------------------------------------------------------------------------------------
+
+    def services(self) -> list[ServiceView]:
+        """Every service's credential, without its secret."""
+        return self._list("services", ServiceView)
+
+    def issue_service(self, ask: ServiceAsk) -> ServiceMade:
+        """A new credential for a service, shown this once."""
+        return self._post("services", ask, ServiceMade)
+
+    def revoke_service(self, service: str) -> ServiceView:
+        """End a service's credential at once. `OperatorFault(service-unknown)`."""
+        return self._delete(f"services/{name(service)}", ServiceView)
+
+    def _start(self, path: str, ask: RunAsk | None, key: str) -> RunMade:
+        """Start a run; a lost connection is tried once more under the same key, which cannot start a second."""
+        key = key or secrets.token_hex(16)
         try:
-            data, _ = self._link.send("GET", "/v1/root", None, {})
-            answers = open_root(msgspec.json.decode(data, type=SignedRoot), None).plane_id
-        except (PlaneRefusal, DeviceFault, msgspec.DecodeError) as error:
-            raise OperatorFault("plane-foreign", what=f"no plane answers at {self.url}", why=str(error)) from error
-        if answers != plane_id:
-            raise OperatorFault(
-                "plane-foreign", what=f"plane {answers} answers at {self.url}", why=f"{plane_id} was expected"
-            )
-
-    def _get(self, path: str, kind: type[T]) -> T:
-        return self._decoded(self._send("GET", path, None), kind)
-
-    def _post(self, path: str, body: msgspec.Struct, kind: type[T]) -> T:
-        return self._decoded(self._send("POST", path, msgspec.json.encode(body)), kind)
-
-    def _list(self, path: str, kind: type[T], query: str = "") -> list[T]:
-        return [self._decoded(bytes(item), kind) for page in self._pages(path, query) for item in page.items]
-
-    def _pages(self, path: str, query: str) -> Iterator[Page]:
-        page = self._get(f"{path}?{query}", Page)
-        yield page
-        while page.next:
-            page = self._get(f"{path}?{query}&after={quote(page.next, safe='')}", Page)
-            yield page
-
-    def _send(self, method: str, path: str, body: bytes | None) -> bytes:
-        try:
-            return self._link.send(method, f"/api/v1/{path}", body, self._headers)[0]
-        except PlaneRefusal as error:
-            if error.code not in KINDS:
-                why = f"it answered {error.status} {error.code}"
-                raise OperatorFault("plane-foreign", what=f"{self.url} is no plane of this release", why=why) from error
-            raise OperatorFault(error.code, what=error.what, why=error.why, next=error.next) from error
-
-    def _decoded(self, data: bytes, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(data, type=kind)
-        except msgspec.DecodeError as error:
-            what = f"{self.url} does not answer as this release expects"
-            raise OperatorFault("plane-foreign", what=what, why=str(error)) from error
+            return self._post(path, ask, RunMade, key)
+        except PlaneAway as error:
+            if not error.again:
+                raise
+            return self._post(path, ask, RunMade, key)

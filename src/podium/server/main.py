@@ -123,7 +123,7 @@ class PlaneServer:
             unless_wired.pop_all()
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
-        plane.operators.url = self.url
+        plane.reads.url = self.url
         plane.submission.pinned_plans = self._pinned_plans
         plane.submission.ca = "" if self._tls is None else fingerprint(self._tls[0])
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 
 from podium.adapters.blobs import LocalBlobs
 from podium.adapters.clock import SystemClock
@@ -40,7 +41,12 @@ from podium.server.journal.sequencer import Sequencer
 from podium.server.loop.loop import Loop
 from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
-from podium.server.operators.operator_routes import Operators, Probes
+from podium.server.operators.act_routes import act_routes
+from podium.server.operators.acts import Acts
+from podium.server.operators.operator_routes import Operators, broke, not_served
+from podium.server.operators.probes import Probes
+from podium.server.operators.read_routes import read_routes
+from podium.server.operators.reads import Reads
 from podium.server.operators.submission import Submission
 from podium.server.plane_data import Credentials, Parts, session_root
 from podium.server.retention import Retention
@@ -105,9 +111,15 @@ class Plane:
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
         self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
-        self.operators = Operators(parts, self.loop, self.room, Credentials(data, parts.entropy), self.submission)
-        self.operators.data, self.operators.heads = data, self.heads
-        self._pages = Starlette(routes=[*self.operators.routes(), *Probes(self.loop, self.metrics).routes()])
+        self.acts = Acts(parts, self.loop, self.room)
+        self.reads = Reads(parts, self.loop, self.room, data)
+        self.reads.heads = self.heads
+        self.table = [*act_routes(self.acts, self.submission), *read_routes(self.reads)]
+        self.operators = Operators(parts, self.loop, Credentials(data, parts.entropy))
+        self._pages = Starlette(
+            routes=[*self.operators.routes(self.table), *Probes(self.loop, self.metrics).routes()],
+            exception_handlers={HTTPException: not_served, Exception: broke},
+        )
         self._standing: list[asyncio.Task[None]] = []
 
     def heads(self) -> dict[str, Signed]:

@@ -346,7 +346,9 @@ class PlaneFile(View, frozen=True, kw_only=True):
 
 
 class WhoAmI(View, frozen=True, kw_only=True):
-    """GET /api/v1/whoami: the role that the credential proves, and the plane that answered."""
+    """GET /api/v1/whoami: whom the credential proves, what it may do, and the plane that answered."""
 
-    role: str
+    role: str  # "service" of a service
     plane_id: str
+    actor: str = ""  # as the journal names it: "person:<role>" or "service:<name>"
+    verbs: list[str] = []

@@ -38,7 +38,12 @@ EVERY = READING | CHANGING
 VERBS: dict[str, frozenset[str]] = {"administrator": EVERY, "viewer": READING}
 
 
-def permit(role: str, verb: str) -> None:
-    """Return if `role` may `verb`; `OperatorFault(verb-denied)` otherwise."""
-    if verb not in VERBS.get(role, frozenset()):
-        raise OperatorFault("verb-denied", what=f"{verb} by {role}", why=f"{role} may only read")
+def permit(subject: str, verb: str, verbs: frozenset[str] | None = None) -> None:
+    """Return if `subject` may `verb`; `OperatorFault(verb-denied)` otherwise.
+
+    `verbs`: those that its credential covers; without them `subject` is a role and has the role's.
+    """
+    covered = VERBS.get(subject, frozenset()) if verbs is None else verbs
+    if verb not in covered:
+        why = f"{subject} may only read" if covered <= READING else f"{subject} may {', '.join(sorted(covered))}"
+        raise OperatorFault("verb-denied", what=f"{verb} by {subject}", why=why)

@@ -22,19 +22,13 @@ PRIOR_LOSS = 0.1
 
 
 def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
-    """Start a run and open its first round; the same run id again changes nothing."""
-    code = ""
-    active = sum(run.state in RUN_OPEN for run in state.runs.values())
-    if event.run in state.runs:
-        known = state.runs[event.run]
-        code = "" if (known.task, known.first) == (event.task_digest, event.base) else "conflicting-repeat"
-    elif active >= state.limits.runs_active_max:
-        code = "run-limit"
-    elif event.base not in state.versions:
-        code = "version-unknown"
-    elif event.retry_of and state.runs[event.retry_of].state in RUN_OPEN:
-        code = "run-open"
-    else:
+    """Start a run and open its first round; the same run id with the same terms again changes nothing.
+
+    Refused: conflicting-repeat (that id with other terms), run-limit, version-unknown; of a retry: run-unknown,
+    run-open (its run is not over), run-over (it finished: there is nothing left to retry).
+    """
+    code = _refusal(state, event)
+    if not code and event.run not in state.runs:
         run = RunRow(
             id=event.run,
             task=event.task_digest,
@@ -58,6 +52,22 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
         out.record("run-submitted", event.run, task, run, actor=event.actor, task=event.task_digest, **origin)
         rounds.open_round(state, out, run)
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
+
+
+def _refusal(state: State, event: RunSubmitted) -> str:
+    """The code that refuses a submission, "" if none does."""
+    known, origin = state.runs.get(event.run), state.runs.get(event.retry_of)
+    if known is not None:
+        same = (known.task, known.first, known.retry_of) == (event.task_digest, event.base, event.retry_of)
+        return "" if same else "conflicting-repeat"
+    if event.retry_of and origin is None:
+        return "run-unknown"
+    if origin is not None and origin.state in (*RUN_OPEN, "FINISHED"):
+        return "run-over" if origin.state == "FINISHED" else "run-open"
+    if event.base not in state.versions:
+        return "version-unknown"
+    active = sum(run.state in RUN_OPEN for run in state.runs.values())
+    return "run-limit" if active >= state.limits.runs_active_max else ""
 
 
 def stop(state: State, out: Outbox, event: RunStopped) -> None:

@@ -1,10 +1,11 @@
-"""What a person may see of the plane as a whole: its kill switch and what calls for attention.
+"""What a person may see of the plane as a whole: its kill switch, its services and what calls for attention.
 
 Decides: what is an alert. Reads only.
 """
 
+from podium.core.rows import ServiceRow
 from podium.core.state import FREEZE, State
-from podium.wire.operator import RUN_OPEN, FreezeView, RunView
+from podium.wire.operator import RUN_OPEN, FreezeView, RunView, ServiceView
 
 
 def freeze_view(state: State, now_ms: int) -> FreezeView:
@@ -28,3 +29,17 @@ def alerts(state: State, runs: list[RunView]) -> list[str]:
         if view.waiting is not None and view.waiting.why and view.waiting.have < view.waiting.need:
             told.append(f"run {view.id} waits: {view.waiting.what}, {view.waiting.have} of {view.waiting.need}")
     return told
+
+
+def service_view(row: ServiceRow, now_ms: int) -> ServiceView:
+    """A service's credential, without its secret."""
+    left = 0 if row.revoked else max(0, row.expires_ms - now_ms)
+    return ServiceView(
+        id=row.id,
+        name=row.name,
+        verbs=list(row.verbs),
+        actor=row.actor,
+        age_ms=now_ms - row.made_ms,
+        left_ms=left,
+        revoked=row.revoked,
+    )

@@ -1,11 +1,11 @@
-"""What a person may call a run, a version or a device: its id, a unique prefix of it, a name, or @last.
+"""What a person may call a run, version, device, alias or service: its id, a unique prefix, a name, or @last.
 
 Decides: which one is meant. Never: what is done with it. Reads only.
 """
 
 from collections.abc import Iterable
 
-from podium.core.rows import DeviceRow, RunRow, VersionRow
+from podium.core.rows import AliasRow, DeviceRow, RunRow, ServiceRow, VersionRow
 from podium.core.state import State
 from podium.wire.problems import OperatorFault
 
@@ -55,6 +55,41 @@ def find_device(state: State, text: str) -> DeviceRow:
     named = [row.id for row in state.devices if row.name == text]
     found = named[0] if len(named) == 1 else _only("not-found", "device", text, state.device_numbers)
     return state.devices[state.device_numbers[found]]
+
+
+def find_alias(state: State, text: str) -> AliasRow:
+    """The alias of that whole name. `OperatorFault(not-found)`."""
+    if text not in state.aliases:
+        raise OperatorFault("not-found", what=f"no alias is called {text[:128]}", next="podium model list shows them")
+    return state.aliases[text]
+
+
+def version_before(state: State, alias: AliasRow, named: str) -> str:
+    """The version that `alias` named before its present one; or the one that `named` means, if it once named that.
+
+    `OperatorFault`: usage when there is none, version-unknown, id-ambiguous.
+    """
+    moves = sorted((move for move in state.alias_moves.values() if move.alias == alias.id), key=lambda one: one.counter)
+    if named:
+        version = find_version(state, named).id
+        if version not in {move.version for move in moves}:
+            why = "a rollback goes to a version that the alias has named; promote moves it elsewhere"
+            raise OperatorFault("usage", what=f"{alias.id} never named {version}", why=why)
+        return version
+    before = moves[-1].before if moves else ""
+    if not before:
+        raise OperatorFault("usage", what=f"{alias.id} names its first version", why="there is none before it")
+    return before
+
+
+def find_service(state: State, text: str) -> ServiceRow:
+    """The service credential of that id, unique prefix of it, or name (of those not revoked, if it is only one).
+
+    `OperatorFault(service-unknown | id-ambiguous)`.
+    """
+    named = [row.id for row in state.services.values() if row.name == text and not row.revoked]
+    found = named[0] if len(named) == 1 else _only("service-unknown", "service credential", text, state.services)
+    return state.services[found]
 
 
 def _only(code: str, what: str, prefix: str, ids: Iterable[str]) -> str:

@@ -2,25 +2,22 @@
 
 Decides: whether a task and its model hold before the core hears of them: canonical bytes, every term, the rules'
 expressions, and that an update of the model can be uploaded. Never: whether the plan can be imported (devices need it,
-the plane does not). Limits: `operator_body_bytes_max`, `update_bytes_max`, `token_ms`.
+the plane does not). A run's id is derived from who asked and their Idempotency-Key, so that asking again answers the
+same run (the core refuses the same id with other terms); without a key every ask starts another run.
+Limits: `update_bytes_max`, `token_ms`; of the body, operator_routes.py.
 """
 
 import hashlib
 
-import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-
 from podium.core.events import RunSubmitted, TokenIssued, VersionImported
+from podium.core.rows import RunRow
 from podium.core.selection.rules import compile_rules
 from podium.crypto.seal import sealed_length
-from podium.server import http
 from podium.server.aggregation.manifests import Notary
 from podium.server.devices.device_words import checked
-from podium.server.devices.gateway import decode
 from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
-from podium.server.operators.naming import find_version
+from podium.server.operators.naming import find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.retention import Retention
 from podium.tasks.check import check_task
@@ -32,14 +29,13 @@ from podium.wire.operator import RunMade, TokenMade
 from podium.wire.problems import DeviceFault, OperatorFault
 from podium.wire.tensors import specs_of, update_bytes_max
 
-_RUN = msgspec.json.Decoder(RunAsk)
-_TOKEN = msgspec.json.Decoder(TokenAsk)
+RUN_ID_BYTES = 6
 USES_MAX = 1_000_000
 LABELS_MAX = 64
 
 
 class Submission:
-    """POST /api/v1/runs and POST /api/v1/tokens."""
+    """What makes runs and tokens."""
 
     def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, notary: Notary, retention: Retention) -> None:
         self._parts = parts
@@ -52,33 +48,65 @@ class Submission:
         self.pinned_plans = False
         """Whether a task must pin its plan's digests: what is editable cannot be pinned."""
 
-    async def submit(self, request: Request, actor: str) -> Response:
-        """Start a run; its id and the task's digest.
+    async def submit(self, actor: str, ask: RunAsk, key: str = "") -> RunMade:
+        """Start a run; its id and the task's digest. `key`: the same one again answers the same run.
 
-        `OperatorFault`: task-invalid, not-available, plan-dev, expression-invalid, version-unknown, run-limit.
+        `OperatorFault`: task-invalid, not-available, plan-dev, expression-invalid, version-unknown, run-limit,
+        conflicting-repeat (the key was used with another task or model).
         """
-        asked = decode(_RUN, await self._body(request, self._parts.limits.operator_body_bytes_max))
-        task = read_task_bytes(bytes(asked.task))
+        task = read_task_bytes(bytes(ask.task))
         check_task(task)
         if self.pinned_plans and not task.task.plan_digests:
             what = f"plan {task.task.plan} is not pinned"
             raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
-        digest = task_digest(task)
-        run = self._parts.entropy.token(4).hex()
+        run = self._run_id(actor, "submit", key)
         async with self._retention.importing:
-            base = await self._base(asked, task, actor)
-            checked(
-                await self._loop.ask(
-                    lambda at, ticket: RunSubmitted(
-                        at_ms=at, ticket=ticket, actor=actor, run=run, task=task, task_digest=digest, base=base
-                    )
+            base = await self._base(ask, task, actor, self._loop.state.runs.get(run))
+            return await self._start(actor, run, task, base)
+
+    async def retry(self, actor: str, name: str, key: str = "") -> RunMade:
+        """Start a new run of the same task from the last sealed version of the run `name`, linked to it.
+
+        `OperatorFault`: run-unknown, id-ambiguous, run-open (it is not over), run-over (it finished), run-limit,
+        version-unknown (the version's bytes were collected), conflicting-repeat.
+        """
+        origin = find_run(self._loop.state, name)
+        task = self._loop.state.tasks[origin.task].task
+        async with self._retention.importing:
+            base = await self._here(origin.base)
+            return await self._start(actor, self._run_id(actor, f"retry {origin.id}", key), task, base, origin.id)
+
+    async def _start(self, actor: str, run: str, task: Task, base: str, retry_of: str = "") -> RunMade:
+        digest = task_digest(task)
+        checked(
+            await self._loop.ask(
+                lambda at, ticket: RunSubmitted(
+                    at_ms=at,
+                    ticket=ticket,
+                    actor=actor,
+                    run=run,
+                    task=task,
+                    task_digest=digest,
+                    base=base,
+                    retry_of=retry_of,
                 )
             )
-        return Response(msgspec.json.encode(RunMade(run=run, task_digest=digest)), 201, media_type="application/json")
+        )
+        return RunMade(run=run, task_digest=digest)
 
-    async def _base(self, asked: RunAsk, task: Task, actor: str) -> str:
-        """The digest of the version that the run begins with: the model sent along, or one that is here already."""
+    def _run_id(self, actor: str, what: str, key: str) -> str:
+        """A run's id: drawn, or the one that this ask always gets."""
+        if not key:
+            return self._parts.entropy.token(RUN_ID_BYTES).hex()
+        named = canonical({"actor": actor, "key": key, "plane": self._parts.identity.plane_id, "what": what})
+        return hashlib.sha256(named).hexdigest()[: 2 * RUN_ID_BYTES]
+
+    async def _base(self, asked: RunAsk, task: Task, actor: str, known: RunRow | None) -> str:
+        """The digest of the version that the run begins with: the model sent along, or one that is here already.
+
+        `known`: the run that an earlier ask with the same key started; a name that may have moved since is its first.
+        """
         if asked.model:
             return await self._import(unb64(asked.model), actor)
         named = asked.base or task.model.version or task.model.alias
@@ -88,7 +116,12 @@ class Submission:
                 what="[model] names an init function or a file, and no model was sent along",
                 why="a plane never runs a plan: whoever submits sends the model's bytes",
             )
-        base = find_version(self._loop.state, named).id
+        if known is not None and not named.startswith("sha256:"):
+            return known.first
+        return await self._here(find_version(self._loop.state, named).id)
+
+    async def _here(self, base: str) -> str:
+        """`base`, once its bytes are known to be kept; `OperatorFault(version-unknown)`."""
         try:
             await self._room.size(base)
         except DeviceFault as error:
@@ -115,9 +148,8 @@ class Submission:
             )
         return digest
 
-    async def issue_token(self, request: Request, actor: str) -> Response:
-        """Make an enrolment token; it is shown this once, only its hash is kept."""
-        asked = decode(_TOKEN, await self._body(request, self._parts.limits.body_bytes_max))
+    async def issue_token(self, actor: str, asked: TokenAsk) -> TokenMade:
+        """Make an enrolment token; it is shown this once, only its hash is kept. `OperatorFault(usage)`."""
         self._check_token(asked)
         secret = b64(self._parts.entropy.token(32))
         lives_ms = asked.expires_ms or self._parts.limits.token_ms
@@ -143,8 +175,7 @@ class Submission:
             "population": asked.population,
             "ca": self.ca,
         }
-        made = TokenMade(token="pdm1." + b64(canonical(held)), expires_in_ms=lives_ms)
-        return Response(msgspec.json.encode(made), 201, media_type="application/json")
+        return TokenMade(token="pdm1." + b64(canonical(held)), expires_in_ms=lives_ms)
 
     def _check_token(self, asked: TokenAsk) -> None:
         chars_max = self._parts.limits.name_chars_max
@@ -156,9 +187,3 @@ class Submission:
             raise OperatorFault("usage", what="the token cannot be made so", why=why)
         if not 0 <= asked.expires_ms <= self._parts.limits.token_ms:
             raise OperatorFault("usage", what="the token's expiry", why=f"at most {self._parts.limits.token_ms} ms")
-
-    async def _body(self, request: Request, bytes_max: int) -> bytes:
-        try:
-            return await http.Request(request.scope, request.receive).body(bytes_max, self._parts.limits.body_ms)
-        except http.Gone as error:
-            raise DeviceFault("body-malformed", why=str(error)) from error

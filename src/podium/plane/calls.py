@@ -1,0 +1,120 @@
+"""Calls to a plane's operator API: who must answer, how an answer is read, and what a refusal becomes.
+
+Decides: that a credential goes to the plane it belongs to, and that lists are read page by page to their end. Never:
+which routes there are (link.py). Limits: one plane, one credential.
+"""
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from podium.crypto.root import open_root
+from podium.device.link import Link, PlaneRefusal
+from podium.wire.messages import SignedRoot
+from podium.wire.operator import Page
+from podium.wire.problems import KINDS, DeviceFault, OperatorFault
+
+T = TypeVar("T")
+
+
+class Calls:
+    """One plane under one credential.
+
+    Every call may raise `PlaneAway` (plane-unreachable) and `OperatorFault` with the code that the plane gave.
+    """
+
+    def __init__(self, url: str, token: str, ca: str = "", plane_id: str = "") -> None:
+        """`ca`: what plane.json says of the certificate. `plane_id`: who must answer there, "" whoever does.
+
+        `OperatorFault`: usage for a bad address, plane-unreachable, plane-foreign when another plane answers.
+        """
+        self.url = url.rstrip("/")
+        self.plane_id = plane_id
+        self._link = Link(self.url, ca)
+        self._headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        try:
+            self._meet(plane_id)
+        except OperatorFault:
+            self._link.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._link.close()
+
+    def root(self) -> SignedRoot:
+        """The plane's root document with its signatures, not verified here."""
+        return self._decoded(self._link.send("GET", "/v1/root", None, {})[0], SignedRoot)
+
+    def _meet(self, plane_id: str) -> None:
+        """Refuse another plane than `plane_id` before it sees the credential."""
+        if not plane_id:
+            return
+        try:
+            data, _ = self._link.send("GET", "/v1/root", None, {})
+            answers = open_root(msgspec.json.decode(data, type=SignedRoot), None).plane_id
+        except (PlaneRefusal, DeviceFault, msgspec.DecodeError) as error:
+            raise OperatorFault("plane-foreign", what=f"no plane answers at {self.url}", why=str(error)) from error
+        if answers != plane_id:
+            raise OperatorFault(
+                "plane-foreign", what=f"plane {answers} answers at {self.url}", why=f"{plane_id} was expected"
+            )
+
+    def _get(self, path: str, kind: type[T], query: Mapping[str, str | int] | None = None) -> T:
+        return self._decoded(self._send("GET", _with(path, query or {})), kind)
+
+    def _post(self, path: str, body: msgspec.Struct | None, kind: type[T], key: str = "") -> T:
+        data = b"{}" if body is None else msgspec.json.encode(body)
+        return self._decoded(self._send("POST", path, data, key), kind)
+
+    def _delete(self, path: str, kind: type[T]) -> T:
+        return self._decoded(self._send("DELETE", path), kind)
+
+    def _list(self, path: str, kind: type[T], query: Mapping[str, str | int] | None = None) -> list[T]:
+        return [self._decoded(bytes(item), kind) for page in self._pages(path, query or {}) for item in page.items]
+
+    def _pages(self, path: str, query: Mapping[str, str | int]) -> Iterator[Page]:
+        page = self._get(path, Page, query)
+        yield page
+        while page.next:
+            page = self._get(path, Page, {**query, "after": page.next})
+            yield page
+
+    def _send(self, method: str, path: str, body: bytes | None = None, key: str = "") -> bytes:
+        headers = {**self._headers, "idempotency-key": key} if key else self._headers
+        try:
+            return self._link.send(method, f"/api/v1/{path}", body, headers)[0]
+        except PlaneRefusal as error:
+            if error.code not in KINDS:
+                why = f"it answered {error.status} {error.code}"
+                raise OperatorFault("plane-foreign", what=f"{self.url} is no plane of this release", why=why) from error
+            raise OperatorFault(error.code, what=error.what, why=error.why, next=error.next) from error
+
+    def _decoded(self, data: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.DecodeError as error:
+            what = f"{self.url} does not answer as this release expects"
+            raise OperatorFault("plane-foreign", what=what, why=str(error)) from error
+
+
+def name(text: str) -> str:
+    """What a person calls something, as one part of a path."""
+    return quote(text, safe="@")
+
+
+def _with(path: str, query: Mapping[str, str | int]) -> str:
+    """`path` with those of `query` that say something."""
+    told = {key: value for key, value in query.items() if value not in ("", 0)}
+    return f"{path}?{urlencode(told)}" if told else path
