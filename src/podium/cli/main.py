@@ -10,7 +10,19 @@ from typing import Annotated
 
 import typer
 
-from podium.cli import audits, benches, demo, devices, models, planes, runs, simulations
+from podium.cli import (
+    audits,
+    benches,
+    demo,
+    devices,
+    error_pages,
+    models,
+    planes,
+    releases,
+    runs,
+    simulations,
+    tasks,
+)
 from podium.cli.errors import FAILED, INTERRUPTED, exit_code, say_bug, say_error
 from podium.wire.problems import OperatorFault, PodiumError
 
@@ -30,6 +42,9 @@ app.command("watch")(runs.watch)
 app.command("stop")(runs.stop)
 app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
+app.command("error")(error_pages.error)
+app.add_typer(tasks.app, name="task")
+models.app.command("release")(releases.release)
 app.add_typer(devices.app, name="device")
 app.add_typer(models.app, name="model")
 app.add_typer(audits.app, name="audit")

@@ -25,7 +25,9 @@ class _Subject(msgspec.Struct, frozen=True):
     digest: dict[str, str]
 
 
-class _Predicate(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True):
+    """Where a version comes from, as its plane signed it."""
+
     plane_id: str
     parent: str
     task_digest: str
@@ -39,7 +41,7 @@ class _Statement(msgspec.Struct, frozen=True):
     """What is read of an in-toto statement: which bytes it is about, and where they come from."""
 
     subject: tuple[_Subject, ...]
-    predicate: _Predicate
+    predicate: Origin
 
 
 @app.command("list")
@@ -119,27 +121,51 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check offline that FILE is exactly what a plane signed, and say where it comes from; exit code 8 if it is not."""
+    found = checked(file, statement or statement_beside(file), read_root(root or root_beside(file)))
+    if json:
+        say_json({"digest": found.digest, **msgspec.structs.asdict(found.origin)})
+    else:
+        origin = found.origin
+        made = f"run {origin.run} round {origin.round}, {origin.contributors} devices, privacy {origin.privacy}"
+        say(f"ok  {found.digest}  plane {origin.plane_id}  {made if origin.run else 'brought in by a person'}")
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that is what a plane signed: its digest, and where its statement says it comes from."""
+
+    digest: str
+    origin: Origin
+
+
+def checked(file: Path, statement: Path, document: RootDocument) -> Checked:
+    """The model `file` once `statement` is about its bytes and signed by the plane of `document`.
+
+    `OperatorFault(digest-mismatch | signature-invalid | file-unreadable)`.
+    """
+    digest = digest_of(file)
+    return Checked(digest=digest, origin=stated(document, file_bytes(statement), digest, str(file)))
+
+
+def digest_of(file: Path) -> str:
+    """The digest that names the model `file`; `OperatorFault(file-unreadable)`."""
     from podium.wire.canonical import sha256_digest
 
-    digest = sha256_digest(_bytes(file))
-    document = _root(root or root_beside(file))
-    payload = _opened(document, _bytes(statement or statement_beside(file)))
-    found = _statement(payload)
-    stated = [f"sha256:{subject.digest.get('sha256', '')}" for subject in found.subject]
-    if digest not in stated:
-        why = f"the file is {digest}, the statement is about {', '.join(stated)}"
+    return sha256_digest(file_bytes(file))
+
+
+def stated(document: RootDocument, envelope: bytes, digest: str, what: str) -> Origin:
+    """Where `envelope`, signed by the plane of `document`, says the version `digest` comes from; `what` names it."""
+    found = _statement(_opened(document, envelope))
+    about = [f"sha256:{subject.digest.get('sha256', '')}" for subject in found.subject]
+    if digest not in about:
+        why = f"it is {digest}, the statement is about {', '.join(about)}"
         raise OperatorFault(
-            "digest-mismatch", what=f"{file} is not what was signed", why=why, next="do not use it; pull it again"
+            "digest-mismatch", what=f"{what} is not what was signed", why=why, next="do not use it; pull it again"
         )
     if found.predicate.plane_id != document.plane_id:
         why = f"the statement is of plane {found.predicate.plane_id}, the root of {document.plane_id}"
-        raise OperatorFault("signature-invalid", what=f"{file} is of another plane", why=why, next="pass its --root")
-    if json:
-        say_json({"digest": digest, **msgspec.structs.asdict(found.predicate)})
-    else:
-        origin = found.predicate
-        made = f"run {origin.run} round {origin.round}, {origin.contributors} devices, privacy {origin.privacy}"
-        say(f"ok  {digest}  plane {origin.plane_id}  {made if origin.run else 'brought in by a person'}")
+        raise OperatorFault("signature-invalid", what=f"{what} is of another plane", why=why, next="pass its --root")
+    return found.predicate
 
 
 def _opened(document: RootDocument, envelope: bytes) -> bytes:
@@ -169,16 +195,18 @@ def _statement(payload: bytes) -> _Statement:
         raise OperatorFault("signature-invalid", what="the statement is no provenance", why=str(error)) from error
 
 
-def _root(path: Path) -> RootDocument:
+def read_root(path: Path) -> RootDocument:
+    """The root document in the file `path`, which vouches for itself only. `OperatorFault(file-unreadable)`."""
     from podium.crypto.root import open_root
 
     try:
-        return open_root(msgspec.json.decode(_bytes(path), type=SignedRoot), None)
+        return open_root(msgspec.json.decode(file_bytes(path), type=SignedRoot), None)
     except msgspec.DecodeError as error:
         raise OperatorFault("file-unreadable", what=f"{path} is no root document", why=str(error)) from error
 
 
-def _bytes(path: Path) -> bytes:
+def file_bytes(path: Path) -> bytes:
+    """The bytes of the file `path`; `OperatorFault(file-unreadable)`."""
     try:
         return path.read_bytes()
     except OSError as error:
