@@ -1,0 +1,293 @@
+"""The causes: every reason that a run or a device can be held by, as a table.
+
+Decides: code -> what it means, the sentence about a run, the sentence about a device, and the next steps. Never:
+whether a cause applies (explain.py). A sentence's names in braces are filled with what holds for this very run; a step
+one of whose names has no value is left out, so that no step is said that would not help. docs/reference/causes.md is
+generated from here. Codes are stable.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class CauseKind(msgspec.Struct, frozen=True):
+    """One kind of cause. `run`, `device`: the sentence, "" where it is no cause; `next`: steps, the best first."""
+
+    title: str
+    run: str
+    device: str
+    next: tuple[str, ...]
+
+
+_AGAIN = "or change the task: podium stop {run}, then podium run TASK.toml with {looser}"
+
+CAUSES: dict[str, CauseKind] = {
+    # the plane as a whole
+    "store-full": CauseKind(
+        "the plane's disk is full",
+        "the plane's disk is full: nothing is decided until it can write; what it acknowledged is kept",
+        "the plane's disk is full: no lease is granted until it can write",
+        (
+            "free space on the disk of the plane's data directory; the plane tries again by itself within 30 s",
+            "then: podium explain {subject}",
+        ),
+    ),
+    "store-failed": CauseKind(
+        "the plane's store fails",
+        "the plane's store fails ({trouble}): nothing is decided until it can write; what it acknowledged is kept",
+        "the plane's store fails ({trouble}): no lease is granted until it can write",
+        (
+            "look at the disk of the plane's data directory and at plane.log there; the plane reloads by itself",
+            "then: podium explain {subject}",
+        ),
+    ),
+    "plane-loading": CauseKind(
+        "the plane is starting, reloading or stopping",
+        "the plane is starting, reloading or stopping ({trouble}): nothing is decided meanwhile",
+        "the plane is starting, reloading or stopping ({trouble}): no lease is granted meanwhile",
+        ("ask again in a few seconds: podium explain {subject}",),
+    ),
+    "frozen": CauseKind(
+        "a person froze the plane",
+        "the plane was frozen {age} ago by {actor}{why}: no lease is granted",
+        "the plane was frozen {age} ago by {actor}{why}: no lease is granted",
+        ("podium unfreeze",),
+    ),
+    "leases-full": CauseKind(
+        "the plane has as many live leases as it may",
+        "{live} leases are live on the plane, which is its limit: a seat is granted when one ends",
+        "",
+        ("wait for leases of other runs to end, or: podium pause {other}",),
+    ),
+    # the run
+    "run-finished": CauseKind(
+        "the run is over: it did what it was asked for",
+        "run {subject} finished {age} ago ({reason}): {sealed} of {rounds} rounds sealed, its version is {version}",
+        "",
+        ("podium model list --run {subject}",),
+    ),
+    "run-stopped": CauseKind(
+        "the run is over: a person stopped it",
+        "run {subject} was stopped {age} ago ({reason}): {sealed} of {rounds} rounds sealed, its version is {version}",
+        "",
+        ("podium retry {subject}    # goes on from {version}, as a new run",),
+    ),
+    "run-timed-out": CauseKind(
+        "the run is over: its deadline passed",
+        "run {subject} reached its deadline of {deadline} {age} ago: {sealed} of {rounds} rounds sealed, its version "
+        "is {version}",
+        "",
+        ("podium retry {subject}    # goes on from {version}, as a new run with {deadline} more",),
+    ),
+    "run-abandoned": CauseKind(
+        "the run is over: too many of its rounds in a row were abandoned",
+        "run {subject} was abandoned {age} ago: {abandoned} rounds in a row were, the last one ({round}) {reason}; "
+        "{sealed} of {rounds} rounds sealed, its version is {version}",
+        "",
+        (
+            "mend what holds devices back (below), until {need} may take part; now {fit} may",
+            "podium retry {subject}    # goes on from {version}, as a new run",
+        ),
+    ),
+    "pausing": CauseKind(
+        "the run comes to rest",
+        "a person paused run {subject}: it comes to rest once round {round} ended",
+        "",
+        ("podium resume {subject}",),
+    ),
+    "paused": CauseKind(
+        "the run is paused",
+        "a person paused run {subject} {age} ago: it grants no lease, and its deadlines stand still",
+        "run {run} is paused: it grants no lease",
+        ("podium resume {run}",),
+    ),
+    # the round goes on by itself
+    "preparing": CauseKind(
+        "the round's upload key and signed manifest are being made",
+        "{have} of {need} devices are there; the plane makes the upload key and the signed manifest of round {round}",
+        "",
+        ("wait a few seconds; if this stays, plane.log in the plane's data directory says what fails",),
+    ),
+    "starting": CauseKind(
+        "the round has its minimum and is about to start",
+        "{have} devices are there, {need} are enough: round {round} starts within {settle}",
+        "",
+        ("wait {settle}",),
+    ),
+    "waiting-for-reports": CauseKind(
+        "devices are at work",
+        "{n} at work on round {round}: {have} of {need} reports are stored, {left} until its deadline",
+        "",
+        (
+            "wait: round {round} closes with the report that makes {need}, or in {left} with at least {minimum}",
+            "podium watch {subject}",
+        ),
+    ),
+    "being-checked": CauseKind(
+        "stored updates are being checked",
+        "{n} with an update for round {round} that the plane opens and checks",
+        "",
+        ("wait a few seconds; if this stays, plane.log in the plane's data directory says what fails",),
+    ),
+    "aggregating": CauseKind(
+        "the round is being aggregated",
+        "{have} accepted updates of round {round} are made into the next version",
+        "",
+        ("wait a few seconds; if this stays, plane.log in the plane's data directory says what fails",),
+    ),
+    "returning": CauseKind(
+        "devices that may take part come back for their seat",
+        "{n} that may take part in round {round}, back within {window}",
+        "run {run} may take it: it comes back within {window}",
+        ("wait {window}",),
+    ),
+    "not-checked-in": CauseKind(
+        "connected devices have not checked in during this round",
+        "{n} connected, but not checked in since round {round} opened ({examples}); they are due within {window}",
+        "run {run} may take it: it is connected but has not checked in since round {round} opened; due within {window}",
+        ("wait {window}; if this stays, look at the agent on {examples}",),
+    ),
+    # the devices
+    "too-few-enrolled": CauseKind(
+        "the population is smaller than a round needs",
+        "{n} missing: {enrolled} enrolled, round {round} needs {need}",
+        "",
+        (
+            "podium device token --uses {count}    # then, on each new device: podium device enroll TOKEN --state DIR, "
+            "podium device run --state DIR",
+            _AGAIN,
+        ),
+    ),
+    "not-connected": CauseKind(
+        "enrolled devices are not heard",
+        "{n} not heard within {horizon} ({examples})",
+        "it is not connected: {heard}",
+        ("podium device run --state DIR    # on {examples}", _AGAIN),
+    ),
+    "cordoned": CauseKind(
+        "a person keeps devices from new leases",
+        "{n} cordoned ({examples})",
+        "it is cordoned: a person keeps it from new leases",
+        ("podium device uncordon {first}", _AGAIN),
+    ),
+    "banned": CauseKind(
+        "a person banned devices",
+        "{n} banned ({examples})",
+        "it is banned: it may not open a session",
+        ("if it was banned by mistake: podium device uncordon {first}", _AGAIN),
+    ),
+    "at-work-elsewhere": CauseKind(
+        "devices work for another run",
+        "{n} at work in another run: {others}",
+        "it works in another run: {others}",
+        ("wait until they have reported, or let no new ones go there: podium pause {other}", _AGAIN),
+    ),
+    "separation": CauseKind(
+        "devices took part too recently",
+        "{n} that took part less than {separation} ago (select.separation): the first is free in {first_free}, enough "
+        "are in {enough_free}",
+        "run {run} wants {separation} between two trainings (select.separation): it is free in {first_free}",
+        ("wait {enough_free}", _AGAIN),
+    ),
+    "tries-spent": CauseKind(
+        "devices used up their tries in this round",
+        "{n} out of tries in round {round}: {outcomes}",
+        "it may take no further lease in round {round} of run {run}: {outcomes}",
+        (
+            "podium device logs {failed}    # what failed there",
+            "wait for the next round, where they may try again: this one ends in {left}",
+            _AGAIN,
+        ),
+    ),
+    "plan-missing": CauseKind(
+        "devices do not offer the plan",
+        "{n} without the plan {plan} (they offer {values})",
+        "run {run} wants the plan {plan}; it offers {values}",
+        ("install the package of {plan} on {examples}, then: podium device run --state DIR --plan {plan}", _AGAIN),
+    ),
+    "plan-digest": CauseKind(
+        "devices hold another build of the plan",
+        "{n} with another build of {plan}: {digest} is asked for (they have {values})",
+        "run {run} wants {plan} as {digest}; it has {values}",
+        (
+            "install the build {digest} of {plan} on {examples}, then start the agent again",
+            "or run theirs: podium stop {run}, then podium run TASK.toml with task.plan_digests naming {values}",
+        ),
+    ),
+    "dataset": CauseKind(
+        "devices lack a dataset, or hold too few examples",
+        "{n} without the data asked for: {datasets} (they tell {values})",
+        "run {run} wants {datasets}; it tells {values}",
+        ("give {examples} the data, then: podium device run --state DIR --dataset SPEC", _AGAIN),
+    ),
+    "requires-false": CauseKind(
+        "a clause of select.requires is false for devices",
+        "{n} with `{clause}` false (they have {values})",
+        "run {run} requires `{clause}`; it has {values}",
+        ("make `{clause}` true on {examples}, then start the agent again: such facts are told once a session", _AGAIN),
+    ),
+    "requires-unknown": CauseKind(
+        "devices do not tell a fact that select.requires names",
+        "{n} without a fact that `{clause}` names (they have {values})",
+        "run {run} requires `{clause}`; it does not tell what that names (it has {values})",
+        ("let the agent on {examples} tell that fact, then start it again: such facts are told once a session", _AGAIN),
+    ),
+    "when-false": CauseKind(
+        "a clause of select.when is false for devices now",
+        "{n} with `{clause}` false now (they tell {values})",
+        "run {run} wants `{clause}`; it tells {values}",
+        ("make `{clause}` true on {examples}: they are asked again within {window}", _AGAIN),
+    ),
+    "when-unknown": CauseKind(
+        "devices do not tell a momentary fact that select.when names",
+        "{n} without a fact that `{clause}` names (they tell {values})",
+        "run {run} wants `{clause}`; it does not tell what that names",
+        ("let the agent on {examples} tell that fact: they are asked again within {window}", _AGAIN),
+    ),
+    # one device
+    "at-work": CauseKind(
+        "the device works",
+        "",
+        "it works: lease {lease} is {state} since {age}, and lapses in {left} unless it moves",
+        ("podium explain {run}",),
+    ),
+    "reserved": CauseKind(
+        "a seat is kept for the device",
+        "",
+        "run {run} counts on it: round {round} starts with {have} of {need} devices",
+        ("podium explain {run}",),
+    ),
+    "contributed": CauseKind(
+        "the device has done its part of this round",
+        "",
+        "it has reported for round {round} of run {run}; the next round may take it again",
+        ("podium explain {run}",),
+    ),
+    "seats-taken": CauseKind(
+        "every seat of the round is taken",
+        "",
+        "it may take part in run {run}, but every seat of round {round} is taken",
+        ("podium explain {run}",),
+    ),
+    "no-run": CauseKind(
+        "no run wants devices",
+        "",
+        "no run wants devices now; it comes back within {window}",
+        ("podium run TASK.toml",),
+    ),
+    "failed-last": CauseKind(
+        "the device told of a failure",
+        "",
+        "its last failure: {failure}",
+        ("podium device logs {subject}",),
+    ),
+}
+
+
+def sentence(template: str, facts: Mapping[str, object]) -> str:
+    """`template` with its names filled; "" if one of them has no value in `facts`."""
+    try:
+        return template.format_map(facts)
+    except KeyError:
+        return ""

@@ -1,0 +1,140 @@
+"""What fills the sentences of a cause: names, counts, values and times, as they are for this very run.
+
+Decides: how many names and values are told. Never: which cause applies or binds (explain.py). Reads only.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from podium.core.rounds import rounds
+from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
+from podium.core.rows import LeaseRow
+from podium.core.selection.admit import CLAUSE
+from podium.core.state import FREEZE, State
+from podium.core.views import holdups
+from podium.core.views.holdups import HELD_BY, HoldUps, Look
+from podium.wire.durations import format_duration
+
+Facts = dict[str, object]
+
+
+class Found(NamedTuple):
+    """A cause that applies: its code, how many devices it holds, and what fills its sentences."""
+
+    code: str
+    devices: int
+    facts: Facts
+
+
+def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list[Found]:
+    """The causes that hold devices back, the largest first, each with its facts beside `facts`.
+
+    `lacking`: how many devices more the round could use.
+    """
+    found = []
+    for number, count in held.counts().items():
+        code = code_of(look, number)
+        names = holdups.named(look, held, number)
+        more: Facts = {
+            "number": number,
+            "n": count_text(count),
+            "count": count,
+            "first": names[0],
+            "examples": ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else ""),
+            "horizon": time_text(holdups.horizon_ms(look.state)),
+        }
+        found.append(Found(code, count, facts | loosened(code) | more | facts_of(look, held, number, lacking)))
+    return found
+
+
+def facts_of(look: Look, held: HoldUps, number: int, lacking: int) -> Facts:
+    """What fills the sentences of one reason, besides counts and names."""
+    code, task = code_of(look, number), look.task.task
+    if number >= CLAUSE:
+        return {"clause": holdups.clause_of(look, number), "values": values_text(look, held, number)}
+    if code in ("plan-missing", "plan-digest", "dataset"):
+        least = f" with at least {task.data.examples_min} examples" if task.data.examples_min else ""
+        return {
+            "plan": task.task.plan,
+            "digest": ", ".join(task.task.plan_digests),
+            "datasets": ", ".join(task.data.datasets) + least,
+            "values": values_text(look, held, number),
+        }
+    if code == "separation":
+        free = np.sort(holdups.free_ms(look)[held.first == number])
+        return {
+            "separation": time_text(task.select.separation),
+            "first_free": time_text(int(free[0])),
+            "enough_free": time_text(int(free[min(max(1, lacking), len(free)) - 1])),
+        }
+    if code == "at-work-elsewhere":
+        others = at_work(look.state, look.row.run if look.row else "")
+        told: Facts = {"others": ", ".join(f"run {run} ({count})" for run, count in others.items())}
+        return told | first_of(others)
+    return lost_facts(look) if code == "tries-spent" else {}
+
+
+def lost_facts(look: Look) -> Facts:
+    """How the leases of this round were lost, and a device whose plan or update failed."""
+    lost = [lease for lease in look.work.leases.values() if lease.state not in (*LEASE_LIVE, *LEASE_STORED)]
+    kept = {name: count for name, count in rounds.outcomes(look.work).items() if name.split(":")[0] in _states(lost)}
+    failed = [lease.device for lease in lost if lease.state in ("FAILED", "REFUSED")]
+    outcomes = ", ".join(f"{name.lower().replace(':', ' ')} {count}" for name, count in kept.items())
+    told: Facts = {"outcomes": outcomes}
+    return told | ({"failed": failed[0]} if failed else {})
+
+
+def _states(leases: list[LeaseRow]) -> set[str]:
+    return {lease.state for lease in leases}
+
+
+def code_of(look: Look, number: int) -> str:
+    """The cause's code of a reason's number."""
+    if number < CLAUSE:
+        return HELD_BY[number]
+    hard = (number - CLAUSE) // 2 < len(look.state.rules_of(look.task).requires.clauses)
+    return f"{'requires' if hard else 'when'}-{'unknown' if (number - CLAUSE) % 2 else 'false'}"
+
+
+def values_text(look: Look, held: HoldUps, number: int) -> str:
+    """The most frequent values that the devices have: "0.7 (300), none (27)"; of one device the value alone."""
+    told = holdups.told(look, held, number)[: holdups.VALUES_SHOWN]
+    return told[0][0] if look.size == 1 and told else ", ".join(f"{text} ({count})" for text, count in told)
+
+
+def loosened(code: str) -> Facts:
+    """The term of the task that would have to be otherwise, where it is not the size of a round."""
+    if code.startswith(("requires", "when")):
+        return {"looser": f"a wider select.{code.split('-')[0]}"}
+    return {"looser": "a shorter select.separation"} if code == "separation" else {}
+
+
+def at_work(state: State, run: str) -> dict[str, int]:
+    """Other runs than `run` whose devices are at work -> how many, the most first."""
+    live: dict[str, int] = {}
+    for (other, _), work in state.open.items():
+        if other != run and work.live():
+            live[other] = live.get(other, 0) + work.live()
+    return dict(sorted(live.items(), key=lambda item: (-item[1], item[0])))
+
+
+def first_of(others: dict[str, int]) -> Facts:
+    """The run whose devices are most at work, if there is one."""
+    return {"other": next(iter(others))} if others else {}
+
+
+def frozen_facts(state: State, now_ms: int) -> Facts:
+    """Who froze the plane, when and why."""
+    row = state.freezes[FREEZE]
+    return {"age": time_text(now_ms - row.at_ms), "actor": row.actor, "why": f" ({row.why})" if row.why else ""}
+
+
+def count_text(devices: int) -> str:
+    """A count of devices with its noun."""
+    return "1 device" if devices == 1 else f"{devices:,} devices"
+
+
+def time_text(ms: int) -> str:
+    """A time as people read it, at least one second."""
+    return format_duration(max(1_000, ms))

@@ -1,0 +1,322 @@
+"""Why a run or a device stands where it stands: the binding cause first, then the others, and what to do next.
+
+Decides: which cause binds. What holds the plane or the whole run comes first; then, of what holds devices back, the one
+cause whose removal alone would let the round have what it needs, else the largest. Devices that come by themselves (at
+work, on their way back) are counted as if they had. Never: what a cause is called (causes.py) nor which devices it
+holds (holdups.py). Reads only.
+"""
+
+import numpy as np
+
+from podium.core.fleet.columns import NEVER
+from podium.core.rounds import rounds
+from podium.core.rows import DeviceRow, RoundRow, RunRow
+from podium.core.state import State
+from podium.core.views import holdups
+from podium.core.views.causes import CAUSES, sentence
+from podium.core.views.evidence import (
+    Facts,
+    Found,
+    at_work,
+    count_text,
+    devices_found,
+    first_of,
+    frozen_facts,
+    time_text,
+)
+from podium.core.views.holdups import NUMBER, Look
+from podium.core.views.runs import wait_of
+from podium.wire.operator import RUN_OPEN, Cause, Explanation, Wait
+
+COMING = ("returning", "not-checked-in")
+"""Devices that nothing holds back: they need only come."""
+OVER = {
+    "FINISHED": "run-finished",
+    "STOPPED": "run-stopped",
+    "TIMED_OUT": "run-timed-out",
+    "ABANDONED": "run-abandoned",
+}
+_ENDED = {
+    "cohort-short": "could not start: fewer devices than its minimum of {need} might take part",
+    "below-minimum": "ended with fewer updates than its minimum of {need}",
+}
+
+
+def explain_trouble(kind: str, subject: str, trouble: str) -> Explanation:
+    """What is said while the plane decides nothing; `trouble`: the loop's problem code."""
+    store = "store-full" if trouble == "store-full" else "store-failed"
+    code = store if trouble.startswith("store-") else "plane-loading"
+    found = Found(code, 0, {"subject": subject, "trouble": trouble})
+    return explained(kind, subject, "", [found])
+
+
+def explained(
+    kind: str, subject: str, state: str, found: list[Found], waiting: Wait | None = None, what: str = ""
+) -> Explanation:
+    """The explanation by `found`, the binding cause first; `what` "": its sentence."""
+    causes = [
+        Cause(code=each.code, devices=each.devices, text=sentence(getattr(CAUSES[each.code], kind), each.facts))
+        for each in found
+    ]
+    steps = [sentence(step, found[0].facts) for step in CAUSES[found[0].code].next]
+    return Explanation(
+        kind=kind,
+        subject=subject,
+        state=state,
+        cause=found[0].code,
+        what=what or causes[0].text,
+        causes=causes,
+        next=[step for step in steps if step],
+        waiting=waiting,
+    )
+
+
+def explain_run(state: State, run: RunRow, now_ms: int, trouble: str = "") -> Explanation:
+    """Why `run` does not go on, or what it does; `trouble`: the loop's problem code, "" while the plane decides."""
+    if trouble:
+        return explain_trouble("run", run.id, trouble)
+    if run.state not in RUN_OPEN:
+        return _over(state, run, now_ms)
+    row = state.open_rounds_of(run.id)[0]
+    return Standing(state, run, row, now_ms).explanation()
+
+
+class Standing:
+    """A run that is not over, looked at once."""
+
+    def __init__(self, state: State, run: RunRow, row: RoundRow, now_ms: int) -> None:
+        self.state, self.run, self.row, self.now_ms = state, run, row, now_ms
+        self.look = Look(state, state.tasks[run.task], row, slice(0, state.fleet.size), now_ms)
+        self.held = holdups.hold_ups(self.look)
+        self.waiting = wait_of(state, run, row, now_ms)
+        work, task = self.look.work, self.look.task.task
+        quorum = rounds.quorum(task)
+        forming = row.state == "FORMING"
+        self.have = work.nominees if forming else work.stored()
+        self.need = quorum if forming else task.round.goal
+        self.live = 0 if forming else work.live()
+        seats = rounds.open_seats(state, row)
+        self.served = row.state == "AGGREGATING" or self.have + self.live >= self.need or (not forming and not seats)
+        """Whether the round has what it needs, though it may not be done."""
+        self.facts: Facts = {
+            "subject": run.id,
+            "run": run.id,
+            "round": rounds.name_of(row),
+            "have": self.have,
+            "need": self.need,
+            "minimum": quorum,
+            "window": time_text(holdups.window_now_ms(state)),
+            "left": time_text(self.waiting.left_ms if self.waiting else 0),
+        }
+        if could := self.have + self.live + self.coming():
+            term = "minimum" if forming or could < quorum else "goal"
+            self.facts["looser"] = f"a round.{term} of at most {could}"
+
+    def explanation(self) -> Explanation:
+        """Gates, the round's own work, then the devices; whichever binds is put first."""
+        gates, own = self.gates(), self.own()
+        lacking = self.need - self.have - self.live - self.coming()
+        devices = devices_found(self.look, self.held, lacking, self.facts)
+        if gates:
+            devices = [each for each in devices if each.code not in COMING]
+        missing = self.need - self.state.fleet.size
+        if missing > 0:
+            devices.append(self.told("too-few-enrolled", missing, enrolled=self.state.fleet.size))
+        devices.sort(key=lambda each: -each.devices)
+        firm = [each for each in gates if each.code in ("paused", "pausing")]
+        stuck = firm or gates or self.binding(devices)
+        first = stuck if firm or not self.served else own
+        rest = [each for each in [*gates, *own, *devices] if each is not first[0]]
+        return explained("run", self.run.id, self.run.state, [first[0], *rest], self.waiting, self.what(first[0]))
+
+    def told(self, code: str, devices: int, **facts: object) -> Found:
+        """A cause of this run."""
+        return Found(code, devices, {**self.facts, "n": count_text(devices), "count": devices, **facts})
+
+    def coming(self) -> int:
+        """Devices that nothing holds back."""
+        return sum(int(np.count_nonzero(self.held.first == NUMBER[code])) for code in COMING)
+
+    def gates(self) -> list[Found]:
+        """What keeps every device from a lease, whatever the devices are like."""
+        found, state = [], self.state
+        if self.run.state == "PAUSED":
+            found.append(self.told("paused", 0, age=time_text(self.now_ms - self.run.paused_ms)))
+        elif self.run.state == "PAUSING":
+            found.append(self.told("pausing", 0))
+        if state.frozen():
+            found.append(self.told("frozen", 0, **frozen_facts(state, self.now_ms)))
+        if state.leases_left() == 0:
+            others = first_of(at_work(state, self.run.id))
+            found.append(self.told("leases-full", len(state.live_lease), live=len(state.live_lease), **others))
+        return found
+
+    def own(self) -> list[Found]:
+        """What the round itself is about: it goes on without anybody's doing."""
+        row, work = self.row, self.look.work
+        judged = work.count.get("REPORTED", 0)
+        if row.state == "FORMING" and self.have >= self.need:
+            settle = time_text(max(0, rounds.start_due(self.state, row) - self.now_ms))
+            return [self.told("starting", self.have, settle=settle) if row.manifest else self.told("preparing", 0)]
+        found = [self.told("waiting-for-reports", self.live)] if self.live else []
+        if judged:
+            found.append(self.told("being-checked", judged))
+        if row.state == "AGGREGATING" and not judged:
+            found.append(self.told("aggregating", self.have))
+        return found
+
+    def binding(self, devices: list[Found]) -> list[Found]:
+        """Of `devices` (the largest first) the cause that binds, alone in a list; none if there is none."""
+        reach = self.have + self.live + self.coming()
+        soft = [each for each in devices if each.code in COMING]
+        if soft and reach >= self.need:
+            return soft[:1]
+        alone = self.held.alone()
+        hard = [each for each in devices if each.code not in COMING]
+        for each in hard:
+            freed = each.devices if each.code == "too-few-enrolled" else alone.get(int(str(each.facts["number"])), 0)
+            if reach + freed >= self.need:
+                return [each]
+        return (hard or soft)[:1]
+
+    def what(self, first: Found) -> str:
+        """Where the round stands, then the binding cause."""
+        said, name = sentence(CAUSES[first.code].run, first.facts), rounds.name_of(self.row)
+        if self.served or first.code in ("paused", "pausing"):
+            return said
+        if self.row.state == "FORMING":
+            return f"round {name} cannot start: {self.have} of {self.need} devices that it needs are there; {said}"
+        return f"round {name} has {self.have} of {self.need} reports, {self.live} at work; {said}"
+
+
+def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
+    """How a run ended, and what would hold a retry of it back."""
+    task = state.tasks[run.task].task
+    look = Look(state, state.tasks[run.task], None, slice(0, state.fleet.size), now_ms)
+    held, need = holdups.hold_ups(look), rounds.quorum(task)
+    fit = int(np.count_nonzero(held.first == NUMBER["not-checked-in"]))
+    base = state.versions[run.base]
+    facts: Facts = {
+        "subject": run.id,
+        "run": run.id,
+        "age": time_text(now_ms - run.ended_ms),
+        "reason": run.reason,
+        "sealed": run.rounds_sealed,
+        "rounds": task.run.rounds,
+        "version": f"v{base.number} ({base.id[:19]})",
+        "deadline": time_text(task.run.deadline),
+        "abandoned": run.abandoned_in_row,
+        "need": need,
+        "fit": fit,
+        "window": time_text(holdups.window_now_ms(state)),
+    }
+    last = _last_abandoned(state, run)
+    if last is not None:
+        lost = ", ".join(f"{name} {count}" for name, count in last.outcomes.items())
+        ended = _ENDED.get(last.reason, "was abandoned: " + last.reason).format(need=need)
+        facts |= {"round": rounds.name_of(last), "reason": ended + (f" ({lost})" if lost else "")}
+    first = Found(OVER[run.state], 0, facts)
+    if run.state == "FINISHED":
+        return explained("run", run.id, run.state, [first])
+    others = [each for each in devices_found(look, held, need, facts) if each.code not in COMING]
+    what = f"{sentence(CAUSES[first.code].run, facts)}; a retry would find {fit} of the {need} devices that it needs"
+    return explained("run", run.id, run.state, [first, *others], None, what)
+
+
+def _last_abandoned(state: State, run: RunRow) -> RoundRow | None:
+    """The last round that counted towards an abandoned run's end."""
+    if run.state != "ABANDONED":
+        return None
+    rows = (state.rounds.get((run.id, number)) for number in range(run.rounds_opened, 0, -1))
+    return next((row for row in rows if row is not None and not row.reason.startswith("run-")), None)
+
+
+# -- one device --------------------------------------------------------------------------------------------------------
+
+
+def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = "") -> Explanation:
+    """Why `device` does or does not work: what holds for all runs, then why each run that is not over does not take it.
+
+    `trouble`: the loop's problem code, "" while the plane decides.
+    """
+    if trouble:
+        return explain_trouble("device", device.id, trouble)
+    name = device.name or device.id
+    facts: Facts = {
+        "subject": device.id,
+        "first": name,
+        "examples": name,
+        "window": time_text(holdups.window_now_ms(state)),
+        "failure": device.failure,
+    }
+    whole = _device_wide(state, device, now_ms, facts)
+    runs = sorted((run for run in state.runs.values() if run.state in RUN_OPEN), key=lambda run: run.started_ms)
+    by_run = [each for run in runs for each in _by_run(state, run, device, now_ms, facts)]
+    if not runs:
+        by_run.append(Found("no-run", 0, facts))
+    # what a run would take the device for goes before what another holds against it
+    by_run.sort(key=lambda each: each.code not in _WANTED)
+    failed = [Found("failed-last", 0, facts)] if device.failure else []
+    found = [*whole, *by_run, *failed]
+    what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
+    return explained("device", device.id, device.state, found, None, what)
+
+
+_WANTED = ("reserved", *COMING)
+_WHOLE = ("banned", "cordoned", "not-connected")
+
+
+def _device_wide(state: State, device: DeviceRow, now_ms: int, facts: Facts) -> list[Found]:
+    """What holds for the device whatever runs there are, the gravest first."""
+    found, seen = [], int(state.fleet.seen_ms[device.number])
+    if device.state == "banned":
+        found.append(Found("banned", 1, facts))
+    if device.number in state.live_lease:
+        lease = state.leases[state.live_lease[device.number]]
+        since = lease.granted_ms if lease.state == "OFFERED" else lease.held_ms
+        told: Facts = {
+            "lease": lease.id,
+            "state": lease.state,
+            "run": lease.run,
+            "age": time_text(now_ms - since),
+            "left": time_text(state.lease_deadlines.of(lease.id) - now_ms),
+        }
+        found.append(Found("at-work", 1, facts | told))
+    elif seen == NEVER or seen < now_ms - holdups.horizon_ms(state):
+        heard = "never heard since the plane started" if seen == NEVER else f"last heard {time_text(now_ms - seen)} ago"
+        found.append(Found("not-connected", 1, facts | {"heard": heard}))
+    if device.state == "cordoned":
+        found.append(Found("cordoned", 1, facts))
+    if state.frozen():
+        found.append(Found("frozen", 0, facts | frozen_facts(state, now_ms)))
+    return found
+
+
+def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Facts) -> list[Found]:
+    """Why `run` does not take the device now: by the first of its open rounds that it has not done its part in."""
+    told: Facts = {"run": run.id, "age": time_text(now_ms - max(0, run.paused_ms))}
+    if run.state == "PAUSED":
+        return [Found("paused", 0, facts | told)]
+    found: list[Found] = []
+    for row in state.open_rounds_of(run.id):
+        look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
+        found = _by_round(look, row, facts | told | {"round": rounds.name_of(row)})
+        if not found or found[0].code not in ("contributed", "tries-spent"):
+            break
+    return found
+
+
+def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
+    state, work = look.state, look.work
+    if look.taking_part()[0]:
+        need = rounds.quorum(look.task.task)
+        if row.state == "FORMING":
+            return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
+        return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
+    held = holdups.hold_ups(look)
+    if row.state != "FORMING" and held.first[0] in (NUMBER[code] for code in COMING):
+        free = rounds.open_seats(state, row) - len(work.reserved - {look.pick.start})
+        if free <= 0:
+            return [Found("seats-taken", 0, facts)]
+    found = [each for each in devices_found(look, held, 1, facts) if each.code not in _WHOLE]
+    return found

@@ -1,0 +1,280 @@
+"""What holds devices back from a round: one column of reasons over the whole fleet, or over one device of it.
+
+Decides: for each device the first reason that applies (in the order of `HELD_BY`, then the task's clauses), and whether
+it is the only one: a device with one reason would take part were that one removed. Never: which cause is named first
+(explain.py). Reads only. Rules that name standing facts are evaluated once a distinct fact set, the `SETS_EXAMINED_MAX`
+that the most devices hold; what is beyond, and momentary rules, is known from the device's last check-in in this round.
+Limits: a pass over a few columns, of 1e6 devices in tens of ms; values are counted over `TOLD_MAX` devices.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.fleet.columns import NEVER
+from podium.core.fleet.facts import Facts, momentary_facts
+from podium.core.pacing.windows import window_ms
+from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
+from podium.core.rows import RoundRow, TaskRow
+from podium.core.selection.admit import CLAUSE
+from podium.core.selection.reasons import CODE
+from podium.core.state import OpenRound, State
+from podium.core.views.runs import ONLINE_MS
+from podium.tasks.task import Task
+from podium.wire.operator import RUN_OPEN
+
+SETS_EXAMINED_MAX = 1_000
+TOLD_MAX = 2_000
+VALUES_SHOWN = 3
+TEXT_CHARS_MAX = 80
+HELD_BY = (
+    "banned",
+    "cordoned",
+    "tries-spent",
+    "at-work-elsewhere",
+    "separation",
+    "not-connected",
+    "plan-missing",
+    "plan-digest",
+    "dataset",
+    "not-checked-in",
+    "returning",
+)
+"""The reasons without a clause, by number; `CLAUSE` and above is a clause's, numbered as in `OpenRound.reason`."""
+NUMBER = {name: number for number, name in enumerate(HELD_BY)}
+_TOLD = {"kind": "plan-missing", "dataset": "dataset"}
+_FACT = re.compile(r"""(?:['"]([^'"]+)['"]\s+in\s+)?device\.(\w+)(?:\[\s*['"]([^'"]+)['"]\s*\])?""")
+
+T = TypeVar("T", bound=np.generic)
+Mask = NDArray[np.bool_]
+Codes = NDArray[np.int16]
+
+
+class HoldUps:
+    """`first`: int16, the reason's number or -1; `several`: bool, whether others apply too. One element a device."""
+
+    def __init__(self, size: int) -> None:
+        self.first: Codes = np.full(size, -1, np.int16)
+        self.several: Mask = np.zeros(size, np.bool_)
+
+    def mark(self, which: Mask, reason: int | Codes) -> None:
+        """Give `reason` (one, or one a device) to the devices of `which`, behind those they have."""
+        self.several |= which & (self.first >= 0)
+        self.first = np.where(which & (self.first < 0), reason, self.first).astype(np.int16)
+
+    def counts(self) -> dict[int, int]:
+        """Reason -> devices whose first it is, the most first."""
+        return dict(Counter(_counted(self.first[self.first >= 0])).most_common())
+
+    def alone(self) -> dict[int, int]:
+        """Reason -> devices that nothing else holds back."""
+        return _counted(self.first[(self.first >= 0) & ~self.several])
+
+
+def _counted(codes: Codes) -> dict[int, int]:
+    every = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
+    return {int(code): int(every[code]) for code in np.flatnonzero(every)}
+
+
+class Look:
+    """What a view needs of a round and the devices of `pick`; `row` None: a round of `task` that is not there."""
+
+    def __init__(self, state: State, task: TaskRow, row: RoundRow | None, pick: slice, now_ms: int) -> None:
+        self.state, self.task, self.row, self.pick, self.now_ms = state, task, row, pick, now_ms
+        self.work = OpenRound() if row is None else state.open[row.run, row.number]
+        self.size = len(range(*pick.indices(state.fleet.size)))
+
+    def column(self, values: NDArray[T], missing: int | bool) -> NDArray[T]:
+        """`values` of `pick`; a column of the round may be shorter than the fleet."""
+        short = self.state.fleet.size - len(values)
+        if short > 0:
+            values = np.concatenate([values, np.full(short, missing, values.dtype)])
+        return values[: self.state.fleet.size][self.pick]
+
+    def taking_part(self) -> Mask:
+        """Devices that count already: nominated for a forming round, at work for this one, or done with it."""
+        whole = np.zeros(self.state.fleet.size, np.bool_)
+        kept = (*LEASE_LIVE, *LEASE_STORED)
+        numbers = [self.state.device_numbers[each.device] for each in self.work.leases.values() if each.state in kept]
+        whole[numbers] = True
+        if self.row is not None and self.row.state == "FORMING":
+            nominated = self.work.nominated[: len(whole)]
+            whole[: len(nominated)] |= nominated
+        return whole[self.pick]
+
+
+def window_now_ms(state: State) -> int:
+    """The longest mean window that devices are told now, its jitter included."""
+    open_runs = {run for run, _ in state.open}
+    seats = sum(state.task_of(run).task.round.goal for run in open_runs if state.runs[run].state in RUN_OPEN)
+    mean = window_ms(state.limits, state.fleet.size, "soon" if open_runs else "idle", seats)
+    return int(mean * (1.0 + state.limits.window_jitter))
+
+
+def horizon_ms(state: State) -> int:
+    """A device heard within this counts as connected: it may be within the window that it was told."""
+    return max(ONLINE_MS, window_now_ms(state))
+
+
+def connected(look: Look) -> Mask:
+    """Devices heard within the horizon, or at work: who trains need not check in."""
+    columns = look.state.fleet
+    seen = look.column(columns.seen_ms, NEVER)
+    heard: Mask = (seen != NEVER) & (seen >= look.now_ms - horizon_ms(look.state))
+    return heard | look.column(columns.live, False)
+
+
+def hold_ups(look: Look) -> HoldUps:
+    """The reasons of every device of `look.pick` that does not take part in the round."""
+    state, columns, work = look.state, look.state.fleet, look.work
+    part, found, here = look.taking_part(), HoldUps(look.size), connected(look)
+    away = ~part
+    reason = look.column(work.reason, -1)
+    found.mark(away & look.column(columns.banned, False), NUMBER["banned"])
+    found.mark(away & look.column(columns.cordoned, False), NUMBER["cordoned"])
+    spent = look.column(work.attempts, 0) >= state.limits.leases_per_device_max
+    found.mark(away & spent, NUMBER["tries-spent"])
+    found.mark(away & look.column(columns.live, False), NUMBER["at-work-elsewhere"])
+    resting = free_ms(look) > 0
+    found.mark(away & resting, NUMBER["separation"])
+    # a device that took part was told to come back after its separation, one that is out of tries with the next round
+    found.mark(away & ~here & ~resting, NUMBER["not-connected"])
+    _mark_standing(look, found, away, reason)
+    hard = len(state.rules_of(look.task).requires.clauses)
+    found.mark(away & here & (reason >= CLAUSE + 2 * hard), reason)
+    fit = away & (found.first < 0)
+    found.mark(fit & (reason < 0), NUMBER["not-checked-in"])
+    found.mark(fit & (reason >= 0), NUMBER["returning"])
+    return found
+
+
+def free_ms(look: Look) -> NDArray[np.int64]:
+    """In how many ms each device may train again by the task's separation; 0 and below: it may now."""
+    apart = look.task.task.select.separation
+    took = look.column(look.state.fleet.participated_ms, NEVER)
+    free: NDArray[np.int64] = np.where((took != NEVER) & (apart > 0), took + apart - look.now_ms, 0)
+    return free
+
+
+def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> None:
+    """Plan, data and `requires`: by fact set, or as the device's last check-in in this round was judged."""
+    held = look.column(look.state.fleet.facts_id, NEVER).astype(np.int64)
+    judged = {number: standing(look, facts) for number, facts in _sets(look, held)}
+    numbers = np.array(sorted(judged) or [NEVER - 1], np.int64)
+    first = np.array([(judged.get(int(number)) or [-1])[0] for number in numbers], np.int16)
+    more = np.array([len(judged.get(int(number), ())) > 1 for number in numbers], np.bool_)
+    place = np.minimum(np.searchsorted(numbers, held), len(numbers) - 1)
+    known = numbers[place] == held
+    hard = CLAUSE + 2 * len(look.state.rules_of(look.task).requires.clauses)
+    told = np.where((reason >= CLAUSE) & (reason < hard), reason, -1)
+    for word, name in _TOLD.items():
+        told = np.where(reason == CODE[word], NUMBER[name], told)
+    codes = np.where(known, first[place], told).astype(np.int16)
+    found.several |= away & known & more[place]
+    found.mark(away & (codes >= 0), codes)
+
+
+def _sets(look: Look, held: NDArray[np.int64]) -> Iterable[tuple[int, Facts]]:
+    facts = look.state.fleet.facts
+    if look.size == 1:
+        return [(int(held[0]), facts.of(int(held[0])))] if held[0] != NEVER else []
+    return facts.most(SETS_EXAMINED_MAX)
+
+
+def standing(look: Look, facts: Facts) -> list[int]:
+    """The numbers of every reason that a fact set gives: plan, data, and each clause of `requires`."""
+    task, found = look.task.task, []
+    plan = _in(facts, "device.plans", task.task.plan)
+    if plan is None:
+        found.append(NUMBER["plan-missing"])
+    elif task.task.plan_digests and plan not in task.task.plan_digests:
+        found.append(NUMBER["plan-digest"])
+    if any(_lacks(task, name, _in(facts, "device.datasets", name)) for name in task.data.datasets):
+        found.append(NUMBER["dataset"])
+    failings = look.state.rules_of(look.task).requires.failings(facts)
+    return found + [CLAUSE + 2 * failing.index + failing.unknown for failing in failings]
+
+
+def _lacks(task: Task, name: str, examples: str | int | None) -> bool:
+    # 0 is "not told": the device itself holds to the minimum
+    return examples is None or 0 < int(examples) < task.data.examples_min
+
+
+def _in(facts: Facts, name: str, key: str) -> str | int | None:
+    held = facts.get(name, {})
+    return held.get(key) if isinstance(held, dict) else None
+
+
+# -- what the devices have instead -----------------------------------------------------------------------------------
+
+
+def named(look: Look, found: HoldUps, code: int, count: int = VALUES_SHOWN) -> list[str]:
+    """Names (or ids) of the first `count` devices whose first reason is `code`."""
+    start = look.pick.indices(look.state.fleet.size)[0]
+    places = np.flatnonzero(found.first == code)[:count]
+    rows = [look.state.devices[start + int(place)] for place in places]
+    return [row.name or row.id for row in rows]
+
+
+def told(look: Look, found: HoldUps, code: int) -> list[tuple[str, int]]:
+    """What the devices that `code` holds back have where something else is asked for: value -> devices, most first.
+
+    Counted over the first `TOLD_MAX` of them.
+    """
+    start = look.pick.indices(look.state.fleet.size)[0]
+    numbers = start + np.flatnonzero(found.first == code)[:TOLD_MAX]
+    columns, texts = look.state.fleet, Counter[str]()
+    momentary = code >= CLAUSE + 2 * len(look.state.rules_of(look.task).requires.clauses)
+    if not momentary:
+        for held, count in Counter(columns.facts_id[numbers].tolist()).items():
+            texts[_had(look, code, columns.facts.of(held))] += count
+        return texts.most_common()
+    for number in numbers:
+        standing_too = columns.facts.of(int(columns.facts_id[number]))
+        texts[_had(look, code, standing_too | momentary_facts(columns.telemetry, int(number)))] += 1
+    return texts.most_common()
+
+
+def clause_of(look: Look, code: int) -> str:
+    """The text of the clause that `code` names."""
+    rules = look.state.rules_of(look.task)
+    return [*rules.requires.clauses, *rules.when.clauses][(code - CLAUSE) // 2]
+
+
+def _had(look: Look, code: int, facts: Facts) -> str:
+    task = look.task.task
+    if code >= CLAUSE:
+        parts = []
+        for key_before, name, key_after in dict.fromkeys(_FACT.findall(clause_of(look, code))):
+            key = key_before or key_after
+            parts.append(f"{f'{name}[{key}]' if key else name} {shown(facts.get(f'device.{name}'), key)}")
+    elif code == NUMBER["plan-digest"]:
+        parts = [shown(facts.get("device.plans"), task.task.plan)]
+    elif code == NUMBER["plan-missing"]:
+        plans = facts.get("device.plans")
+        parts = [clean(name) for name in sorted(plans if isinstance(plans, dict) else ())[:VALUES_SHOWN]]
+    else:
+        parts = [f"{name} {shown(facts.get('device.datasets'), name)}" for name in task.data.datasets]
+    return ", ".join(parts) or "none"
+
+
+def shown(value: object, key: str = "") -> str:
+    """A fact as people read it; of a map the entry `key`, or its first entries."""
+    if isinstance(value, dict):
+        if key:
+            return shown(value.get(key))
+        return clean(" ".join(f"{name}={held}" for name, held in sorted(value.items())[:VALUES_SHOWN])) or "none"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return clean(f"{value:.4g}" if isinstance(value, float) else str(value)) or '""'
+
+
+def clean(text: str) -> str:
+    """What a device told, in one bounded line without control characters."""
+    return "".join(char if char.isprintable() else "?" for char in text[:TEXT_CHARS_MAX])
