@@ -51,11 +51,12 @@ def lease(id: str = "r.1.1", device: str = "d1", state: str = "OFFERED", weight:
     )
 
 
-def device(id: str = "d1", number: int = 0, population: str = "default") -> DeviceRow:
-    """A device row."""
+def device(id: str = "d1", number: int = -1, population: str = "default", failure: str = "") -> DeviceRow:
+    """A device row; its number is one less than the digits of its id unless given: a device's number is its own."""
+    digits = "".join(filter(str.isdigit, id))
     return DeviceRow(
         id=id,
-        number=number,
+        number=number if number >= 0 else (int(digits or 0) or 1_000) - 1,
         name="n",
         population=population,
         site="s",
@@ -64,6 +65,7 @@ def device(id: str = "d1", number: int = 0, population: str = "default") -> Devi
         enrolled_ms=1,
         participated_ms=-1,
         state="active",
+        failure=failure,
     )
 
 

@@ -24,8 +24,10 @@ def fill(store: SqliteStore | MemoryStore, heads_file: Path, batches: int = 2) -
     sequencer.load()
     at = store.load().step
     for number in range(at + 1, at + batches + 1):
-        rows: tuple[AnyRow, ...] = ONE_OF_EACH if number == 1 else (device("d1", number), device(f"d{number}"))
-        records: list[Record] = [record(*rows), record(lease("r.9.9", f"x{number}", "LAPSED"), tree="plane")]
+        rows: tuple[AnyRow, ...] = (
+            ONE_OF_EACH if number == 1 else (device("d1", failure=f"c{number}"), device(f"d{number}"))
+        )
+        records: list[Record] = [record(*rows), record(lease("r.9.9", "x", "LAPSED", float(number)), tree="plane")]
         store.commit("steps", [step(number, *records)], salts(2, number * 2))
         sequencer.place()
 

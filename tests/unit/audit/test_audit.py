@@ -42,7 +42,7 @@ def test_an_export_verifies_and_says_the_same(data: Path) -> None:
 
 def test_a_live_plane_is_read_beside_its_writer(data: Path) -> None:
     store = SqliteStore(data)
-    store.commit("steps", [step(3, record(device("d1", 3)))], salts(1, 9))
+    store.commit("steps", [step(3, record(device("d1", failure="c3")))], salts(1, 9))
     result = verify_data(data)
     assert (result.entries, result.pending, result.trees["default"].pending) == (5, 1, 1)
     assert verify_export(list(export_data(data))).pending == 1

@@ -51,14 +51,27 @@ def test_a_shortened_or_reordered_export_is_noticed(tmp_path: Path, cut: int) ->
             verify_export(changed)
 
 
-def cells(db: sqlite3.Connection) -> list[tuple[str, int, str]]:
-    """Every (table, rowid, column) of the database."""
+Key = dict[str, object]
+"""The columns that find a row, with their values: its rowid, or its primary key where there is no rowid."""
+ROWID_NAMES = {"history": "number", "heads": "number"}
+"""Tables whose rowid is a column of theirs, and its name."""
+
+
+def cells(db: sqlite3.Connection) -> list[tuple[str, Key, str]]:
+    """Every (table, key of a row, column) of the database."""
     found = []
-    for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-        rowids = [row[0] for row in db.execute(f"SELECT rowid FROM {table}")]
-        found += [(table, rowid, column) for rowid in rowids for column in columns]
+    for table, sql in db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall():
+        columns = db.execute(f"PRAGMA table_info({table})").fetchall()
+        names = [row[1] for row in columns if row[5]] if sql.endswith("WITHOUT ROWID") else ["rowid"]
+        keys = [dict(zip(names, row, strict=True)) for row in db.execute(f"SELECT {', '.join(names)} FROM {table}")]
+        found += [(table, key, row[1]) for key in keys for row in columns]
     return found
+
+
+def put(db: sqlite3.Connection, table: str, key: Key, column: str, value: object) -> None:
+    """Write one cell of the row that `key` finds."""
+    where = " AND ".join(f"{name} = ?" for name in key)
+    db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value, *key.values()))
 
 
 def changed_value(value: object, draw: random.Random) -> object:
@@ -81,12 +94,13 @@ def test_a_changed_bit_of_any_cell_is_noticed(data: Path) -> None:
     triggers = [sql for (sql,) in _trigger_sql()]
     draw = random.Random(11)
     tried = 0
-    for table, rowid, column in cells(db):
+    for table, key, column in cells(db):
         db.execute("BEGIN")
-        (value,) = db.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", (rowid,)).fetchone()
+        where = " AND ".join(f"{name} = ?" for name in key)
+        (value,) = db.execute(f"SELECT {column} FROM {table} WHERE {where}", tuple(key.values())).fetchone()
         changed = changed_value(value, draw)
         try:
-            db.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (changed, rowid))
+            put(db, table, key, column, changed)
         except sqlite3.IntegrityError:  # taken by another row already: the table refused
             db.execute("ROLLBACK")
             continue
@@ -95,10 +109,10 @@ def test_a_changed_bit_of_any_cell_is_noticed(data: Path) -> None:
         db.execute("COMMIT")
         refused(data)
         tried += 1
-        where = "number = ?" if column == "number" and table in ("history", "heads") else "rowid = ?"
         for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             db.execute(f"DROP TRIGGER {name}")
-        db.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (value, changed if "number" in where else rowid))
+        moved = "rowid" if column == ROWID_NAMES.get(table) else column
+        put(db, table, key | {moved: changed} if moved in key else key, column, value)
     assert tried > 90
     for sql in triggers:
         db.execute(sql)
@@ -108,7 +122,7 @@ def test_a_changed_bit_of_any_cell_is_noticed(data: Path) -> None:
 
 def _trigger_sql() -> list[tuple[str]]:
     db = sqlite3.connect(":memory:")
-    db.executescript(MIGRATIONS[0])
+    db.executescript(";".join(MIGRATIONS))
     return db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
 
 
@@ -174,7 +188,7 @@ def test_a_running_or_killed_plane_has_no_seal(data: Path) -> None:
     assert mark.exists()
     store = SqliteStore(data)
     assert not mark.exists()
-    store.commit("steps", [step(3, record(device("d1", 3)))], salts(1, 9))
+    store.commit("steps", [step(3, record(device("d1", failure="c3")))], salts(1, 9))
     store.close()
     assert mark.exists()
     assert verify_data(data).pending == 1

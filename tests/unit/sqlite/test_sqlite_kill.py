@@ -49,7 +49,7 @@ def check(data: Path, acknowledged: int) -> int:
     assert loaded.step >= acknowledged
     entries = store.entries(0, loaded.step + 1)
     assert [entry.step for entry in entries] == list(range(1, loaded.step + 1))
-    numbers = {row.number for row in loaded.rows if isinstance(row, DeviceRow)}
+    numbers = {int(row.failure) for row in loaded.rows if isinstance(row, DeviceRow)}
     assert numbers == set(range(max(1, loaded.step - 49), loaded.step + 1))
     assert len(loaded.rows) == loaded.step + len(numbers)
     store.close()

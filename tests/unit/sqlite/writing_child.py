@@ -42,7 +42,7 @@ def main(data: Path) -> None:
     while True:
         room.acquire()
         number += 1
-        rows = (device(f"d{number % 50}", number), lease(f"r.1.{number}", f"x{number}"))
+        rows = (device(f"d{number % 50}", failure=str(number)), lease(f"r.1.{number}", f"x{number}"))
         writer.put(step(number, record(*rows, kind="wrote")))
 
 
