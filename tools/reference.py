@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Iterator
 
 from podium.wire import limits, problems
+from podium.wire.advice import advice
 from tools.pages import Pages, table, write
 
 FAULTS = {
@@ -28,16 +29,24 @@ def errors() -> str:
     parts = [
         note("problems.py") + "# Problem codes\n\nA problem travels as RFC 9457 `application/problem+json`, type "
         "`urn:podium:problem:<code>`, and is shown to a person as `error[P<number> <code>]` with `why` and `next` "
-        "lines. Codes and numbers are stable for ever.\n"
+        "lines. Codes and numbers are stable for ever. `podium error CODE` prints a section of this page offline.\n"
     ]
     for thousand, (title, meaning) in FAULTS.items():
         kinds = [(code, kind) for code, kind in problems.KINDS.items() if kind.number // 1000 == thousand]
+        kinds.sort(key=lambda each: each[1].number)
         rows = [
-            (f"P{kind.number}", f"`{code}`", str(kind.status), kind.title, kind.next)
-            for code, kind in sorted(kinds, key=lambda each: each[1].number)
+            (f"P{kind.number}", f"[`{code}`](#{code})", str(kind.status), kind.title, kind.next) for code, kind in kinds
         ]
         parts.append(f"\n## {title}\n\n{meaning}\n\n" + table(("number", "code", "HTTP", "what", "next"), rows))
+        parts += [_problem(code, kind) for code, kind in kinds]
     return "".join(parts)
+
+
+def _problem(code: str, kind: problems.Kind) -> str:
+    """The section of one code; its anchor is the code itself."""
+    told = advice()[code]
+    head = f"\n### {code}\n\nP{kind.number}, HTTP {kind.status}: {kind.title}.\n\n"
+    return f"{head}**Cause.** {told.cause}\n\n**What to do.** {told.do}\n"
 
 
 def limits_page() -> str:

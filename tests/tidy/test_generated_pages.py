@@ -1,12 +1,14 @@
 """The generated pages of docs/ are what their generators make now; `make docs` mends a failure."""
 
+from podium.cli.errors import EXIT_CODES
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import pages, reference, states, task_page
+from tools import cli_page, pages, reference, states, task_page
 
 
 def test_no_generated_page_is_stale() -> None:
-    assert pages.stale(states.pages() | reference.pages() | task_page.pages()) == [], "run `make docs`"
+    made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages()
+    assert pages.stale(made) == [], "run `make docs`"
 
 
 def test_a_changed_page_is_stale() -> None:
@@ -28,10 +30,23 @@ def test_every_transition_is_drawn_and_every_end_is_one() -> None:
 
 def test_the_reference_names_every_code_and_every_limit() -> None:
     errors, limits = reference.pages().values()
-    assert [code for code in KINDS if f"`{code}`" not in errors] == []
+    assert [code for code in KINDS if f"[`{code}`](#{code})" not in errors] == []
+    assert [code for code in KINDS if f"\n### {code}\n\nP{KINDS[code].number}, HTTP " not in errors] == []
     assert [name for name in Limits.__struct_fields__ if f"`{name}`" not in limits] == []
     assert "| `session_ms` | 1 h | *setting* |" in limits
 
 
 def test_cells_escape_pipes() -> None:
     assert pages.table(("a",), [("x|y",)]) == "| a |\n| --- |\n| x\\|y |\n"
+
+
+def test_the_command_line_is_told_whole() -> None:
+    page = cli_page.page()
+    verbs = dict(cli_page.verbs())
+    assert {"podium status", "podium task validate", "podium device list"} <= verbs.keys()
+    for words, command in verbs.items():
+        assert f"\n### {words}\n" in page
+        assert command.help, f"{words} says nothing of itself"
+        for each in command.params:
+            assert each.help or each.opts[0] in cli_page.COMMON, f"{words} {each.opts[0]} says nothing of itself"
+    assert [code for code in EXIT_CODES if f"\n| {code} | " not in page] == []

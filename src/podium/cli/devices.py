@@ -110,7 +110,9 @@ def run(
 def token(
     site: Annotated[str, typer.Option("--site", help="The organisation that owns the device.")] = "",
     uses: Annotated[int, typer.Option("--uses", min=1, help="How many devices may enrol with it.")] = 1,
-    label: Annotated[list[str] | None, typer.Option("--label", metavar="NAME=VALUE")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="A label of the devices.")
+    ] = None,
     data: Data = DATA,
     plane: Url = "",
     token_file: TokenFile = None,

@@ -14,6 +14,21 @@ FAILED, USAGE, NOT_FOUND, DENIED, CONFLICT, TIMED_OUT, PARTIAL, UNVERIFIED, ABAN
 INTERRUPTED = 130
 """Left by Ctrl-C, as shells say it: 128 and the signal's number."""
 
+EXIT_CODES = {
+    0: "done; of a run: FINISHED",
+    FAILED: "failed, or a bug; also: no plane answers",
+    USAGE: "the command, a file or a task was given wrongly",
+    NOT_FOUND: "there is no such run, version, device or data directory",
+    DENIED: "denied: no credential, a wrong one, or one that may not",
+    CONFLICT: "conflict: the port or directory is taken, the run is over, another plane answers",
+    TIMED_OUT: "a run TIMED_OUT at its deadline",
+    PARTIAL: "a run was STOPPED: partial, its last sealed version stays",
+    UNVERIFIED: "verification failed: journal, statement, signature, checksum",
+    ABANDONED: "a run was ABANDONED after too many abandoned rounds",
+    INTERRUPTED: "left by Ctrl-C",
+}
+"""What each exit code of a verb means, for docs/reference/cli.md."""
+
 _BY_CODE = {
     "journal-broken": UNVERIFIED,
     "checksum-wrong": UNVERIFIED,
@@ -38,11 +53,11 @@ def run_exit_code(state: str) -> int:
 
 
 def error_text(error: PodiumError) -> str:
-    """Three lines at most: error[P<number> <code>]: what, why, next."""
+    """Four lines at most: error[P<number> <code>]: what, why, next, and where its page is."""
     lines = [f"error[P{error.kind.number} {error.code}]: {error.what}"]
     if error.why:
         lines.append(f"  why:  {error.why}")
-    lines.append(f"  next: {error.next}")
+    lines += [f"  next: {error.next}", f"  docs: podium error {error.code}"]
     return "\n".join(lines)
 
 

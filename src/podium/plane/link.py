@@ -106,6 +106,10 @@ class OperatorLink(Calls):
         """One run by id, unique prefix, task name or @last; `OperatorFault(run-unknown | id-ambiguous)`."""
         return self._get(f"runs/{name(run)}", RunView)
 
+    def task(self, run: str) -> bytes:
+        """The canonical bytes of a run's task, whose SHA-256 is its digest. `OperatorFault(run-unknown)`."""
+        return self._send("GET", f"runs/{name(run)}/task")
+
     def submit(self, ask: RunAsk, key: str = "") -> RunMade:
         """Start a run; with the same `key` again it is the same run. Without one, this call makes its own."""
         return self._start("runs", ask, key)

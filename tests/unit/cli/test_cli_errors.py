@@ -6,19 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from podium.cli.error_pages import error as error_page
 from podium.cli.errors import error_text, exit_code, run_exit_code, say_bug
 from podium.cli.planes import make_directory
 from podium.core.rounds.table import RUN_STATES
+from podium.wire.advice import advice
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import KINDS, Bug, OperatorFault, StoreFault
 
 
-def test_an_error_is_three_lines_with_its_number_and_code() -> None:
+def test_an_error_is_four_lines_with_its_number_code_and_page() -> None:
     error = OperatorFault("cohort-short", what="round 12 cannot start", why="44 on battery", next="wait")
     assert error_text(error) == (
-        "error[P2041 cohort-short]: round 12 cannot start\n  why:  44 on battery\n  next: wait"
+        "error[P2041 cohort-short]: round 12 cannot start\n  why:  44 on battery\n  next: wait\n"
+        "  docs: podium error cohort-short"
     )
     assert error_text(OperatorFault("run-unknown")) == (
-        "error[P2010 run-unknown]: no such run\n  next: podium status lists the runs"
+        "error[P2010 run-unknown]: no such run\n  next: podium status lists the runs\n  docs: podium error run-unknown"
     )
 
 
@@ -54,8 +58,24 @@ def test_every_code_has_an_exit_code_of_the_contract() -> None:
     assert sum(reached.values()) == len(KINDS)
 
 
+def test_every_code_has_a_page_that_says_more_than_its_title(capsys: pytest.CaptureFixture[str]) -> None:
+    assert set(advice()) == set(KINDS)
+    for code, kind in KINDS.items():
+        for given in (code, f"P{kind.number}", str(kind.number)):
+            error_page(given)
+        said = capsys.readouterr().out
+        assert said.count(f"P{kind.number} {code}: {kind.title}\n\ncause  ") == 3
+        for told in (advice()[code].cause, advice()[code].do):
+            assert told.endswith((".", "ALIAS", "DEVICE")), f"{code}: {told}"
+            assert told not in (kind.title, kind.next)
+    error_page("")
+    assert len(capsys.readouterr().out.splitlines()) == len(KINDS) + 1
+    with pytest.raises(OperatorFault, match="not-found"):
+        error_page("no-such-code")
+
+
 def test_each_end_of_a_run_has_its_own_exit_code() -> None:
-    ends = {state: run_exit_code(state) for state in RUN_STATES if state != "RUNNING"}
+    ends = {state: run_exit_code(state) for state in RUN_STATES if state not in RUN_OPEN}
     assert ends == {"FINISHED": 0, "TIMED_OUT": 6, "STOPPED": 7, "ABANDONED": 9}
 
 

@@ -82,6 +82,15 @@ def _runs(reads: Reads) -> list[AnyRoute]:
             call=lambda call: reads.run(call.id),
             codes=_RUN,
         ),
+        Route(
+            method="GET",
+            path="/api/v1/runs/{id}/task",
+            verb="runs.read",
+            summary="The canonical bytes of a run's task, whose SHA-256 is its digest",
+            ask=Ask,
+            call=lambda call: reads.task(call.id),
+            codes=_RUN,
+        ),
     ]
 
 

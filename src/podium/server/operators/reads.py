@@ -23,6 +23,7 @@ from podium.server.loop.loop import Loop
 from podium.server.operators.naming import find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.release import VERSION
+from podium.tasks.digest import task_bytes
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.messages import Head, Signed, SignedRoot
 from podium.wire.operator import RUN_OPEN, Page, RunView, StatusView, VersionView, View, Wait, WhoAmI
@@ -78,6 +79,10 @@ class Reads:
     async def run(self, name: str) -> RunView:
         """One run: by id, unique prefix, task name, or @last. `OperatorFault(run-unknown | id-ambiguous)`."""
         return run_view(self._loop.state, find_run(self._loop.state, name), self._loop.now_ms())
+
+    async def task(self, name: str) -> bytes:
+        """The canonical bytes of a run's task, whose SHA-256 is its digest; run-unknown, id-ambiguous."""
+        return task_bytes(self._loop.state.task_of(find_run(self._loop.state, name).id).task)
 
     async def devices(self, after: str, limit: int) -> Page:
         """A page of devices in order of enrolment."""
