@@ -43,6 +43,7 @@ from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
 from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
+from podium.server.operators.openapi import openapi_route
 from podium.server.operators.operator_routes import Operators, broke, not_served
 from podium.server.operators.probes import Probes
 from podium.server.operators.read_routes import read_routes
@@ -115,6 +116,7 @@ class Plane:
         self.reads = Reads(parts, self.loop, self.room, data)
         self.reads.heads = self.heads
         self.table = [*act_routes(self.acts, self.submission), *read_routes(self.reads)]
+        self.table.append(openapi_route(self.table))
         self.operators = Operators(parts, self.loop, Credentials(data, parts.entropy))
         self._pages = Starlette(
             routes=[*self.operators.routes(self.table), *Probes(self.loop, self.metrics).routes()],

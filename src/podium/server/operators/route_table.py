@@ -52,6 +52,14 @@ class Call(Generic[A]):
         """What `{id}` of the path names."""
         return self.names["id"]
 
+    @property
+    def number(self) -> int:
+        """The whole number that `{number}` of the path is; `OperatorFault(not-found)` if it is none."""
+        text = self.names["number"]
+        if not (text.isascii() and text.isdecimal() and len(text) <= 16):
+            raise OperatorFault("not-found", what=f"there is no number {text[:32]!r}")
+        return int(text)
+
     def text(self, name: str) -> str:
         """A query parameter's text, "" if it was not given."""
         return self.query.get(name, "")
@@ -113,9 +121,13 @@ def _check(parameter: Parameter, text: str) -> None:
     why = ""
     if len(text) > QUERY_CHARS_MAX:
         why = f"it has more than {QUERY_CHARS_MAX} characters"
-    elif parameter.kind == "count" and not (text.isascii() and text.isdecimal() and int(text) <= COUNT_MAX):
+    elif parameter.kind == "count" and not _is_count(text):
         why = "it is a whole number of at most 2^53-1"
     elif parameter.kind == "flag" and text not in ("true", "false"):
         why = "it is true or false"
     if why:
         raise OperatorFault("usage", what=f"the query's {parameter.name} is {text[:32]!r}", why=why)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 16 and int(text) <= COUNT_MAX
