@@ -16,6 +16,7 @@ from podium.cli import (
     demo,
     devices,
     error_pages,
+    explains,
     models,
     planes,
     releases,
@@ -40,6 +41,7 @@ app.command("status")(runs.status)
 app.command("run")(runs.run)
 app.command("watch")(runs.watch)
 app.command("stop")(runs.stop)
+app.command("explain")(explains.explain)
 app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
 app.command("error")(error_pages.error)

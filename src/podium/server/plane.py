@@ -43,6 +43,7 @@ from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
 from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
+from podium.server.operators.explains import Explains, explain_routes
 from podium.server.operators.openapi import openapi_route
 from podium.server.operators.operator_routes import Operators, broke, not_served
 from podium.server.operators.probes import Probes
@@ -115,7 +116,12 @@ class Plane:
         self.acts = Acts(parts, self.loop, self.room)
         self.reads = Reads(parts, self.loop, self.room, data)
         self.reads.heads = self.heads
-        self.table = [*act_routes(self.acts, self.submission), *read_routes(self.reads)]
+        self.explains = Explains(self.loop)
+        self.table = [
+            *act_routes(self.acts, self.submission),
+            *read_routes(self.reads),
+            *explain_routes(self.explains),
+        ]
         self.table.append(openapi_route(self.table))
         self.operators = Operators(parts, self.loop, Credentials(data, parts.entropy))
         self._pages = Starlette(

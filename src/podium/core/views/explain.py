@@ -7,6 +7,7 @@ holds (holdups.py). Reads only.
 """
 
 import numpy as np
+from msgspec.structs import replace
 
 from podium.core.fleet.columns import NEVER
 from podium.core.rounds import rounds
@@ -42,12 +43,14 @@ _ENDED = {
 }
 
 
-def explain_trouble(kind: str, subject: str, trouble: str) -> Explanation:
-    """What is said while the plane decides nothing; `trouble`: the loop's problem code."""
+def explain_trouble(kind: str, subject: str, trouble: str, last: Explanation | None = None) -> Explanation:
+    """What is said while the plane decides nothing; `trouble`: the loop's problem code; `last`: how it stood before."""
     store = "store-full" if trouble == "store-full" else "store-failed"
     code = store if trouble.startswith("store-") else "plane-loading"
-    found = Found(code, 0, {"subject": subject, "trouble": trouble})
-    return explained(kind, subject, "", [found])
+    told = explained(kind, subject, "", [Found(code, 0, {"subject": subject, "trouble": trouble})])
+    if last is None:
+        return told
+    return replace(told, state=last.state, causes=[*told.causes, *last.causes], waiting=last.waiting)
 
 
 def explained(
@@ -72,13 +75,15 @@ def explained(
 
 
 def explain_run(state: State, run: RunRow, now_ms: int, trouble: str = "") -> Explanation:
-    """Why `run` does not go on, or what it does; `trouble`: the loop's problem code, "" while the plane decides."""
-    if trouble:
-        return explain_trouble("run", run.id, trouble)
-    if run.state not in RUN_OPEN:
-        return _over(state, run, now_ms)
-    row = state.open_rounds_of(run.id)[0]
-    return Standing(state, run, row, now_ms).explanation()
+    """Why `run` does not go on, or what it does.
+
+    `trouble`: the loop's problem code, "" while the plane decides; `state` is then the last that was known.
+    """
+    if run.state in RUN_OPEN:
+        told = Standing(state, run, state.open_rounds_of(run.id)[0], now_ms).explanation()
+    else:
+        told = _over(state, run, now_ms)
+    return explain_trouble("run", run.id, trouble, told) if trouble else told
 
 
 class Standing:
@@ -237,10 +242,8 @@ def _last_abandoned(state: State, run: RunRow) -> RoundRow | None:
 def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = "") -> Explanation:
     """Why `device` does or does not work: what holds for all runs, then why each run that is not over does not take it.
 
-    `trouble`: the loop's problem code, "" while the plane decides.
+    `trouble`: the loop's problem code, "" while the plane decides; `state` is then the last that was known.
     """
-    if trouble:
-        return explain_trouble("device", device.id, trouble)
     name = device.name or device.id
     facts: Facts = {
         "subject": device.id,
@@ -259,7 +262,8 @@ def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = 
     failed = [Found("failed-last", 0, facts)] if device.failure else []
     found = [*whole, *by_run, *failed]
     what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
-    return explained("device", device.id, device.state, found, None, what)
+    last = explained("device", device.id, device.state, found, None, what)
+    return explain_trouble("device", device.id, trouble, last) if trouble else last
 
 
 _WANTED = ("reserved", *COMING)
