@@ -28,6 +28,10 @@ from podium.ports.plane import SignedHead
 from podium.server.aggregation.manifests import Notary
 from podium.server.aggregation.role import Aggregation
 from podium.server.boot import reconcile
+from podium.server.console.door import Console
+from podium.server.console.pages import console_routes
+from podium.server.console.presence import Presence
+from podium.server.console.streams import Live
 from podium.server.devices.device_routes import Conversation
 from podium.server.devices.gateway import Door, Gateway, Handler
 from podium.server.devices.lease_routes import Delivery
@@ -123,9 +127,16 @@ class Plane:
             *explain_routes(self.explains),
         ]
         self.table.append(openapi_route(self.table))
-        self.operators = Operators(parts, self.loop, Credentials(data, parts.entropy))
+        credentials = Credentials(data, parts.entropy)
+        self.operators = Operators(parts, self.loop, credentials)
+        console = Console(parts, self.loop, credentials, Live())
+        self._presence = Presence(self.loop)
         self._pages = Starlette(
-            routes=[*self.operators.routes(self.table), *Probes(self.loop, self.metrics).routes()],
+            routes=[
+                *self.operators.routes(self.table),
+                *Probes(self.loop, self.metrics).routes(),
+                *console_routes(console, self.reads, self.acts, self.submission, self._presence),
+            ],
             exception_handlers={HTTPException: not_served, Exception: broke},
         )
         self._standing: list[asyncio.Task[None]] = []
@@ -152,7 +163,9 @@ class Plane:
 
         await asyncio.to_thread(self._writer.start, durable, failed)
         await loop.start(lambda core: reconcile(self.parts, core.state))
-        self._standing = [running.create_task(self.retention.run()), running.create_task(self._witness())]
+        self._standing = [
+            running.create_task(standing) for standing in (self.retention.run(), self._witness(), self._presence.run())
+        ]
         log.info("plane open", extra={"plane": self.parts.identity.plane_id})
 
     async def _witness(self) -> None:

@@ -1,0 +1,319 @@
+"""The console's door: signing in and out, and every page, form and stream behind the session that may have it.
+
+Decides: who sees a page (a session), who may send a form (a session of a role that has the form's verb, from a page of
+this origin, with the session's token), and how a fault looks to a person. Never: what a page shows (screens/) nor what
+a form leads to (server/operators/acts.py). A stream ends with its session.
+Limits: those of sign_ins.py and guard.py; one stream for each page that is open, as many as `Live` takes.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from podium.core.access.roles import VERBS, permit
+from podium.core.views.plane import freeze_view
+from podium.server.console.guard import (
+    HEADERS,
+    check_origin,
+    check_token,
+    local_path,
+    read_form,
+    session_name,
+    set_session,
+)
+from podium.server.console.rendering import MENU, Rendering, Screen, Static
+from podium.server.console.sign_ins import SignIn, SignIns, Tries
+from podium.server.console.streams import Live
+from podium.server.loop.loop import Loop, note_denied
+from podium.server.plane_data import Credentials, Parts
+from podium.wire.operator import FreezeView
+from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
+
+log = logging.getLogger("podium.console")
+
+SEE_OTHER = 303
+FOREVER = "public, max-age=31536000, immutable"
+NOBODY = "/sign-in"
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody asks to see: the names in the path, the query (the last of each name), and whether they may act."""
+
+    path: str
+    names: dict[str, str]
+    query: dict[str, str]
+    role: str
+
+    @property
+    def id(self) -> str:
+        """What `{id}` of the path names."""
+        return self.names["id"]
+
+    @property
+    def admin(self) -> bool:
+        """Whether forms are shown."""
+        return self.role == "administrator"
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody sent: who, the names in the path, and the fields."""
+
+    actor: str
+    names: dict[str, str]
+    fields: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """What `{id}` of the path names."""
+        return self.names["id"]
+
+    def text(self, name: str) -> str:
+        """A field, "" if it was not sent."""
+        return self.fields.get(name, "").strip()
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form led to: where to go on, and the sentence that the next page says once.
+
+    With `screen` there is a page of its own instead (a secret that is shown this once).
+    """
+
+    path: str = ""
+    notice: str = ""
+    screen: Screen | None = None
+
+
+Present = Callable[[Look], Awaitable[Screen]]
+Act = Callable[[Form], Awaitable[Done]]
+
+
+class Console:
+    """The pages of one plane."""
+
+    def __init__(self, parts: Parts, loop: Loop, credentials: Credentials, live: Live) -> None:
+        self._parts = parts
+        self._loop = loop
+        self._credentials = credentials
+        self._live = live
+        self._sign_ins = SignIns(parts.entropy, parts.limits)
+        self._tries = Tries(parts.limits)
+        self._static = Static()
+        self._rendering = Rendering(self._static)
+
+    def routes(self) -> list[Route]:
+        """Signing in and out, and the static files."""
+        return [
+            Route("/sign-in", self._gate, methods=["GET"]),
+            Route("/sign-in", self._sign_in, methods=["POST"]),
+            Route("/sign-out", self._sign_out, methods=["POST"]),
+            Route("/static/{digest}/{name}", self._file, methods=["GET"]),
+        ]
+
+    def page(self, path: str, present: Present) -> list[Route]:
+        """The page at `path`, and its stream at /live + path."""
+
+        async def show(request: Request) -> Response:
+            session = self._session(request)
+            if session is None:
+                return self._to_gate(request)
+            return await self._shown(request, session, present)
+
+        async def stream(request: Request) -> Response:
+            if self._session(request, use=False) is None:
+                return Response(status_code=401, headers=HEADERS)
+            return self._streamed(request, present)
+
+        return [Route(path, show, methods=["GET"]), Route(f"/live{path}", stream, methods=["GET"])]
+
+    def form(self, path: str, verb: str, act: Act) -> Route:
+        """The form at `path`, for those who may `verb`."""
+
+        async def sent(request: Request) -> Response:
+            session = self._session(request)
+            if session is None:
+                return self._to_gate(request)
+            try:
+                form = await self._checked(request, session, verb)
+                done = await act(form)
+                await self._loop.settled()
+            except PodiumError as error:
+                return self._problem(request, session, error)
+            session.notice = done.notice
+            if done.screen is not None:
+                return self._html(done.screen.template, self._told(request, session, done.screen))
+            return RedirectResponse(done.path, SEE_OTHER, HEADERS)
+
+        return Route(path, sent, methods=["POST"])
+
+    # -- pages -----------------------------------------------------------------------------------------------
+
+    async def _shown(self, request: Request, session: SignIn, present: Present) -> Response:
+        try:
+            screen = await present(_look(request, session.role))
+            told = self._told(request, session, screen)
+            await self._loop.settled()  # what was read may be ahead of the store
+            return self._html(screen.template, told)
+        except PodiumError as error:
+            return self._problem(request, session, error)
+
+    def _told(self, request: Request, session: SignIn, screen: Screen) -> dict[str, object]:
+        """What every page reads besides its own: who looks, where, and how the plane stands."""
+        here = request.url.path
+        query = f"?{request.url.query}" if request.url.query else ""
+        notice, session.notice = session.notice, ""
+        sections = [path for path, _ in MENU[1:] if here == path or here.startswith(f"{path}/")]
+        return {
+            **screen.told,
+            "title": screen.title,
+            "heading": screen.heading,
+            "twin": screen.twin,
+            "crumbs": screen.crumbs,
+            "stream": f"/live{here}{query}" if screen.live else "",
+            "here": here,
+            "section": sections[0] if sections else "/",
+            "role": session.role,
+            "admin": session.role == "administrator",
+            "csrf": session.csrf,
+            "notice": notice,
+            "plane_id": self._parts.identity.plane_id,
+            "freeze": self._freeze(),
+        }
+
+    def _freeze(self) -> FreezeView:
+        return freeze_view(self._loop.state, self._loop.now_ms())
+
+    def _html(self, template: str, told: dict[str, object], status: int = 200) -> Response:
+        return Response(self._rendering.page(template, told), status, HEADERS, media_type="text/html")
+
+    def _problem(self, request: Request, session: SignIn, error: PodiumError) -> Response:
+        """A fault as a person reads it; while the plane has no core the frame says only that."""
+        if isinstance(error, Bug):
+            log.critical("a page broke a rule", extra={"path": request.url.path, "why": error.why})
+        heading = error.kind.title[:1].upper() + error.kind.title[1:]
+        back = request.url.path if request.method == "GET" else "/"
+        screen = Screen(
+            template="problem.html",
+            title=heading,
+            heading=heading,
+            crumbs=(("/", "Overview"),),
+            told={"problem": error, "back": "/" if back == request.url.path else back},
+        )
+        try:
+            told = self._told(request, session, screen)
+        except PodiumError:
+            return Response(f"{error.code}: {error.what}\n", error.kind.status, HEADERS, media_type="text/plain")
+        return self._html(screen.template, told, error.kind.status)
+
+    # -- streams ---------------------------------------------------------------------------------------------
+
+    def _streamed(self, request: Request, present: Present) -> Response:
+        session = self._session(request, use=False)
+        assert session is not None
+        look = _look(request, session.role)
+        path = request.url.path.removeprefix("/live")
+
+        async def render() -> dict[str, str]:
+            screen = await present(look)
+            told = {**screen.told, "heading": screen.heading, "admin": look.admin, "freeze": self._freeze()}
+            return self._rendering.fragments(screen.template, told)
+
+        async def events() -> AsyncIterator[bytes]:
+            sent: dict[str, str] = {}
+            async for drawn in self._live.subscribe(f"console:{look.role}:{path}?{request.url.query}", render):
+                if self._session(request, use=False) is None:
+                    yield b"event: over\ndata: {}\n\n"
+                    return
+                news = {name: html for name, html in drawn.items() if sent.get(name) != html}
+                sent = drawn
+                if news:
+                    yield b"event: fragments\ndata: " + msgspec.json.encode(news) + b"\n\n"
+
+        return StreamingResponse(events(), headers=HEADERS, media_type="text/event-stream")
+
+    # -- forms -----------------------------------------------------------------------------------------------
+
+    async def _checked(self, request: Request, session: SignIn, verb: str) -> Form:
+        check_origin(request)
+        fields = await read_form(request, self._parts.limits)
+        check_token(session, fields)
+        actor = f"person:{session.role}"
+        try:
+            permit(actor, verb, VERBS[session.role])
+        except OperatorFault:
+            note_denied(self._loop, actor, "verb-denied")
+            log.warning("denied", extra={"actor": actor, "verb": verb})
+            raise
+        return Form(actor=actor, names=dict(request.path_params), fields=fields)
+
+    # -- signing in and out ----------------------------------------------------------------------------------
+
+    def _session(self, request: Request, use: bool = True) -> SignIn | None:
+        name = session_name(request)
+        return self._sign_ins.find(name, self._loop.now_ms(), use) if name else None
+
+    def _to_gate(self, request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        wanted = request.url.path + query if request.method == "GET" else "/"
+        there = NOBODY if wanted == "/" else f"{NOBODY}?next={quote(wanted)}"
+        return RedirectResponse(there, SEE_OTHER, HEADERS)
+
+    async def _gate(self, request: Request) -> Response:
+        if self._session(request) is not None:
+            return RedirectResponse("/", SEE_OTHER, HEADERS)
+        wanted = local_path(request.query_params.get("next", "/"))
+        return self._html("sign_in.html", {"problem": None, "next": wanted})
+
+    async def _sign_in(self, request: Request) -> Response:
+        wanted, now = "/", self._loop.now_ms()
+        address = request.client.host if request.client else ""
+        try:
+            check_origin(request)
+            fields = await read_form(request, self._parts.limits)
+            wanted = local_path(fields.get("next", "/"))
+            self._tries.check(address, now)
+            role = self._role(address, fields.get("credential", "").strip(), now)
+        except (OperatorFault, DeviceFault) as error:
+            return self._html("sign_in.html", {"problem": error, "next": wanted}, error.kind.status)
+        self._sign_ins.close(session_name(request))
+        name, _ = self._sign_ins.open(role, now)
+        log.info("signed in", extra={"role": role})
+        response = RedirectResponse(wanted, SEE_OTHER, HEADERS)
+        set_session(request, response, name)
+        return response
+
+    def _role(self, address: str, credential: str, now: int) -> str:
+        try:
+            return self._credentials.role(f"Bearer {credential}")
+        except OperatorFault:
+            self._tries.failed(address, now)
+            log.warning("a wrong credential", extra={"address": address})
+            raise
+
+    async def _sign_out(self, request: Request) -> Response:
+        session = self._session(request)
+        if session is not None:
+            try:
+                check_origin(request)
+                check_token(session, await read_form(request, self._parts.limits))
+            except (OperatorFault, DeviceFault) as error:
+                return self._problem(request, session, error)
+            self._sign_ins.close(session_name(request))
+        response = RedirectResponse(NOBODY, SEE_OTHER, HEADERS)
+        set_session(request, response, "")
+        return response
+
+    async def _file(self, request: Request) -> Response:
+        found = self._static.find(request.path_params["digest"], request.path_params["name"])
+        if found is None:
+            return Response(status_code=404, headers=HEADERS)
+        return Response(found[0], 200, {**HEADERS, "cache-control": FOREVER}, media_type=found[1])
+
+
+def _look(request: Request, role: str) -> Look:
+    path = request.url.path.removeprefix("/live")
+    return Look(path=path, names=dict(request.path_params), query=dict(request.query_params), role=role)

@@ -1,0 +1,80 @@
+"""What the forms of the console do: each calls the operator API's own verb, then says what it led to.
+
+Decides: where a person lands afterwards. Never: anything that the operator API could not do.
+"""
+
+from urllib.parse import quote
+
+from podium.server.console.door import Done, Form
+from podium.server.operators.acts import Acts
+from podium.server.operators.submission import Submission
+from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, StopAsk
+
+WORDS = {
+    "active": "takes leases again",
+    "cordoned": "gets no new lease",
+    "drained": "was drained",
+    "banned": "is banned",
+}
+
+
+class Forms:
+    """One method per form."""
+
+    def __init__(self, acts: Acts, submission: Submission) -> None:
+        self._acts = acts
+        self._submission = submission
+
+    async def pause(self, form: Form) -> Done:
+        """Let a run rest after its present round."""
+        view = await self._acts.pause(form.actor, form.id, PauseAsk(why=form.text("why")))
+        return Done(path=f"/runs/{view.id}", notice=f"Run {view.id} pauses after its present round.")
+
+    async def pause_now(self, form: Form) -> Done:
+        """Let a run rest now."""
+        view = await self._acts.pause(form.actor, form.id, PauseAsk(now=True, why=form.text("why")))
+        return Done(path=f"/runs/{view.id}", notice=f"Run {view.id} is paused.")
+
+    async def resume(self, form: Form) -> Done:
+        """Let a run go on."""
+        view = await self._acts.resume(form.actor, form.id)
+        return Done(path=f"/runs/{view.id}", notice=f"Run {view.id} goes on.")
+
+    async def stop(self, form: Form) -> Done:
+        """End a run."""
+        view = await self._acts.stop(form.actor, form.id, StopAsk(why=form.text("why")))
+        return Done(path=f"/runs/{view.id}", notice=f"Run {view.id} is stopped; version v{view.version_number} stays.")
+
+    async def retry(self, form: Form) -> Done:
+        """Start a new run from where one ended."""
+        made = await self._submission.retry(form.actor, form.id, "")
+        return Done(path=f"/runs/{made.run}", notice=f"Run {made.run} goes on from the last sealed version.")
+
+    async def freeze(self, form: Form) -> Done:
+        """The kill switch."""
+        await self._acts.freeze(form.actor, FreezeAsk(revoke=form.text("revoke") == "yes", why=form.text("why")))
+        return Done(path="/", notice="The plane is frozen: no device gets a lease.")
+
+    async def unfreeze(self, form: Form) -> Done:
+        """Leases again."""
+        await self._acts.unfreeze(form.actor, FreezeAsk(why=form.text("why")))
+        return Done(path="/", notice="Devices get leases again.")
+
+    async def mark(self, form: Form) -> Done:
+        """Let one device be active, cordoned, drained or banned."""
+        mark = form.text("mark")
+        await self._acts.mark(form.actor, MarkAsk(mark=mark, devices=(form.id,), why=form.text("why")))
+        return Done(path=f"/fleet/{form.id}", notice=f"The device {WORDS.get(mark, 'is marked')}.")
+
+    async def promote(self, form: Form) -> Done:
+        """Let an alias name a version."""
+        counter = form.text("counter")
+        ask = PromoteAsk(version=form.id, why=form.text("why"), counter=int(counter) if counter.isdecimal() else -1)
+        view = await self._acts.promote(form.actor, form.text("alias"), ask)
+        return Done(path=f"/models/{form.id}", notice=f"{view.alias} names v{view.number} now.")
+
+    async def rollback(self, form: Form) -> Done:
+        """Let an alias name the version before."""
+        view = await self._acts.rollback(form.actor, form.text("alias"), RollbackAsk(why=form.text("why")))
+        task = view.alias.partition("@")[0]
+        return Done(path=f"/models?task={quote(task)}", notice=f"{view.alias} is back at v{view.number}.")

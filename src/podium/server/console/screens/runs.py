@@ -1,0 +1,145 @@
+"""Runs and one run: how learning goes, why it does not, and what may be done about it.
+
+Decides: which rounds are drawn: the newest `ROUNDS_DRAWN` in charts, `LANES_DRAWN` as lanes. Never: acts.
+"""
+
+from podium.server.console.charts import Lane, Span, Spread, ago, metric_figure, timeline_figure
+from podium.server.console.door import Look
+from podium.server.console.paging import PAGE_ROWS, decoded, links
+from podium.server.console.rendering import Screen, share
+from podium.server.console.screens.overview import run_row
+from podium.server.console.svg import Figure
+from podium.server.operators.reads import Reads
+from podium.wire.operator import RUN_OPEN, RoundView, RunView
+
+ROUNDS_DRAWN = 240
+LANES_DRAWN = 12
+METRICS_DRAWN = 4
+CRUMBS = (("/", "Overview"), ("/runs", "Runs"))
+
+
+class Runs:
+    """The screens about runs."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def every(self, look: Look) -> Screen:
+        """GET /runs: newest first."""
+        page = await self._reads.runs(look.query.get("after", ""), PAGE_ROWS)
+        return Screen(
+            template="runs.html",
+            title="Runs",
+            heading="Runs",
+            twin="podium status",
+            crumbs=CRUMBS[:1],
+            told={"runs": [run_row(view) for view in decoded(page, RunView)], "pages": links(look, page)},
+            live=True,
+        )
+
+    async def show(self, look: Look) -> Screen:
+        """GET /runs/ID."""
+        view = await self._reads.run(look.id)
+        rounds = await self._rounds(view.id)
+        return Screen(
+            template="run.html",
+            title=f"{view.task}, run {view.id}",
+            heading=view.task,
+            twin=f"podium watch {view.id}",
+            crumbs=CRUMBS,
+            live=True,
+            told={
+                "view": view,
+                "open": view.state in RUN_OPEN,
+                "metrics": metric_figures(view, rounds),
+                "funnel": funnel_rows(view.round.funnel) if view.round else [],
+                "lost": lost_rows(view.round.lost) if view.round else [],
+                "gantt": gantt(rounds[-LANES_DRAWN:]) if rounds else None,
+                "rounds": rounds[::-1][:PAGE_ROWS],
+                "explained": None,
+            },
+        )
+
+    async def _rounds(self, run: str) -> list[RoundView]:
+        """The newest rounds of a run, oldest first."""
+        return []
+
+    async def stop(self, look: Look) -> Screen:
+        """GET /runs/ID/stop: asks before a run is stopped."""
+        view = await self._reads.run(look.id)
+        busy = view.round.funnel.get("training", 0) if view.round else 0
+        return Screen(
+            template="confirm.html",
+            title=f"Stop run {view.id}",
+            heading=f"Stop {view.task}",
+            twin=f"podium stop {view.id}",
+            crumbs=(*CRUMBS, (f"/runs/{view.id}", view.task)),
+            told={
+                "effect": f"{busy} devices at work lose their lease; the run ends.",
+                "lines": [f"Version v{view.version_number} stays. A stopped run can be retried from it."],
+                "action": f"/runs/{view.id}/stop",
+                "back": f"/runs/{view.id}",
+                "kept": (),
+                "choices": (),
+                "shade": "bad",
+                "label": "Stop the run",
+            },
+        )
+
+
+def metric_figures(view: RunView, rounds: list[RoundView]) -> list[Figure]:
+    """A chart for each metric: from the rounds drawn, with the spread over sites."""
+    sealed = [each for each in rounds if each.state == "SEALED"]
+    figures = []
+    for place, metric in enumerate(sorted({name for each in sealed for name in each.metrics})[:METRICS_DRAWN]):
+        points = [
+            Spread(
+                label=str(each.number),
+                value=each.metrics[metric],
+                each={site: told[metric] for site, told in each.site_metrics.items() if metric in told},
+            )
+            for each in sealed
+            if metric in each.metrics
+        ]
+        figures.append(metric_figure(f"metric-{place}", metric, points))
+    return figures
+
+
+def funnel_rows(funnel: dict[str, int]) -> list[tuple[str, int, str]]:
+    """(stage, devices, width of its bar) of a round's funnel."""
+    most = max(funnel.values(), default=0)
+    return [(stage, count, share(count, most)) for stage, count in funnel.items()]
+
+
+def lost_rows(lost: dict[str, int]) -> list[tuple[str, int, str]]:
+    """(reason, leases, width of its bar), the commonest first."""
+    most = max(lost.values(), default=0)
+    order = sorted(lost.items(), key=lambda each: (-each[1], each[0]))
+    return [(name.lower().replace(":", ": "), count, share(count, most)) for name, count in order if count]
+
+
+def gantt(rounds: list[RoundView]) -> Figure:
+    """The rounds in time: forming, reporting, aggregating."""
+    return timeline_figure(
+        "gantt",
+        "Rounds in time",
+        [Lane(label=f"round {each.number}", spans=_spans(each), says=_said(each)) for each in rounds],
+        "round",
+        {"forming": "forming", "reporting": "reporting, aggregating", "abandoned": "abandoned"},
+    )
+
+
+def _spans(each: RoundView) -> list[Span]:
+    opened, started = -float(each.opened_age_ms), -float(each.reporting_age_ms)
+    end = 0.0 if each.ended_age_ms < 0 else -float(each.ended_age_ms)
+    formed = started if each.reporting_age_ms >= 0 else end
+    spans = [Span(start=opened, end=formed, kind="forming", text=f"forming {ago(formed - opened)}")]
+    if each.reporting_age_ms >= 0:
+        kind = "abandoned" if each.state == "ABANDONED" else "reporting"
+        spans.append(Span(start=started, end=end, kind=kind, text=f"{each.state.lower()} {ago(end - started)}"))
+    return spans
+
+
+def _said(each: RoundView) -> str:
+    reason = f", {each.reason}" if each.reason else ""
+    return f"{each.state.lower()}{reason}, {ago(each.took_ms)}, opened {ago(each.opened_age_ms)} ago"
