@@ -127,7 +127,7 @@ def test_pages_and_views(tmp_path: Path) -> None:
         status = operator.get("/api/v1/status", StatusView)
         assert (status.devices, status.online, status.url) == (5, 5, server.url)
         metrics = operator.ask("GET", "/metrics").data
-        assert b"podium_devices 5.0" in metrics and b'route="/v1/enrol"' in metrics
+        assert b'podium_devices{state="active"} 5.0' in metrics and b'route="/v1/enrol"' in metrics
         who = operator.ask("GET", "/api/v1/whoami")
         assert who.json() == {"role": "administrator", "plane_id": server.plane_id}
         assert Operator(server.url, "").ask("GET", "/nowhere").status == 404

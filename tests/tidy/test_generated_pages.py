@@ -3,11 +3,11 @@
 from podium.cli.errors import EXIT_CODES
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import cli_page, pages, reference, states, task_page
+from tools import cli_page, metrics_page, pages, reference, states, task_page
 
 
 def test_no_generated_page_is_stale() -> None:
-    made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages()
+    made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages() | metrics_page.pages()
     assert pages.stale(made) == [], "run `make docs`"
 
 

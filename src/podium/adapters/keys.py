@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -88,6 +89,15 @@ class FileKeys:
         """The names that start with `prefix`, sorted by code point."""
         found = (unquote(path.name.removesuffix(SUFFIX)) for path in self._root.glob("*" + SUFFIX))
         return sorted(name for name in found if name.startswith(prefix))
+
+    @staticmethod
+    def ages_s(root: Path) -> dict[str, float]:
+        """The name of each key under `root` -> seconds since it was kept, by the file's time; reads no secret."""
+        now, ages = time.time(), dict[str, float]()
+        for path in root.glob("*" + SUFFIX):
+            with contextlib.suppress(FileNotFoundError):  # it was erased meanwhile
+                ages[unquote(path.name.removesuffix(SUFFIX))] = max(0.0, now - path.stat().st_mtime)
+        return ages
 
     def _read(self, path: Path) -> bytes | None:
         try:

@@ -144,12 +144,12 @@ class Engine(Protocol):
 
 
 class Metrics(Protocol):
-    """Counters and gauges with stable names; bounded label values, never per device."""
+    """Counters and histograms with stable names; label values from closed sets, never per device. Any thread."""
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """Add to a counter."""
         ...
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Put a value into a histogram."""
         ...

@@ -7,32 +7,72 @@ Never: what is logged. Times are UTC, for people; nothing decides by them.
 import logging
 import sys
 import time
+from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import msgspec
 
-FIELDS: tuple[str, ...] = (
-    "run",
-    "round",
-    "lease",
-    "device",
-    "route",
-    "word",
-    "code",
-    "why",
-    "role",
-    "verb",
-    "send",
-    "url",
-    "plane",
-    "blobs",
-    "uploads",
-    "keys",
-    "rounds",
-)
-"""The extra fields a line may carry."""
+REQUEST: ContextVar[str] = ContextVar("request", default="")
+"""The id of the operator request that is being answered; every line logged meanwhile carries it."""
 
+FIELDS: dict[str, str] = {
+    "run": "a run's id",
+    "round": "the number of a round within its run",
+    "lease": "a lease's id",
+    "device": "a device's id",
+    "version": "a model version's digest",
+    "state": "the state that the first of them is in now",
+    "cause": "the number of the step that decided it; the journal's entries carry it too",
+    "actor": "who caused it: person:<role>, service:<name>, device:<id>, or the plane itself",
+    "reason": "why, in the words of the core or of the person",
+    "code": "a problem's code",
+    "why": "what the problem says",
+    "word": "what the device was told",
+    "method": "a request's method",
+    "path": "a request's path, without its query",
+    "status": "the answer's status",
+    "ms": "milliseconds until the answer began",
+    "route": "the route or verb of a request",
+    "role": "the role that was denied",
+    "verb": "what it was denied",
+    "send": "what the aggregation role was asked for",
+    "url": "where the plane answers",
+    "plane": "the plane's id",
+    "blobs": "how many blobs",
+    "uploads": "how many unfinished uploads",
+    "keys": "how many upload keys",
+    "rounds": "how many rounds",
+}
+"""The extra fields a line may carry -> what each is."""
+
+LINES: tuple[tuple[str, str, str, str], ...] = (
+    ("podium.server", "serving", "info", "url, plane"),
+    ("podium.plane", "plane open", "info", "plane"),
+    ("podium.plane", "plane closed", "info", "plane"),
+    ("podium.boot", "reconciled", "info", "uploads, keys, rounds"),
+    (
+        "podium.history",
+        "the kind of a record that is durable now",
+        "by kind",
+        "cause, actor, the ids of its rows, reason",
+    ),
+    ("podium.requests", "answered", "info", "request, method, path, status, ms, code"),
+    ("podium.operators", "denied", "warning", "request, role, verb"),
+    ("podium.operators", "an operator request broke a rule", "critical", "request, route, why"),
+    ("podium.devices", "device enrolled", "info", "device"),
+    ("podium.leases", "report answered", "info", "lease, word, code"),
+    ("podium.gateway", "a device request broke a rule", "critical", "route, why"),
+    ("podium.aggregation", "the store failed the aggregation role", "error", "code, why"),
+    ("podium.aggregation", "round cannot be finished", "error", "run, round, code"),
+    ("podium.aggregation", "the aggregation role broke", "critical", "send, a traceback"),
+    ("podium.loop", "the core is dropped and reloaded", "error", "code, why"),
+    ("podium.loop", "the store cannot be read", "error", "code, why"),
+    ("podium.loop", "the core broke", "critical", "a traceback"),
+    ("podium.retention", "swept", "info", "blobs, uploads"),
+    ("podium.retention", "sweep failed", "error", "code, why"),
+)
+"""(logger, message, level, what it carries) of every line that the plane writes; a test holds it equal to the code."""
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 FILES_KEPT = 4
@@ -50,6 +90,8 @@ class JsonLine(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if request := REQUEST.get():
+            line["request"] = request
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)

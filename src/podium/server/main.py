@@ -124,6 +124,7 @@ class PlaneServer:
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
         plane.reads.url = self.url
+        plane.pages.guarded = not _is_loopback(self._host)
         plane.submission.pinned_plans = self._pinned_plans
         plane.submission.ca = "" if self._tls is None else fingerprint(self._tls[0])
         try:
@@ -211,12 +212,15 @@ def _tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def _check_loopback(host: str) -> None:
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return False
+
+
+def _check_loopback(host: str) -> None:
+    if not _is_loopback(host):
         raise OperatorFault(
             "usage",
             what=f"listening on {host} without TLS",

@@ -1,75 +1,71 @@
-"""Counters and gauges for Prometheus, in a registry of their own.
+"""Counters and histograms for Prometheus, in a registry of their own, made from the one table (observe/table.py).
 
-Decides: names (`podium_*`) and label values, all from closed sets, never per device. Never: who may read them: /metrics
-carries no secret and no id. Source: the Metrics port (ports/plane.py).
+Decides: nothing but how they are kept. Never: names and labels (the table), nor who may read them (observe/scrape.py).
+What is counted is counted from any thread; a series is looked up once and then kept.
+Source: the Metrics port (ports/plane.py); the text format 0.0.4 of Prometheus.
 """
 
-from collections.abc import Iterator
+from itertools import product
+from math import prod
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.registry import Collector
 
-from podium.core.state import State
-from podium.core.views.fleet import online
-from podium.server.loop.loop import Loop
-from podium.wire.problems import PodiumError
+from podium.server.observe.table import BY_NAME, METRICS, OTHER, Metric, bounded
+from podium.wire.problems import Bug
+
+disable_created_metrics()
+
+SERIES_AT_ONCE_MAX = 64
+"""Counters of at most so many series begin at 0, so that the first increase is seen as one."""
 
 
-class PlaneMetrics(Collector):
-    """The Metrics port, and the gauges that are read from the loop when somebody scrapes."""
+class PlaneMetrics:
+    """The Metrics port over the table; `watch` adds what is read when somebody scrapes."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
-        self._loop: Loop | None = None
+        self._counters: dict[tuple[str, ...], Counter] = {}
+        self._histograms: dict[tuple[str, ...], Histogram] = {}
+        self._families = {metric.name: self._family(metric) for metric in METRICS if metric.kind != "gauge"}
 
-    def watch(self, loop: Loop) -> None:
-        """Read the gauges from this loop from now on."""
-        self._loop = loop
-        self._registry.register(self)
+    def _family(self, metric: Metric) -> Counter | Histogram:
+        names = sorted(metric.labels)
+        if metric.kind == "histogram":
+            return Histogram(metric.name, metric.meaning, names, registry=self._registry, buckets=metric.buckets)
+        family = Counter(metric.name, metric.meaning, names, registry=self._registry)
+        if metric.labels and prod(len(values) for values in metric.labels.values()) <= SERIES_AT_ONCE_MAX:
+            for values in product(*metric.labels.values()):
+                if OTHER not in values:
+                    family.labels(**dict(zip(metric.labels, values, strict=True)))
+        return family
+
+    def watch(self, gauges: Collector) -> None:
+        """Read these too at every scrape."""
+        self._registry.register(gauges)
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
-        """Add to the counter `podium_<name>_total`; a name always has the same labels."""
-        counter = self._counters.get(name)
+        """Add to a counter of the table; `Bug` if it has none of that name."""
+        key = (name, *labels.values())
+        counter = self._counters.get(key)
         if counter is None:
-            counter = Counter(f"podium_{name}", name.replace("_", " "), sorted(labels), registry=self._registry)
-            self._counters[name] = counter
-        (counter.labels(**labels) if labels else counter).inc(by)
+            family = self._families.get(name)
+            if not isinstance(family, Counter):
+                raise Bug(f"the table of metrics has no counter {name}")
+            counter = self._counters[key] = family.labels(**bounded(BY_NAME[name], labels)) if labels else family
+        counter.inc(by)
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set the gauge `podium_<name>`; a name always has the same labels."""
-        gauge = self._gauges.get(name)
-        if gauge is None:
-            gauge = Gauge(f"podium_{name}", name.replace("_", " "), sorted(labels), registry=self._registry)
-            self._gauges[name] = gauge
-        (gauge.labels(**labels) if labels else gauge).set(value)
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Put `value` into a histogram of the table; `Bug` if it has none of that name."""
+        key = (name, *labels.values())
+        histogram = self._histograms.get(key)
+        if histogram is None:
+            family = self._families.get(name)
+            if not isinstance(family, Histogram):
+                raise Bug(f"the table of metrics has no histogram {name}")
+            histogram = self._histograms[key] = family.labels(**bounded(BY_NAME[name], labels)) if labels else family
+        histogram.observe(value)
 
     def render(self) -> bytes:
         """Everything in Prometheus' text format, version 0.0.4. Called on the event loop's thread."""
         return generate_latest(self._registry)
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges of this moment."""
-        if self._loop is None:
-            return
-        yield GaugeMetricFamily("podium_ready", "1 while the plane takes requests", float(not self._loop.broken))
-        yield GaugeMetricFamily("podium_requests_waiting", "undecided requests", self._loop.waiting)
-        yield GaugeMetricFamily("podium_steps_ahead", "steps not durable yet", self._loop.steps_ahead)
-        try:
-            state = self._loop.state
-        except PodiumError:
-            return  # a plane without a core has no devices to count
-        yield from _counted(state, self._loop.now_ms())
-
-
-def _counted(state: State, now_ms: int) -> Iterator[GaugeMetricFamily]:
-    yield GaugeMetricFamily("podium_devices", "enrolled devices", len(state.devices))
-    yield GaugeMetricFamily("podium_devices_online", "devices heard lately", online(state, now_ms))
-    yield GaugeMetricFamily("podium_rounds_open", "open rounds", len(state.open))
-    yield GaugeMetricFamily("podium_leases_live", "leases offered or held", len(state.live_lease))
-    runs = GaugeMetricFamily("podium_runs", "runs by state", labels=["state"])
-    for name in sorted({run.state for run in state.runs.values()}):
-        runs.add_metric([name], sum(run.state == name for run in state.runs.values()))
-    yield runs

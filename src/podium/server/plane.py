@@ -45,6 +45,10 @@ from podium.server.journal.sequencer import Sequencer
 from podium.server.loop.loop import Loop
 from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
+from podium.server.observe.gauges import Gauges
+from podium.server.observe.requests import Observed
+from podium.server.observe.timed import TimedEngine
+from podium.server.observe.watch import Watch
 from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
 from podium.server.operators.explains import Explains, explain_routes
@@ -104,11 +108,16 @@ class Plane:
         self._writer = Writer(parts.store, parts.entropy, parts.clock, self._sequencer, limits)
         self.room = BlobRoom(parts.blobs, limits)
         self.notary = Notary(parts, self.head_of)
-        self.role = Aggregation(parts, self.notary, lambda: LocalEngine(parts.blobs, parts.keys, limits))
+        self.metrics = PlaneMetrics()
+        self._writer.timed = self._committed
+        self.role = Aggregation(
+            parts, self.notary, lambda: TimedEngine(LocalEngine(parts.blobs, parts.keys, limits), self.metrics)
+        )
         self.loop = Loop(parts.store, parts.clock, limits, self._writer, self.role)
         self.role.tell, self.role.failed = self.loop.tell, self.loop.failed
-        self.metrics = PlaneMetrics()
-        self.metrics.watch(self.loop)
+        self._watch = Watch(self.metrics)
+        self.loop.on_durable, self.loop.on_failed = self._watch.step, self._watch.failed
+        self.metrics.watch(Gauges(data, self.loop, self._watch, self._placed))
         sessions = Sessions(session_root(parts.keys, parts.entropy), parts.entropy, limits)
         door = Door(self.loop, sessions, limits)
         self._conversation = Conversation(parts, door, self.loop, sessions)
@@ -127,11 +136,11 @@ class Plane:
             *explain_routes(self.explains),
         ]
         self.table.append(openapi_route(self.table))
-        credentials = Credentials(data, parts.entropy)
+        credentials = self._credentials = Credentials(data, parts.entropy)
         self.operators = Operators(parts, self.loop, credentials)
         console = Console(parts, self.loop, credentials, Live())
         self._presence = Presence(self.loop)
-        self._pages = Starlette(
+        pages = Starlette(
             routes=[
                 *self.operators.routes(self.table),
                 *Probes(self.loop, self.metrics).routes(),
@@ -139,6 +148,7 @@ class Plane:
             ],
             exception_handlers={HTTPException: not_served, Exception: broke},
         )
+        self.pages = Observed(pages, self.metrics, parts.entropy, self._prove)
         self._standing: list[asyncio.Task[None]] = []
 
     def heads(self) -> dict[str, Signed]:
@@ -149,6 +159,18 @@ class Plane:
         """The newest signed head of `tree`."""
         head = self._sequencer.heads().get(tree)
         return None if head is None else to_signed(head)
+
+    def _prove(self, authorization: str) -> None:
+        """`OperatorFault` unless the header proves a person or a service of this plane."""
+        self._credentials.who(authorization, lambda: self.loop.state.services, self.loop.now_ms())
+
+    def _placed(self) -> int:
+        """How many journal entries have their place, over all trees."""
+        return sum(decode_canonical(head.payload, Head).size for head in self._sequencer.heads().values())
+
+    def _committed(self, steps: int, seconds: float) -> None:
+        self.metrics.observe("podium_commit_seconds", seconds)
+        self.metrics.observe("podium_commit_batch_steps", steps)
 
     async def open(self) -> None:
         """Start the writer and the core. `StoreFault`, `OperatorFault(journal-broken)`."""
@@ -162,6 +184,7 @@ class Plane:
             running.call_soon_threadsafe(loop.failed, fault)
 
         await asyncio.to_thread(self._writer.start, durable, failed)
+        self._watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
         self._standing = [
             running.create_task(standing) for standing in (self.retention.run(), self._witness(), self._presence.run())
@@ -198,7 +221,7 @@ class Plane:
         if scope["type"] == "http" and isinstance(path, str) and path.startswith("/v1/"):
             await self.gateway(scope, receive, send)
         else:
-            await self._pages(scope, receive, send)
+            await self.pages(scope, receive, send)
 
 
 def _head_signed(head: Head, at_ms: int) -> HeadSigned:

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from podium.core.rows import AliasRow
 from podium.core.state import State
 from podium.server.logs import log_to, stop_logging
-from podium.server.metrics import PlaneMetrics
 from podium.server.operators.naming import find_device, find_run, find_version
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
@@ -96,16 +95,3 @@ def test_a_log_line_carries_the_named_fields_and_nothing_else(tmp_path: Path) ->
         "round": 3,
     }
     assert "ValueError: broken" in second["traceback"]
-
-
-def test_metrics_without_a_core() -> None:
-    metrics = PlaneMetrics()
-    metrics.count("device_requests", route="/v1/checkin", code="ok")
-    metrics.count("device_requests", 2, route="/v1/checkin", code="ok")
-    metrics.count("sweeps")
-    metrics.gauge("blobs", 7.0)
-    metrics.gauge("blobs_of", 3.0, kind="version")
-    text = metrics.render().decode()
-    assert 'podium_device_requests_total{code="ok",route="/v1/checkin"} 3.0' in text
-    for line in ("podium_sweeps_total 1.0", "podium_blobs 7.0", 'podium_blobs_of{kind="version"} 3.0'):
-        assert line in text

@@ -9,6 +9,7 @@ Source: the eight steps of docs/reference/device-protocol.md.
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from time import perf_counter
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -115,6 +116,8 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
 _FINDS_DUPLICATES = json.JSONDecoder(object_pairs_hook=_unique)
 PATH_CHARS_TOLD = 128
 """So much of a path that is not served is told back."""
+_CLASSES = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+_TRANSFERS = ("/v1/blobs/*", "/v1/leases/*/upload")
 
 
 class Gateway:
@@ -130,18 +133,34 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         request = Request(scope, receive)
+        began = perf_counter()
+        route, name = self._route(request.path)
         try:
-            answered = await self._answered(request)
+            answered = await self._answered(request, route, name)
         except Gone:
             return
+        self._metrics.observe(
+            "podium_request_duration_seconds",
+            perf_counter() - began,
+            route=route or "other",
+            status=_CLASSES[answered.status // 100],
+        )
+        if route in _TRANSFERS and answered.status < 300:
+            self._moved(request, answered)
         if isinstance(answered, Response):
             await respond(send, answered)
         else:
             await _stream(send, answered)
 
-    async def _answered(self, request: Request) -> Response | Stream:
-        route, name = self._route(request.path)
-        code = "ok"
+    def _moved(self, request: Request, answered: Response | Stream) -> None:
+        if request.method == "PUT":
+            length = request.header(b"content-length")
+            self._metrics.count("podium_transfer_bytes_total", int(length) if length.isdigit() else 0, direction="up")
+        elif request.method == "GET":
+            size = len(answered.body) if isinstance(answered, Response) else answered.length
+            self._metrics.count("podium_transfer_bytes_total", size, direction="down")
+
+    async def _answered(self, request: Request, route: str, name: str) -> Response | Stream:
         try:
             handler = self._routes.get((request.method, route))
             if handler is None:
@@ -149,14 +168,12 @@ class Gateway:
                 raise DeviceFault("method-not-allowed" if route else "not-found", what=what)
             return await handler(request, name)
         except Bug as error:
-            code = error.code
+            self._metrics.count("podium_refusals_total", side="device", code=error.code)
             log.critical("a device request broke a rule", extra={"route": route, "why": error.why})
             return refusal(error)
         except PodiumError as error:
-            code = error.code
+            self._metrics.count("podium_refusals_total", side="device", code=error.code)
             return self._door.refused(error)
-        finally:
-            self._metrics.count("device_requests", route=route, code=code)
 
     def _route(self, path: str) -> tuple[str, str]:
         """The route of `path` ("" if it has none) and what it names."""

@@ -105,12 +105,10 @@ class Loop:
         self._leases: list[tuple[int, TellLease]] = []
         self._inbox: deque[MakeEvent] = deque()
         self._pending: deque[Step] = deque()
-        self._ahead = 0
-        self._flushing = Timer()
-        self._waking = Timer()
-        self._last_ms = 0
-        self._failed_ms = 0
-        self._failures = 0
+        self._flushing, self._waking = Timer(), Timer()
+        self._ahead = self._last_ms = self._failed_ms = self._failures = 0
+        self.on_durable: Callable[[Step], None] = lambda step: None  # told before its sends go out; neither raises
+        self.on_failed: Callable[[PodiumError], None] = lambda fault: None  # nor blocks, as this one (server/observe)
         self._reload: asyncio.Task[None] | None = None
 
     def now_ms(self) -> int:
@@ -290,6 +288,7 @@ class Loop:
         while self._pending and (not self._pending[0].records or self._pending[0].number <= number):
             step = self._pending.popleft()
             self._ahead -= bool(step.records)
+            self.on_durable(step)
             for send in step.sends:
                 self._dispatch(send)
 
@@ -304,6 +303,7 @@ class Loop:
         if self._core is None:
             return
         log.error("the core is dropped and reloaded", extra={"code": fault.code, "why": fault.why})
+        self.on_failed(fault)
         self._failed_ms = self.now_ms()
         self.broken, self._fault = f"{fault.code}: {fault.what}", fault
         self._drop()

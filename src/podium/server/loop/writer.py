@@ -9,6 +9,7 @@ Limits: `steps_ahead_max` steps wait at most; a full queue is a `Bug` of the cal
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 
 from podium.core.effects import Step
 from podium.core.journal.tree import SALT_BYTES
@@ -35,6 +36,8 @@ class Writer:
         self._stale = False  # a failure may have left the sequencer behind the store
         self._place_at_ms = -1  # when the oldest unplaced entry is due; -1: none
         self._thread = threading.Thread(target=self._main, name="podium-writer", daemon=True)
+        self.timed: Callable[[int, float], None] = lambda steps, seconds: None
+        """Told of each commit: how many steps it made durable, and in how many seconds. On the writer thread."""
         self._on_durable: Callable[[int], None]
         self._on_failed: Callable[[PodiumError], None]
 
@@ -118,7 +121,9 @@ class Writer:
     def _work(self, steps: list[Step]) -> None:
         if steps:
             salts = [self._entropy.token(SALT_BYTES) for step in steps for _ in step.records]
+            began = perf_counter()
             self._store.commit("steps", steps, salts)
+            self.timed(len(steps), perf_counter() - began)
             if salts and self._place_at_ms < 0:
                 # half of what is allowed: the other half is for the placing itself
                 self._place_at_ms = self._clock.now_ms() + self._limits.journal_merge_ms // 2
