@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from podium.wire.durations import format_duration
+
 
 def say(text: str) -> None:
     """One line of data to stdout, at once, so that a pipe sees it."""
@@ -28,10 +30,28 @@ def say_json(value: object) -> None:
 
 def say_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Rows as columns wide enough for their widest cell, under `heads`; only the heads when there are no rows."""
+    for line in columns(heads, rows):
+        say(line)
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of such a table, heads first."""
     lines = [tuple(heads), *(tuple(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    for line in lines:
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """What one thing is, a line for each name and value; what has no value is left out."""
+    width = max((len(name) for name, value in pairs if value), default=0)
+    for name, value in pairs:
+        if value:
+            say(f"{name.ljust(width)}  {value}")
+
+
+def ago(age_ms: int) -> str:
+    """How long ago, for people; "never" for -1."""
+    return "never" if age_ms < 0 else f"{format_duration(age_ms)} ago"
 
 
 def printable(text: str) -> str:

@@ -1,89 +1,77 @@
-"""podium run, watch, stop, status: a task started, followed, ended, and the plane in one look.
+"""podium run, watch, stop, pause, resume, retry, status: a task started, followed, steered, and the plane in one look.
 
 Decides: what these verbs print and how they end. Never: starts a plane.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli.confirming import confirm
 from podium.cli.errors import INTERRUPTED, run_exit_code
-from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
-from podium.cli.output import note, say, say_json, say_table
+from podium.cli.lists import Listing, show
+from podium.cli.options import Json, Watch, Where, Why, Yes, at_plane
+from podium.cli.output import note, say, say_json
+from podium.cli.standing import Standing, frozen_text, paused_text
 from podium.wire.durations import format_duration
 from podium.wire.operator import RUN_OPEN, RunView, StatusView
-from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
-    from podium.plane.runs import Run
+    from podium.plane.link import OperatorLink
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.")]
 
 
+@at_plane
 def run(
+    where: Where,
     task: Annotated[Path, typer.Argument(metavar="TASK.toml", help="The task file.", dir_okay=False)],
     watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
     json: Json = False,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
 ) -> None:
     """Start a run of a task file; prints the run's id. With --watch the exit code is the run's."""
-    from podium.plane.runs import Run, run_ask
+    from podium.plane.runs import run_ask
     from podium.tasks.file import read_task
 
     ask = run_ask(read_task(task), task.parent)
-    with connect(data, plane, token_file) as link:
+    with where.link() as link:
         made = link.submit(ask)
         if not watch:
             say_json(made) if json else say(made.run)
             return
         note(f"run {made.run} of task {made.task_digest}")
-        _followed(Run(link, made.run), json)
+        _followed(link, made.run, json)
 
 
-def watch(
-    name: RunName = "@last",
-    json: Json = False,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
-) -> None:
+@at_plane
+def watch(where: Where, name: RunName = "@last", json: Json = False) -> None:
     """Follow a run to its end; the exit code is the run's. Ctrl-C leaves the watch, the run goes on."""
+    with where.link() as link:
+        _followed(link, link.run(name).id, json)
+
+
+def _followed(link: "OperatorLink", run: str, json: bool) -> None:
+    """Follow the run, print what became of it, and end with its exit code."""
+    from podium.cli.follow import follow
     from podium.plane.runs import Run
 
-    with connect(data, plane, token_file) as link:
-        _followed(Run(link, link.run(name).id), json)
-
-
-def _followed(run: "Run", json: bool) -> None:
-    """Follow `run`, print what became of it, and end with its exit code."""
-    from podium.cli.follow import follow
-
     try:
-        view = follow(run)
+        view = follow(Run(link, run), standing=Standing(link))
     except KeyboardInterrupt:
-        note(f"left the watch; the run goes on: podium watch {run.id}")
+        note(f"left the watch; the run goes on: podium watch {run}")
         raise typer.Exit(INTERRUPTED) from None
     say_json(view) if json else say(f"{view.id} {view.state} {view.base}")
     raise typer.Exit(run_exit_code(view.state))
 
 
-def stop(
-    name: RunName,
-    why: Annotated[str, typer.Option("--why", help="Kept in the journal.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
-) -> None:
+@at_plane
+def stop(where: Where, name: RunName, why: Why = "", yes: Yes = False) -> None:
     """Stop a run: its leases are revoked, its last sealed version stays."""
-    with connect(data, plane, token_file) as link:
+    with where.link() as link:
         view = link.run(name)
         if view.state in RUN_OPEN:
-            _confirm(f"stop run {view.id} ({view.task}): {_at_work(view)} devices at work lose their lease", yes)
+            confirm(f"stop run {view.id} ({view.task}): {_at_work(view)} devices at work lose their lease", yes)
         link.stop(view.id, why)
         say(view.id)
 
@@ -92,26 +80,57 @@ def _at_work(view: RunView) -> int:
     return view.round.funnel.get("training", 0) if view.round is not None else 0
 
 
-def _confirm(what: str, yes: bool) -> None:
-    """Say what a verb is about to destroy, and go on only with --yes or a person's word; without a terminal, usage."""
-    note(what)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise OperatorFault("usage", what="this verb asks before it destroys", why="there is no terminal", next="--yes")
-    if not typer.confirm("go on?", err=True):
-        raise typer.Abort()
+@at_plane
+def pause(
+    where: Where,
+    name: RunName,
+    now: Annotated[bool, typer.Option("--now", help="At once: leases in flight are kept until they lapse.")] = False,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Let a run come to rest after its present round, or now; its deadlines stand still. Prints its id and state."""
+    with where.link() as link:
+        view = link.pause(link.run(name).id, now, why)
+    say_json(view) if json else say(f"{view.id} {view.state}")
 
 
+@at_plane
+def resume(where: Where, name: RunName, json: Json = False) -> None:
+    """Let a paused run go on with the same round. Prints its id and state."""
+    with where.link() as link:
+        view = link.resume(link.run(name).id)
+    say_json(view) if json else say(f"{view.id} {view.state}")
+
+
+@at_plane
+def retry(
+    where: Where,
+    name: RunName,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the new run to its end.")] = False,
+    json: Json = False,
+) -> None:
+    """Start a new run from the last sealed version of one that was stopped, timed out or abandoned; prints its id."""
+    with where.link() as link:
+        made = link.retry(link.run(name).id)
+        if not watch:
+            say_json(made) if json else say(made.run)
+            return
+        note(f"run {made.run} of task {made.task_digest}")
+        _followed(link, made.run, json)
+
+
+@at_plane
 def status(
+    where: Where,
     every: Annotated[bool, typer.Option("--all", help="Also the runs that are over.")] = False,
     json: Json = False,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
+    watch: Watch = False,
 ) -> None:
-    """The plane in one look: its devices, its runs, and what each waits for."""
-    with connect(data, plane, token_file) as link:
+    """The plane in one look: its devices, its runs, and what each waits for. --watch follows its runs."""
+    with where.link() as link:
+        if watch:
+            _say_plane(link.status())
+            show(RUNS, lambda: link.runs() if every else link.status().runs, json=json, watch=True)
         seen = link.status()
         views = link.runs() if every else seen.runs
     if json:
@@ -122,31 +141,75 @@ def status(
         _say_status(seen, views)
 
 
+def _say_plane(seen: StatusView) -> None:
+    """What is said of the plane itself, to stderr, before its runs are followed."""
+    note(f"plane {seen.plane_id}  {seen.url}  {seen.devices} devices enrolled, {seen.online} connected")
+    if frozen := frozen_text(seen.freeze):
+        note(frozen)
+
+
+def _run_row(view: RunView) -> tuple[str, ...]:
+    return (
+        view.id,
+        view.task,
+        view.state,
+        f"{view.rounds_sealed}/{view.rounds}",
+        f"v{view.version_number}",
+        format_duration(view.elapsed_ms),
+        view.reason or "-",
+    )
+
+
+RUNS = Listing[RunView](
+    heads=("RUN", "TASK", "STATE", "ROUNDS", "VERSION", "ELAPSED", "REASON"),
+    row=_run_row,
+    key=lambda view: view.id,
+    passing=("elapsed_ms", "left_ms", "paused_ms", "round", "waiting", "bytes_down", "bytes_up"),
+)
+
+
 def _say_status(seen: StatusView, views: list[RunView]) -> None:
     from podium.cli.screen import lost_text, wait_text
 
+    if frozen := frozen_text(seen.freeze):
+        say(frozen)
     say(f"plane    {seen.plane_id}  {seen.url}  up {format_duration(seen.up_ms)}  podium {seen.version}")
     say(f"devices  {seen.devices} enrolled, {seen.online} connected")
     say(f"journal  {seen.journal_entries} entries, {seen.journal_pending} pending")
     if views:
         say("")
-        say_table(
-            ("RUN", "TASK", "STATE", "ROUNDS", "VERSION", "ELAPSED", "REASON"),
-            [
-                (
-                    view.id,
-                    view.task,
-                    view.state,
-                    f"{view.rounds_sealed}/{view.rounds}",
-                    f"v{view.version_number}",
-                    format_duration(view.elapsed_ms),
-                    view.reason or "-",
-                )
-                for view in views
-            ],
-        )
+        for line in RUNS.lines(views):
+            say(line)
     for view in views:
+        if paused := paused_text(view, ""):
+            say(f"run {view.id} {paused}")
         if view.waiting is not None:
             say(f"run {view.id} waits: {wait_text(view.waiting)}")
         if view.state in RUN_OPEN and view.round is not None and view.round.lost:
             say(f"run {view.id} lost in this round: {lost_text(view.round.lost)}")
+
+
+@at_plane
+def freeze(
+    where: Where,
+    revoke: Annotated[bool, typer.Option("--revoke", help="The leases at work end too; else they finish.")] = False,
+    why: Why = "",
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Grant no lease from now on, anywhere on the plane; said on every screen until `podium unfreeze`."""
+    with where.link() as link:
+        seen = link.status()
+        at_work = sum(_at_work(view) for view in seen.runs)
+        fate = "lose their lease" if revoke else "finish"
+        confirm(f"freeze the plane: {len(seen.runs)} runs get no device, {at_work} devices at work {fate}", yes)
+        done = link.freeze(revoke, why)
+    say_json(done) if json else say(frozen_text(done))
+
+
+@at_plane
+def unfreeze(where: Where, why: Why = "", json: Json = False) -> None:
+    """Grant leases again."""
+    with where.link() as link:
+        done = link.unfreeze(why)
+    say_json(done) if json else say(frozen_text(done) or "the plane grants leases")

@@ -5,6 +5,7 @@ Never: asks a plane. Layout: docs/reference/cli.md ("watch").
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from podium.cli.output import count_of_bytes, decimals
 from podium.wire.durations import format_duration
@@ -23,9 +24,9 @@ _WHY = {
 """Reason codes of core/selection/reasons.py that a count of devices reads badly with."""
 
 
-def screen(view: RunView) -> list[str]:
-    """The lines of the redrawn screen."""
-    lines = [_head(view)]
+def screen(view: RunView, stands: Sequence[str] = ()) -> list[str]:
+    """The lines of the redrawn screen; `stands`: why it stands still (standing.py), below the head."""
+    lines = [_head(view), *(f" {each}" for each in stands)]
     if view.round is not None:
         lines += _round(view.round)
     if view.waiting is not None and view.waiting.since_ms >= SHORT_MS:
@@ -112,6 +113,8 @@ def line(view: RunView) -> str:
         parts.append(f"lost: {lost_text(view.round.lost)}")
     if (wait := short_of(view)) is not None:
         parts.append(f"waits: {wait_text(wait)}")
+    if view.frozen and view.state in RUN_OPEN:
+        parts.append("FROZEN")
     if view.reason:
         parts.append(f"({view.reason})")
     return "  ".join(parts)
@@ -128,7 +131,7 @@ def short_of(view: RunView) -> Wait | None:
 
 
 def line_mark(view: RunView) -> str:
-    """What must change for another line: the run's state, its sealed rounds, or what it is short of."""
+    """What must change for another line: the run's state, a freeze, its sealed rounds, what it is short of."""
     wait = short_of(view)
     shortfall = (wait.what, wait.have, wait.need) if wait is not None else ()
-    return repr((view.state, view.rounds_sealed, shortfall))
+    return repr((view.state, view.frozen, view.rounds_sealed, shortfall))

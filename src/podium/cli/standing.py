@@ -1,0 +1,88 @@
+"""Why a run stands still by somebody's word: the plane is frozen, or the run is paused; since when and by whom.
+
+Decides: how that is said on the watch screen, in the status and above the fleet. Never: freezes or pauses.
+Limits: the plane is asked who it was once for each change, not at every look.
+"""
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from podium.wire.durations import format_duration
+from podium.wire.operator import FreezeView, RunView
+from podium.wire.problems import OperatorFault
+
+if TYPE_CHECKING:
+    from podium.plane.link import OperatorLink
+
+RESTING = ("PAUSING", "PAUSED")
+
+
+def frozen_text(freeze: FreezeView) -> str:
+    """The line for a frozen plane; "" if it is not."""
+    if not freeze.frozen:
+        return ""
+    why = f": {freeze.why}" if freeze.why else ""
+    since = format_duration(freeze.age_ms)
+    return f"FROZEN   for {since} by {freeze.actor}{why}; no lease is granted until podium unfreeze"
+
+
+def paused_text(view: RunView, actor: str) -> str:
+    """The line for a paused run, or one about to be; "" for any other. `actor` "" if it is not known."""
+    if view.state not in RESTING:
+        return ""
+    by = f" by {actor}" if actor else ""
+    if view.state == "PAUSING":
+        return f"PAUSING  after its present round{by}"
+    since = f" for {format_duration(view.paused_ms)}" if view.paused_ms >= 0 else ""
+    return f"PAUSED  {since}{by}; its deadlines stand still until podium resume {view.id}"
+
+
+class Standing:
+    """What stands still on one plane, remembered between two looks."""
+
+    def __init__(self, link: "OperatorLink") -> None:
+        self._link = link
+        self._freeze: FreezeView | None = None
+        self._asked_s = 0.0
+        self._paused_by: dict[str, str] = {}
+
+    def lines(self, view: RunView) -> list[str]:
+        """What is to be said above `view`: nothing, one line or two. Asks the plane when that changes."""
+        told = [self._frozen(view), self._paused(view)]
+        return [line for line in told if line]
+
+    def _frozen(self, view: RunView) -> str:
+        if not view.frozen:
+            self._freeze = None
+            return ""
+        if self._freeze is None:
+            self._freeze, self._asked_s = _freeze_of(self._link), time.monotonic()
+        age_ms = self._freeze.age_ms + round((time.monotonic() - self._asked_s) * 1000)
+        return frozen_text(msgspec.structs.replace(self._freeze, age_ms=age_ms))
+
+    def _paused(self, view: RunView) -> str:
+        if view.state not in RESTING:
+            self._paused_by.pop(view.id, None)
+            return ""
+        if view.id not in self._paused_by:
+            self._paused_by[view.id] = paused_by(self._link, view.id)
+        return paused_text(view, self._paused_by[view.id])
+
+
+def _freeze_of(link: "OperatorLink") -> FreezeView:
+    """Who froze the plane and when; nobody, just now, if the plane does not say: a watch does not end of that."""
+    try:
+        return link.status().freeze
+    except OperatorFault as error:
+        return FreezeView(frozen=True, why=f"{error.code} when asked", actor="somebody", age_ms=0)
+
+
+def paused_by(link: "OperatorLink", run: str) -> str:
+    """Who paused `run` last, as the journal has it; "" if it, or this credential, does not say."""
+    try:
+        entries = link.entries(subject=run, kind="run-paused", limit=1)
+    except OperatorFault:
+        entries = []
+    return entries[0].actor if entries else ""
