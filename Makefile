@@ -16,7 +16,7 @@ BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 INSTALL := -m pip install --quiet -c constraints.txt
 SOURCES := $(shell find src -name '*.py' -o -name '*.sql' -o -name '*.toml' -o -name 'py.typed')
 
-.PHONY: help demo test test-long check format bench docs site lock mutate clean
+.PHONY: help demo test test-long counterparts check format bench docs site lock mutate clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -39,8 +39,11 @@ demo: .venv-demo/.stamp ## four hospitals train one model through a real plane
 test: .venv/.stamp ## everything not marked long; under 10 minutes
 	.venv/bin/pytest -n 2 -m "not long"
 
-test-long: .venv/.stamp ## kills, wide seeds, real counterparts, mutation; under 25 minutes
+test-long: .venv/.stamp counterparts ## kills, wide seeds, real counterparts, mutation; under 25 minutes
 	.venv/bin/pytest -n 2 -m long
+
+counterparts: ## the programs that test-long needs besides: Debian's chromium and prometheus
+	@bash tools/counterparts.sh
 
 check: .venv/.stamp ## format, lint, types, house rules
 	.venv/bin/ruff format --check .
