@@ -144,7 +144,7 @@ class Plane:
             routes=[
                 *self.operators.routes(self.table),
                 *Probes(self.loop, self.metrics).routes(),
-                *console_routes(console, self.reads, self.acts, self.submission, self._presence),
+                *console_routes(console, self.reads, self.explains, self.acts, self.submission, self._presence),
             ],
             exception_handlers={HTTPException: not_served, Exception: broke},
         )

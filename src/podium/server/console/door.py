@@ -185,13 +185,16 @@ class Console:
         }
 
     def _freeze(self) -> FreezeView:
+        """How the kill switch stands; a plane without a core (its store failed) knows of none and says so elsewhere."""
+        if self._loop.broken:
+            return FreezeView(frozen=False, why="", actor="", age_ms=-1)
         return freeze_view(self._loop.state, self._loop.now_ms())
 
     def _html(self, template: str, told: dict[str, object], status: int = 200) -> Response:
         return Response(self._rendering.page(template, told), status, HEADERS, media_type="text/html")
 
     def _problem(self, request: Request, session: SignIn, error: PodiumError) -> Response:
-        """A fault as a person reads it; while the plane has no core the frame says only that."""
+        """A fault as a person reads it: what, why and what to do next, also while the plane has no core."""
         if isinstance(error, Bug):
             log.critical("a page broke a rule", extra={"path": request.url.path, "why": error.why})
         heading = error.kind.title[:1].upper() + error.kind.title[1:]
@@ -203,11 +206,7 @@ class Console:
             crumbs=(("/", "Overview"),),
             told={"problem": error, "back": "/" if back == request.url.path else back},
         )
-        try:
-            told = self._told(request, session, screen)
-        except PodiumError:
-            return Response(f"{error.code}: {error.what}\n", error.kind.status, HEADERS, media_type="text/plain")
-        return self._html(screen.template, told, error.kind.status)
+        return self._html(screen.template, self._told(request, session, screen), error.kind.status)
 
     # -- streams ---------------------------------------------------------------------------------------------
 

@@ -11,15 +11,16 @@ from podium.server.console.presence import Presence
 from podium.server.console.screens.overview import Overview
 from podium.server.console.screens.runs import Runs
 from podium.server.operators.acts import Acts
+from podium.server.operators.explains import Explains
 from podium.server.operators.reads import Reads
 from podium.server.operators.submission import Submission
 
 
 def console_routes(
-    console: Console, reads: Reads, acts: Acts, submission: Submission, presence: Presence
+    console: Console, reads: Reads, explains: Explains, acts: Acts, submission: Submission, presence: Presence
 ) -> list[Route]:
     """Every route of the console."""
-    overview, runs = Overview(reads, presence), Runs(reads)
+    overview, runs = Overview(reads, presence), Runs(reads, explains)
     return [
         *console.routes(),
         *console.page("/", overview.show),

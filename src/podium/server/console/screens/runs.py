@@ -9,6 +9,7 @@ from podium.server.console.paging import PAGE_ROWS, decoded, links
 from podium.server.console.rendering import Screen, share
 from podium.server.console.screens.overview import run_row
 from podium.server.console.svg import Figure
+from podium.server.operators.explains import Explains
 from podium.server.operators.reads import Reads
 from podium.wire.operator import RUN_OPEN, RoundView, RunView
 
@@ -21,8 +22,9 @@ CRUMBS = (("/", "Overview"), ("/runs", "Runs"))
 class Runs:
     """The screens about runs."""
 
-    def __init__(self, reads: Reads) -> None:
+    def __init__(self, reads: Reads, explains: Explains) -> None:
         self._reads = reads
+        self._explains = explains
 
     async def every(self, look: Look) -> Screen:
         """GET /runs: newest first."""
@@ -56,7 +58,7 @@ class Runs:
                 "lost": lost_rows(view.round.lost) if view.round else [],
                 "gantt": gantt(rounds[-LANES_DRAWN:]) if rounds else None,
                 "rounds": rounds[::-1][:PAGE_ROWS],
-                "explained": None,
+                "explained": await self._explains.run(view.id),
             },
         )
 
