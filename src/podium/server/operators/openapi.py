@@ -12,6 +12,8 @@ from functools import cache
 
 import msgspec
 
+from podium.core.access.roles import EVERY
+from podium.server.operators.marking import MARKS
 from podium.server.operators.operator_routes import IDEMPOTENCY_CHARS_MAX, IDEMPOTENCY_KEY
 from podium.server.operators.route_table import COUNT_MAX, JSON, QUERY_CHARS_MAX, AnyRoute, Parameter, Route
 from podium.server.release import VERSION
@@ -100,6 +102,9 @@ def _schemas(table: Sequence[AnyRoute]) -> tuple[dict[type, dict[str, object]], 
     for name, schema in components.items():
         if name not in asked:  # an answer always says all of its fields
             schema["required"] = list(schema.get("properties", ()))
+    components["MarkAsk"]["properties"]["mark"] = {"type": "string", "enum": sorted(MARKS)}
+    verbs = {"type": "string", "enum": sorted(EVERY)}
+    components["ServiceAsk"]["properties"]["verbs"] = {"type": "array", "items": verbs, "minItems": 1}
     return dict(zip(kinds, made, strict=True)), components
 
 

@@ -8,6 +8,7 @@ Limits: `operator_body_bytes_max` for routes that bring a model, else `body_byte
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import parse_qsl
 
@@ -44,8 +45,11 @@ class Operators:
         self._credentials = credentials
 
     def routes(self, table: Iterable[AnyRoute]) -> list[Route]:
-        """The table as HTTP routes, each behind its one verb."""
-        return [Route(row.path, self._guarded(row), methods=[row.method]) for row in table]
+        """The table as HTTP routes, one a path, each of its methods behind its one verb."""
+        by_path: defaultdict[str, dict[str, Answers]] = defaultdict(dict)
+        for row in table:
+            by_path[row.path][row.method] = self._guarded(row)
+        return [Route(path, _by_method(answers), methods=list(answers)) for path, answers in by_path.items()]
 
     def who(self, authorization: str) -> Who:
         """Who shows this Authorization header; faults as `Credentials.who`."""
@@ -101,6 +105,13 @@ class Operators:
             raise DeviceFault("body-malformed", why=str(error)) from error
 
 
+def _by_method(answers: dict[str, Answers]) -> Answers:
+    async def answer(request: Request) -> Response:
+        return await answers["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer
+
+
 def _query(request: Request) -> list[tuple[str, str]]:
     try:
         return parse_qsl(request.url.query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
@@ -135,7 +146,8 @@ async def not_served(request: Request, error: Exception) -> Response:
     told = error if isinstance(error, HTTPException) else HTTPException(500)
     code = {404: "not-found", 405: "method-not-allowed"}.get(told.status_code, "body-malformed")
     what = f"{request.method} {request.url.path[:PATH_CHARS_TOLD]}"
-    response = to_starlette(http.refusal(DeviceFault(code, what=what, why=told.detail)))
+    fault = DeviceFault(code, what=what, why=told.detail, next="GET /api/v1/openapi.json says what is served")
+    response = to_starlette(http.refusal(fault))
     response.headers.update(told.headers or {})
     return response
 
