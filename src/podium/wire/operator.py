@@ -49,6 +49,8 @@ class RoundView(View, frozen=True, kw_only=True):
     opened_age_ms: int = -1  # ages count back from now; -1: that has not happened
     reporting_age_ms: int = -1
     ended_age_ms: int = -1
+    report_ms: int = -1  # how long reports may take, from the first lease
+    norm_max: float = -1.0  # an update of a larger norm is refused
 
 
 class RunView(View, frozen=True, kw_only=True):

@@ -7,6 +7,9 @@ from podium.core.rows import ServiceRow
 from podium.core.state import FREEZE, State
 from podium.wire.operator import RUN_OPEN, FreezeView, RunView, ServiceView
 
+WAITING_LONG_MS = 60_000
+"""A run that is short of what it needs is an alert only once it has waited so long: every round waits a little."""
+
 
 def freeze_view(state: State, now_ms: int) -> FreezeView:
     """Whether the plane grants leases."""
@@ -26,8 +29,9 @@ def alerts(state: State, runs: list[RunView]) -> list[str]:
             continue
         if view.round is not None and view.state == "RUNNING" and state.runs[view.id].abandoned_in_row:
             told.append(f"run {view.id}: {state.runs[view.id].abandoned_in_row} rounds in a row were abandoned")
-        if view.waiting is not None and view.waiting.why and view.waiting.have < view.waiting.need:
-            told.append(f"run {view.id} waits: {view.waiting.what}, {view.waiting.have} of {view.waiting.need}")
+        wait = view.waiting
+        if wait is not None and wait.why and wait.have < wait.need and wait.since_ms >= WAITING_LONG_MS:
+            told.append(f"run {view.id} waits: {wait.what}, {wait.have} of {wait.need}")
     return told
 
 

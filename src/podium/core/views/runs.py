@@ -104,6 +104,8 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         opened_age_ms=now_ms - row.opened_ms,
         reporting_age_ms=now_ms - row.reporting_ms if row.reporting_ms >= 0 else -1,
         ended_age_ms=now_ms - row.ended_ms if row.ended_ms >= 0 else -1,
+        report_ms=task.round.report_deadline,
+        norm_max=task.aggregate.norm_max,
     )
 
 
@@ -188,8 +190,9 @@ def _shortfall(state: State, work: OpenRound, need: int, now_ms: int) -> dict[st
     asked = np.zeros(size, np.bool_)
     asked[: len(known)] = known >= 0
     why["not checked in yet"] = int(np.count_nonzero(online & ~state.fleet.live[:size] & ~asked))
-    for code in reasons[reasons >= 0]:
-        why[_reason_text(state, work, int(code))] += 1
+    codes, counts = np.unique(reasons[reasons >= 0], return_counts=True)
+    for code, count in zip(codes, counts, strict=True):
+        why[_reason_text(state, work, int(code))] += int(count)
     for good in ("offered", "reserved", "full"):
         why.pop(good, None)
     return {name: count for name, count in why.items() if count}
