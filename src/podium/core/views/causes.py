@@ -212,7 +212,7 @@ CAUSES: dict[str, CauseKind] = {
         "run {run} wants {plan} as {digest}; it has {values}",
         (
             "install the build {digest} of {plan} on {examples}, then start the agent again",
-            "or run theirs: podium stop {run}, then podium run TASK.toml with task.plan_digests naming {values}",
+            _AGAIN,
         ),
     ),
     "dataset": CauseKind(
@@ -225,13 +225,21 @@ CAUSES: dict[str, CauseKind] = {
         "a clause of select.requires is false for devices",
         "{n} with `{clause}` false (they have {values})",
         "run {run} requires `{clause}`; it has {values}",
-        ("make `{clause}` true on {examples}, then start the agent again: such facts are told once a session", _AGAIN),
+        (
+            "make `{clause}` true on {agents}, then start the agent again: such facts are told once a session",
+            "podium device token --site SITE --label NAME=VALUE    # for other devices: {enrolment}",
+            _AGAIN,
+        ),
     ),
     "requires-unknown": CauseKind(
         "devices do not tell a fact that select.requires names",
         "{n} without a fact that `{clause}` names (they have {values})",
         "run {run} requires `{clause}`; it does not tell what that names (it has {values})",
-        ("let the agent on {examples} tell that fact, then start it again: such facts are told once a session", _AGAIN),
+        (
+            "let the agent on {agents} tell that fact, then start it again: such facts are told once a session",
+            "podium device token --site SITE --label NAME=VALUE    # for other devices: {enrolment}",
+            _AGAIN,
+        ),
     ),
     "when-false": CauseKind(
         "a clause of select.when is false for devices now",
@@ -249,7 +257,7 @@ CAUSES: dict[str, CauseKind] = {
     "at-work": CauseKind(
         "the device works",
         "",
-        "it works: lease {lease} is {state} since {age}, and lapses in {left} unless it moves",
+        "it works: lease {lease} has been {state} for {age}, and lapses in {left} unless it moves",
         ("podium explain {run}",),
     ),
     "reserved": CauseKind(

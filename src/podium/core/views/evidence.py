@@ -16,6 +16,9 @@ from podium.core.views import holdups
 from podium.core.views.holdups import HELD_BY, HoldUps, Look
 from podium.wire.durations import format_duration
 
+ENROLLED = ("device.site", "device.labels")
+"""Facts that a device has from its enrolment."""
+
 Facts = dict[str, object]
 
 
@@ -35,32 +38,43 @@ def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list
     found = []
     for number, count in held.counts().items():
         code = code_of(look, number)
-        names = holdups.named(look, held, number)
         more: Facts = {
             "number": number,
             "n": count_text(count),
             "count": count,
-            "first": names[0],
-            "examples": ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else ""),
+            "first": holdups.named(look, held, number)[0],
+            "examples": examples(look, held, number),
             "horizon": time_text(holdups.horizon_ms(look.state)),
         }
         found.append(Found(code, count, facts | loosened(code) | more | facts_of(look, held, number, lacking)))
     return found
 
 
+def examples(look: Look, held: HoldUps, number: int) -> str:
+    """The first devices that a reason holds back, and how many more there are."""
+    names, count = holdups.named(look, held, number), int(np.count_nonzero(held.first == number))
+    return ", ".join(names) + (f" and {count - len(names):,} more" if count > len(names) else "")
+
+
 def facts_of(look: Look, held: HoldUps, number: int, lacking: int) -> Facts:
     """What fills the sentences of one reason, besides counts and names."""
     code, task = code_of(look, number), look.task.task
     if number >= CLAUSE:
-        return {"clause": holdups.clause_of(look, number), "values": values_text(look, held, number)}
+        clause = holdups.clause_of(look, number)
+        told: Facts = {"clause": clause, "values": values_text(look, held, number)}
+        if any(name in clause for name in ENROLLED):
+            return told | {"enrolment": "site and labels are the token's, whatever an agent tells"}
+        return told | {"agents": examples(look, held, number)}
     if code in ("plan-missing", "plan-digest", "dataset"):
         least = f" with at least {task.data.examples_min} examples" if task.data.examples_min else ""
-        return {
+        told = {
             "plan": task.task.plan,
             "digest": ", ".join(task.task.plan_digests),
             "datasets": ", ".join(task.data.datasets) + least,
             "values": values_text(look, held, number),
         }
+        theirs = ", ".join(text for text, _ in holdups.told(look, held, number)[0][: holdups.VALUES_SHOWN])
+        return told | ({"looser": f"task.plan_digests naming {theirs}"} if code == "plan-digest" else {})
     if code == "separation":
         free = np.sort(holdups.free_ms(look)[held.first == number])
         return {
@@ -70,7 +84,7 @@ def facts_of(look: Look, held: HoldUps, number: int, lacking: int) -> Facts:
         }
     if code == "at-work-elsewhere":
         others = at_work(look.state, look.row.run if look.row else "")
-        told: Facts = {"others": ", ".join(f"run {run} ({count})" for run, count in others.items())}
+        told = {"others": ", ".join(f"run {run} ({count})" for run, count in others.items())}
         return told | first_of(others)
     return lost_facts(look) if code == "tries-spent" else {}
 
@@ -98,9 +112,13 @@ def code_of(look: Look, number: int) -> str:
 
 
 def values_text(look: Look, held: HoldUps, number: int) -> str:
-    """The most frequent values that the devices have: "0.7 (300), none (27)"; of one device the value alone."""
-    told = holdups.told(look, held, number)[: holdups.VALUES_SHOWN]
-    return told[0][0] if look.size == 1 and told else ", ".join(f"{text} ({count})" for text, count in told)
+    """The most frequent values that the devices have: "0.7 (300), none (27)", in per cent if only some were asked; of
+    one device the value alone."""
+    told, over = holdups.told(look, held, number)
+    told, whole = told[: holdups.VALUES_SHOWN], over == np.count_nonzero(held.first == number)
+    if look.size == 1:
+        return told[0][0]
+    return ", ".join(f"{text} ({f'{count:,}' if whole else f'{count / over:.0%}'})" for text, count in told)
 
 
 def loosened(code: str) -> Facts:

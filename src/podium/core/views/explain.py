@@ -322,5 +322,9 @@ def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
         free = rounds.open_seats(state, row) - len(work.reserved - {look.pick.start})
         if free <= 0:
             return [Found("seats-taken", 0, facts)]
-    found = [each for each in devices_found(look, held, 1, facts) if each.code not in _WHOLE]
-    return found
+    # no task is changed for one device
+    return [
+        each._replace(facts={name: value for name, value in each.facts.items() if name != "looser"})
+        for each in devices_found(look, held, 1, facts)
+        if each.code not in _WHOLE
+    ]
