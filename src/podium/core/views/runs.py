@@ -104,7 +104,7 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         opened_age_ms=now_ms - row.opened_ms,
         reporting_age_ms=now_ms - row.reporting_ms if row.reporting_ms >= 0 else -1,
         ended_age_ms=now_ms - row.ended_ms if row.ended_ms >= 0 else -1,
-        report_ms=task.round.report_deadline,
+        report_ms=int(task.round.report_deadline),
         norm_max=task.aggregate.norm_max,
     )
 
