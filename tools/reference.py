@@ -1,12 +1,15 @@
-"""Generate docs/reference/errors.md and docs/reference/limits.md from wire/problems.py and wire/limits.py.
+"""Generate errors.md, limits.md and causes.md of docs/reference from wire/problems.py, wire/limits.py and the table of
+causes.
 
 Decides: how they are laid out. Never: what they say. Usage: python -m tools.reference
 """
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 
+from podium.core.views.causes import CAUSES, CauseKind
 from podium.wire import limits, problems
 from podium.wire.advice import advice
 from tools.pages import Pages, table, write
@@ -21,13 +24,13 @@ FAULTS = {
 
 def note(source: str) -> str:
     """The first line of a generated page."""
-    return f"<!-- generated from src/podium/wire/{source} by `make docs`; do not edit -->\n"
+    return f"<!-- generated from src/podium/{source} by `make docs`; do not edit -->\n"
 
 
 def errors() -> str:
     """The page of problem codes, by whose fault they are."""
     parts = [
-        note("problems.py") + "# Problem codes\n\nA problem travels as RFC 9457 `application/problem+json`, type "
+        note("wire/problems.py") + "# Problem codes\n\nA problem travels as RFC 9457 `application/problem+json`, type "
         "`urn:podium:problem:<code>`, and is shown to a person as `error[P<number> <code>]` with `why` and `next` "
         "lines. Codes and numbers are stable for ever. `podium error CODE` prints a section of this page offline.\n"
     ]
@@ -52,7 +55,9 @@ def _problem(code: str, kind: problems.Kind) -> str:
 def limits_page() -> str:
     """The page of limits, in the groups of the source; settings are marked."""
     head = "# Limits\n\nEvery size, count, retry and time that Podium bounds. A limit marked *setting* is set with "
-    parts = [note("limits.py") + head + "`podium serve --set NAME=VALUE`; the others are constants of a release.\n"]
+    parts = [
+        note("wire/limits.py") + head + "`podium serve --set NAME=VALUE`; the others are constants of a release.\n"
+    ]
     for group, rows in _groups(inspect.getsource(limits)):
         parts.append(f"\n## {group.capitalize()}\n\n" + table(("limit", "default", "", "what"), rows))
     return "".join(parts)
@@ -90,9 +95,37 @@ BYTES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 TIMES = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
+def causes() -> str:
+    """The page of causes, in the order of the table; what is filled in for a real run stands in capitals."""
+    head = (
+        "# Why nothing happens\n\n`podium explain RUN|DEVICE`, the operator API (`GET /api/v1/runs/ID/explain`, "
+        "`GET /api/v1/devices/ID/explain`) and the console name the cause that binds a run or a device: the one that, "
+        "if it were removed, would let it go on; if no one alone would, the largest. The others follow with how many "
+        "devices each holds back, each device counted once. Words in capitals are filled with what holds for that very "
+        "run; a step that would not help there is not said. Codes are stable.\n\n"
+    )
+    rows = [(f"[`{code}`](#{code})", kind.title) for code, kind in CAUSES.items()]
+    sections = [_cause(code, kind) for code, kind in CAUSES.items()]
+    return note("core/views/causes.py") + head + table(("code", "what it means"), rows) + "".join(sections)
+
+
+def _cause(code: str, kind: CauseKind) -> str:
+    said = [f"**Of a {of}.** {_plain(text)}\n\n" for of, text in (("run", kind.run), ("device", kind.device)) if text]
+    steps = "".join(f"- {_plain(step)}\n" for step in kind.next)
+    return f"\n## {code}\n\n{kind.title[0].upper()}{kind.title[1:]}.\n\n{''.join(said)}**What to do.**\n\n{steps}"
+
+
+def _plain(template: str) -> str:
+    return re.sub(r"\{(\w+)\}", lambda name: name[1].upper().replace("_", " "), template)
+
+
 def pages() -> Pages:
     """The generated pages of docs/reference."""
-    return {"docs/reference/errors.md": errors(), "docs/reference/limits.md": limits_page()}
+    return {
+        "docs/reference/errors.md": errors(),
+        "docs/reference/limits.md": limits_page(),
+        "docs/reference/causes.md": causes(),
+    }
 
 
 if __name__ == "__main__":

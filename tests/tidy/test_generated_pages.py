@@ -1,6 +1,7 @@
 """The generated pages of docs/ are what their generators make now; `make docs` mends a failure."""
 
 from podium.cli.errors import EXIT_CODES
+from podium.core.views.causes import CAUSES
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
 from tools import cli_page, metrics_page, pages, reference, states, task_page
@@ -28,8 +29,10 @@ def test_every_transition_is_drawn_and_every_end_is_one() -> None:
     assert "| `OPEN` | SHUT | LOST |" in states.page(machine)
 
 
-def test_the_reference_names_every_code_and_every_limit() -> None:
-    errors, limits = reference.pages().values()
+def test_the_reference_names_every_code_every_limit_and_every_cause() -> None:
+    errors, limits, causes = reference.pages().values()
+    assert [code for code in CAUSES if f"\n## {code}\n" not in causes] == []
+    assert "**Of a run.** N missing: ENROLLED enrolled, round ROUND needs NEED\n" in causes
     assert [code for code in KINDS if f"[`{code}`](#{code})" not in errors] == []
     assert [code for code in KINDS if f"\n### {code}\n\nP{KINDS[code].number}, HTTP " not in errors] == []
     assert [name for name in Limits.__struct_fields__ if f"`{name}`" not in limits] == []
