@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.cli.devices import named
+from podium.cli.fleet import named
 from podium.wire.operator import DeviceView
 from podium.wire.problems import OperatorFault
 from tests.e2e.cli_made import dev, podium, start

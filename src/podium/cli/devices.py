@@ -1,4 +1,4 @@
-"""podium device enroll, run, list: one device on this machine, and the fleet.
+"""podium device token, enroll, run: one device on this machine. The fleet's verbs are in fleet.py.
 
 Decides: what a device's state directory remembers besides the agent's own files: where its plane is. Never: how a
 device works (podium.device). `device run` needs no plane's credential, only the state that enrolment left.
@@ -12,11 +12,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
-from podium.cli.output import note, printable, say, say_json, say_table
+from podium.cli.options import DATA, Data, Where, at_plane, labels_of
+from podium.cli.output import note, say
 from podium.wire.asks import TokenAsk
-from podium.wire.durations import format_duration
-from podium.wire.operator import DeviceView
 from podium.wire.problems import OperatorFault
 
 app = typer.Typer(help="One device on this machine, and the fleet.", no_args_is_help=True)
@@ -107,66 +105,15 @@ def run(
 
 
 @app.command("token")
+@at_plane
 def token(
+    where: Where,
     site: Annotated[str, typer.Option("--site", help="The organisation that owns the device.")] = "",
     uses: Annotated[int, typer.Option("--uses", min=1, help="How many devices may enrol with it.")] = 1,
     label: Annotated[
-        list[str] | None, typer.Option("--label", metavar="NAME=VALUE", help="A label of the devices.")
+        list[str] | None, typer.Option("-l", "--label", metavar="NAME=VALUE", help="A label of the devices.")
     ] = None,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
 ) -> None:
     """Make an enrolment token; it is shown this once."""
-    labels = dict(part.split("=", 1) for part in label or [] if "=" in part)
-    if len(labels) != len(label or []):
-        raise OperatorFault("usage", what=f"--label {' '.join(label or [])}", why="write NAME=VALUE, each name once")
-    with connect(data, plane, token_file) as link:
-        say(link.token(TokenAsk(site=site, uses=uses, labels=labels)).token)
-
-
-@app.command("list")
-def list_(json: Json = False, data: Data = DATA, plane: Url = "", token_file: TokenFile = None) -> None:
-    """Every enrolled device, in order of enrolment."""
-    with connect(data, plane, token_file) as link:
-        views = link.devices()
-    if json:
-        say_json(views)
-    else:
-        say_table(("DEVICE", "NAME", "SITE", "STATE", "SEEN", "LEASE", "LAST FAILURE"), [_row(view) for view in views])
-
-
-@app.command("logs")
-def logs(
-    name: Annotated[str, typer.Argument(metavar="DEVICE", help="An id, a unique prefix, or a name.")],
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
-) -> None:
-    """The last failure of a device as it told it: its code, and its plan's traceback."""
-    with connect(data, plane, token_file) as link:
-        view = named(link.devices(), name)
-    if not view.failure:
-        note(f"device {view.id} has told of no failure")
-        return
-    say(view.failure)
-    say(printable(view.failure_detail))
-
-
-def named(views: list[DeviceView], name: str) -> DeviceView:
-    """The device of that id, unique name or unique prefix; `OperatorFault(not-found | id-ambiguous)`."""
-    found = [view for view in views if name in (view.id, view.name)] or [
-        view for view in views if name and view.id.startswith(name)
-    ]
-    if not found:
-        raise OperatorFault("not-found", what=f"no device is called {name}", next="podium device list shows them")
-    if len(found) > 1:
-        why = ", ".join(view.id for view in found[:3])
-        raise OperatorFault("id-ambiguous", what=f"{name} names {len(found)} devices", why=why)
-    return found[0]
-
-
-def _row(view: DeviceView) -> tuple[str, ...]:
-    seen = "never" if view.seen_ms < 0 else f"{format_duration(view.seen_ms)} ago"
-    state = f"{view.state}, {'online' if view.online else 'away'}"
-    return (view.id, view.name or "-", view.site or "-", state, seen, view.lease or "-", view.failure or "-")
+    with where.link() as link:
+        say(link.token(TokenAsk(site=site, uses=uses, labels=labels_of(label))).token)

@@ -31,6 +31,7 @@ EXIT_CODES = {
 
 _BY_CODE = {
     "journal-broken": UNVERIFIED,
+    "backup-invalid": UNVERIFIED,
     "checksum-wrong": UNVERIFIED,
     "signature-invalid": UNVERIFIED,
     "digest-mismatch": UNVERIFIED,

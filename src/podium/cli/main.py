@@ -11,18 +11,23 @@ from typing import Annotated
 import typer
 
 from podium.cli import (
+    aliases,
     audits,
+    auth,
     benches,
+    databases,
     demo,
     devices,
     error_pages,
     explains,
+    fleet,
     models,
     planes,
     releases,
     runs,
     simulations,
     tasks,
+    versions,
 )
 from podium.cli.errors import FAILED, INTERRUPTED, exit_code, say_bug, say_error
 from podium.wire.problems import OperatorFault, PodiumError
@@ -51,10 +56,18 @@ app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
 app.command("error")(error_pages.error)
 app.add_typer(tasks.app, name="task")
-models.app.command("release")(releases.release)
+fleet.add_to(devices.app)
 app.add_typer(devices.app, name="device")
+models.app.command("show")(versions.show)
+models.app.command("diff")(versions.diff)
+models.app.command("release")(releases.release)
+models.app.command("promote")(aliases.promote)
+models.app.command("rollback")(aliases.rollback)
+models.app.add_typer(aliases.app, name="alias")
 app.add_typer(models.app, name="model")
 app.add_typer(audits.app, name="audit")
+app.add_typer(auth.app, name="auth")
+app.add_typer(databases.app, name="db")
 
 
 def _say_version(asked: bool) -> None:

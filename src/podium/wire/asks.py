@@ -52,6 +52,7 @@ class FreezeAsk(Ask, frozen=True, kw_only=True):
 class MarkAsk(Ask, frozen=True, kw_only=True):
     """POST /api/v1/devices/mark: let devices be active, cordoned, drained (cordoned, lease revoked) or banned.
 
+    "uncordoned" and "unbanned" make active only those that are cordoned, or banned; to cordon or drain lifts no ban.
     Named one by one (`devices`), or by `labels` (all must match; "site" and "name" are labels too).
     """
 

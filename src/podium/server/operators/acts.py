@@ -112,8 +112,9 @@ class Acts:
         marking, why = Marking.of(ask.mark), _why(ask.why)
         rows = await chosen(self._loop.state, ask, self._parts.limits.marked_devices_max)
         done = marking.done(self._loop.state, rows, ask.dry_run)
-        if rows and not ask.dry_run:
-            devices = tuple(row.id for row in rows)
+        touched = marking.touched(rows)
+        if touched and not ask.dry_run:
+            devices = tuple(row.id for row in touched)
             await self._tell(
                 lambda at, ticket: DevicesMarked(
                     at_ms=at,

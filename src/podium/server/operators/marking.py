@@ -21,10 +21,14 @@ DEVICES_TOLD = 100
 
 
 class Marking(NamedTuple):
-    """A mark as the core takes it: the state, and whether running leases end."""
+    """A mark as the core takes it: the state, and whether running leases end. `of_states`: which devices it changes.
+
+    So that to cordon lifts no ban, to uncordon neither, and to unban touches nobody else.
+    """
 
     state: str
     revoke: bool
+    of_states: tuple[str, ...] = ("active", "cordoned", "banned")
 
     @classmethod
     def of(cls, mark: str) -> "Marking":
@@ -33,25 +37,32 @@ class Marking(NamedTuple):
             raise OperatorFault("usage", what=f"mark {mark[:32]!r}", why=f"a device can be {', '.join(MARKS)}")
         return MARKS[mark]
 
+    def touched(self, rows: list[DeviceRow]) -> list[DeviceRow]:
+        """Those of `rows` that it may change."""
+        return [row for row in rows if row.state in self.of_states]
+
     def done(self, state: State, rows: list[DeviceRow], dry_run: bool) -> MarkDone:
         """What this marking does to `rows` as they stand now."""
-        at_work = [row.number in state.live_lease for row in rows]
+        touched = self.touched(rows)
+        at_work = [row.number in state.live_lease for row in touched]
         changed = sum(
-            row.state != self.state or (self.revoke and busy) for row, busy in zip(rows, at_work, strict=True)
+            row.state != self.state or (self.revoke and busy) for row, busy in zip(touched, at_work, strict=True)
         )
         return MarkDone(
             dry_run=dry_run,
             matched=len(rows),
             changed=changed,
             at_work=sum(at_work),
-            devices=[row.id for row in rows[:DEVICES_TOLD]],
+            devices=[row.id for row in touched[:DEVICES_TOLD]],
         )
 
 
 MARKS = {
     "active": Marking("active", False),
-    "cordoned": Marking("cordoned", False),
-    "drained": Marking("cordoned", True),
+    "cordoned": Marking("cordoned", False, ("active", "cordoned")),
+    "drained": Marking("cordoned", True, ("active", "cordoned")),
+    "uncordoned": Marking("active", False, ("active", "cordoned")),
+    "unbanned": Marking("active", False, ("active", "banned")),
     "banned": Marking("banned", True),
 }
 
