@@ -169,13 +169,13 @@ CAUSES: dict[str, CauseKind] = {
         "a person keeps devices from new leases",
         "{n} cordoned ({examples})",
         "it is cordoned: a person keeps it from new leases",
-        ("podium device uncordon {first}", _AGAIN),
+        ("podium device uncordon {ids}", _AGAIN),
     ),
     "banned": CauseKind(
         "a person banned devices",
         "{n} banned ({examples})",
         "it is banned: it may not open a session",
-        ("if it was banned by mistake: podium device uncordon {first}", _AGAIN),
+        ("podium device unban {ids}    # if they were banned by mistake", _AGAIN),
     ),
     "at-work-elsewhere": CauseKind(
         "devices work for another run",

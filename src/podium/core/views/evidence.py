@@ -42,7 +42,7 @@ def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list
             "number": number,
             "n": count_text(count),
             "count": count,
-            "first": holdups.named(look, held, number)[0],
+            "ids": " ".join(row.id for row in holdups.held_devices(look, held, number)),
             "examples": examples(look, held, number),
             "horizon": time_text(holdups.horizon_ms(look.state)),
         }
@@ -52,7 +52,8 @@ def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list
 
 def examples(look: Look, held: HoldUps, number: int) -> str:
     """The first devices that a reason holds back, and how many more there are."""
-    names, count = holdups.named(look, held, number), int(np.count_nonzero(held.first == number))
+    names = [row.name or row.id for row in holdups.held_devices(look, held, number)]
+    count = int(np.count_nonzero(held.first == number))
     return ", ".join(names) + (f" and {count - len(names):,} more" if count > len(names) else "")
 
 

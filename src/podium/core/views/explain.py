@@ -247,7 +247,7 @@ def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = 
     name = device.name or device.id
     facts: Facts = {
         "subject": device.id,
-        "first": name,
+        "ids": device.id,
         "examples": name,
         "window": time_text(holdups.window_now_ms(state)),
         "failure": device.failure,

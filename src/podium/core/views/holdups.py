@@ -19,7 +19,7 @@ from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import Facts, momentary_facts
 from podium.core.pacing.windows import window_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
-from podium.core.rows import RoundRow, TaskRow
+from podium.core.rows import DeviceRow, RoundRow, TaskRow
 from podium.core.selection.admit import CLAUSE
 from podium.core.selection.reasons import CODE
 from podium.core.state import OpenRound, State
@@ -32,6 +32,7 @@ TOLD_MAX = 500
 TABLE_MAX = 4_000_000
 """Fact sets numbered up to here are looked up in a table, ten times faster than by bisection."""
 VALUES_SHOWN = 3
+NAMED_MAX = 3
 TEXT_CHARS_MAX = 80
 HELD_BY = (
     "banned",
@@ -229,12 +230,10 @@ def _in(facts: Facts, name: str, key: str) -> str | int | None:
 # -- what the devices have instead -----------------------------------------------------------------------------------
 
 
-def named(look: Look, found: HoldUps, code: int, count: int = VALUES_SHOWN) -> list[str]:
-    """Names (or ids) of the first `count` devices whose first reason is `code`."""
+def held_devices(look: Look, found: HoldUps, code: int) -> list[DeviceRow]:
+    """The first `NAMED_MAX` devices whose first reason is `code`."""
     start = look.pick.indices(look.state.fleet.size)[0]
-    places = np.flatnonzero(found.first == code)[:count]
-    rows = [look.state.devices[start + int(place)] for place in places]
-    return [row.name or row.id for row in rows]
+    return [look.state.devices[start + int(place)] for place in np.flatnonzero(found.first == code)[:NAMED_MAX]]
 
 
 def told(look: Look, found: HoldUps, code: int) -> tuple[list[tuple[str, int]], int]:
