@@ -5,6 +5,7 @@ from hashlib import sha256
 import msgspec
 from hypothesis import strategies as st
 
+from podium.adapters.sqlite.schema import CHANGING, COLUMNS
 from podium.core.effects import Record, Step
 from podium.core.rows import (
     ROW_TYPES,
@@ -22,6 +23,7 @@ from podium.core.rows import (
     TokenRow,
     VersionRow,
     WebhookRow,
+    table_of,
 )
 from podium.tasks.task import Head, ModelSource, Privacy, RunRules, Target, Task
 from podium.wire.durations import Duration
@@ -192,7 +194,19 @@ _BY_TYPE: dict[object, st.SearchStrategy[object]] = {
 def any_row(kind: type[AnyRow], **given: st.SearchStrategy[object]) -> st.SearchStrategy[AnyRow]:
     """Any row of a `kind`, its fields drawn by their types but for those `given`."""
     fields = {field.name: _BY_TYPE[field.type] for field in msgspec.structs.fields(kind)}
-    return st.builds(kind, **(fields | given))
+    return st.builds(kind, **(fields | given)).map(settled)
+
+
+def settled(row: AnyRow) -> AnyRow:
+    """`row` with what never changes while it lives (all columns but `CHANGING`, and labels) following from its key."""
+    fixed = [name for name in COLUMNS[table_of(row)] if name not in CHANGING and name not in row.KEY]
+    given: dict[str, object] = {
+        name: f"{name} of {row.key()}" if isinstance(getattr(row, name), str) else len(row.key()) + ord(row.key()[-1])
+        for name in fixed
+    }
+    if isinstance(row, DeviceRow):
+        given["labels"] = {"k1": {"decimal": "a"}, "k2": {"_decimal": "b", "é": ""}}.get(row.id, {})
+    return msgspec.structs.replace(row, **given)
 
 
 rows: st.SearchStrategy[AnyRow] = st.one_of(

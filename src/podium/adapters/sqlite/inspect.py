@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from podium.adapters.sqlite.reader import SqliteReader, last_step, meta_of
-from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS, values
+from podium.adapters.sqlite.schema import COLUMNS, LABELS, MIGRATIONS, values
 from podium.core.records import decode_row
 from podium.ports.plane import SignedHead
 from podium.wire.problems import StoreFault
@@ -43,6 +43,11 @@ def check_pages(reader: SqliteReader) -> None:
         if changed:
             names = ", ".join(sorted({name for _, name, _ in changed}))
             raise StoreFault("store-corrupt", what="the schema is not what this release made", why=f"changed: {names}")
+        kept = "SELECT number, label FROM device_labels"
+        odd = db.execute(f"SELECT * FROM ({LABELS} EXCEPT {kept}) UNION SELECT * FROM ({kept} EXCEPT {LABELS}) LIMIT 1")
+        if found := odd.fetchone():
+            what = f"table device_labels contradicts the label {found[1]} of the device with number {found[0]}"
+            raise StoreFault("store-corrupt", what=what)
 
 
 def current_rows(reader: SqliteReader) -> Iterator[CurrentRow]:

@@ -52,18 +52,62 @@ CREATE TABLE releases (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE freezes (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE services (id TEXT PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE webhooks (id TEXT PRIMARY KEY, body BLOB NOT NULL);
--- a page of the history of a device or a run, whatever its length
-CREATE INDEX leases_by_device ON leases (device, run, round);
+-- pages (pages.py) go on from a key, whatever the table's length; an index of a table with rowids ends with them
+CREATE INDEX leases_by_device ON leases (device);
 CREATE INDEX leases_by_round ON leases (run, round);
 CREATE INDEX rounds_by_run ON rounds (run, number);
+CREATE INDEX versions_by_run ON versions (run);
+CREATE INDEX alias_moves_by_alias ON alias_moves (alias, counter);
+ALTER TABLE devices ADD COLUMN site TEXT NOT NULL DEFAULT '';
+ALTER TABLE devices ADD COLUMN name TEXT NOT NULL DEFAULT '';
+UPDATE devices SET site = json_extract(CAST(body AS TEXT), '$.site'), name = json_extract(CAST(body AS TEXT), '$.name');
+CREATE INDEX devices_by_number ON devices (number);
+CREATE INDEX devices_by_site ON devices (site, number);
+CREATE INDEX devices_by_name ON devices (name, number);
+CREATE INDEX devices_marked ON devices (state, number) WHERE state <> 'active';
+CREATE TABLE device_labels (label TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (label, number)) WITHOUT ROWID;
+INSERT OR IGNORE INTO device_labels SELECT label, number FROM ({of_devices});
+-- labels are given at enrolment and stay: whoever lets them change adds a trigger on UPDATE
+CREATE TRIGGER devices_labelled AFTER INSERT ON devices
+BEGIN INSERT OR IGNORE INTO device_labels SELECT label, NEW.number FROM ({of_new}); END;
+-- derived from the record and gone with it when it is erased; NULL for bytes that are no record
+ALTER TABLE history ADD COLUMN kind TEXT AS ({in_record}.kind') END) VIRTUAL;
+ALTER TABLE history ADD COLUMN subject TEXT AS ({in_record}.subject') END) VIRTUAL;
+ALTER TABLE history ADD COLUMN actor TEXT AS ({in_record}.actor') END) VIRTUAL;
+CREATE INDEX history_by_kind ON history (kind);
+CREATE INDEX history_by_subject ON history (subject);
+-- what people and services did is rare beside what devices and the plane did
+CREATE INDEX history_by_person ON history (actor) WHERE actor NOT LIKE 'device:%' AND actor <> 'plane';
 """
+
+
+def _labels(table: str) -> str:
+    """A select of `number` and `label` ("name=value") of each label of the devices in `table` with its column body.
+
+    An only label that reads as the tag of a decimal stands with one more `_` before it (wire/plain.py).
+    """
+    labels = f"CAST({table}.body AS TEXT), '$.labels'"
+    only = f"(SELECT count(*) FROM json_each({labels})) = 1"
+    name = f"CASE WHEN ltrim(key, '_') = 'decimal' AND {only} THEN substr(key, 2) ELSE key END"
+    from_devices = "devices, " if table == "devices" else ""
+    return f"SELECT {table}.number AS number, {name} || '=' || value AS label FROM {from_devices}json_each({labels})"
+
+
+LABELS = _labels("devices")
+"""What table device_labels must hold, as a select of (number, label)."""
+
+ACTS = ACTS.format(
+    of_devices=LABELS,
+    of_new=_labels("NEW"),
+    in_record="CASE WHEN json_valid(CAST(record AS TEXT)) THEN json_extract(CAST(record AS TEXT), '$",
+)
 
 MIGRATIONS: tuple[str, ...] = (FIRST, ACTS)
 """Migration n takes a database from version n - 1 to n."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "tokens": ("population",),
-    "devices": ("number", "population", "state"),
+    "devices": ("number", "population", "state", "site", "name"),
     "tasks": (),
     "runs": ("task", "state"),
     "rounds": ("run", "number", "state"),
@@ -79,11 +123,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """Table -> the fields of its row that are columns, between `id` (the row's key) and `body` (its canonical bytes)."""
 
 
+CHANGING = frozenset({"state", "version"})
+"""The columns that change while a row lives. SQLite writes no index anew whose columns a statement does not set."""
+
+
 def upsert(table: str) -> str:
     """The statement that writes one row of `table`: id, its columns, body."""
     names = ("id", *COLUMNS[table], "body")
     marks = ", ".join("?" * len(names))
-    news = ", ".join(f"{name} = excluded.{name}" for name in names[1:])
+    news = ", ".join(f"{name} = excluded.{name}" for name in names[1:] if name in CHANGING or name == "body")
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {news}"
 
 
