@@ -1,0 +1,242 @@
+"""Stuck runs on a real plane: the API and `podium explain` name the cause that binds, count the devices it holds, and
+print a next step which, done as it is printed, lets the run go on to its end.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from podium.server.main import PlaneServer
+from podium.tasks.task import Select, Task
+from podium.wire import messages as m
+from podium.wire.asks import TokenAsk
+from podium.wire.operator import Cause, Explanation, RunView
+from podium.wire.problems import Problem
+from tests.e2e.cli_made import Said, dev, device_running, podium, task_file
+from tests.e2e.kills.test_full_disk import fill, limit, small_disk
+from tests.e2e.test_plane_round import ended, offer_to, train
+from tests.e2e.test_plane_trouble import Full
+from tests.support.plane_cases import Operator, enrolled, plane, task
+from tests.support.scripted_device import PLAN, ScriptedDevice
+
+DIGEST = "sha256:" + "0" * 64
+OLD, NEW = "0.7", "1.0"
+
+
+def explained(server: PlaneServer, operator: Operator, run: str) -> Explanation:
+    """What the API and the command line say of a run: the same, in JSON and in lines."""
+    told = operator.get(f"/api/v1/runs/{run}/explain", Explanation)
+    in_json = podium("explain", run, "--json", "--data", server.data)
+    assert in_json.code == 0, in_json.err
+    by_cli = msgspec.json.decode(in_json.out, type=Explanation)
+    assert (by_cli.subject, by_cli.cause, by_cli.next) == (told.subject, told.cause, told.next)
+    in_lines = podium("explain", "--data", server.data)  # @last
+    assert in_lines.code == 0, in_lines.err
+    lines = in_lines.out.splitlines()
+    assert lines[:2] == [f"run {run}  {told.state}", f"cause  {told.cause}"]
+    assert [line for line in lines if line.startswith("next ")] == [f"next   {step}" for step in told.next]
+    assert told.subject == run and told.cause == told.causes[0].code
+    return told
+
+
+def followed(server: PlaneServer, step: str) -> Said:
+    """Do a printed step that is a command, as it stands there: what follows `#` is for the reader."""
+    program, *words = step.partition("    #")[0].split()
+    assert program == "podium"
+    said = podium(*words, "--data", server.data)
+    assert said.code == 0, said.err
+    return said
+
+
+def served(operator: Operator, run: str, devices: list[ScriptedDevice]) -> RunView:
+    """Every device checks in and trains; the run once it is over."""
+    for device in devices:
+        device.check_in(battery=0.9, charging=True, metered=False)
+    for place, device in enumerate(devices):
+        assert train(device, offer_to(device), place).word == "stored"
+    view = ended(operator, run)
+    assert (view.state, view.rounds_sealed) == ("FINISHED", 1)
+    return view
+
+
+def until(holds: Callable[[], bool], within_s: float = 40.0) -> None:
+    """Ask until `holds`; a plane tries its store again after 30 s at the latest."""
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ruled(goal: int, select: Select, **head: object) -> Task:
+    """A task with rules, and with what else its head says."""
+    made = task(goal=goal)
+    return msgspec.structs.replace(made, select=select, task=msgspec.structs.replace(made.task, **head))
+
+
+def test_too_few_devices(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 1)
+        run = operator.submit(task(goal=3))
+        devices[0].check_in()
+        told = explained(server, operator, run)
+        assert (told.cause, told.causes[0].devices) == ("too-few-enrolled", 2)
+        assert told.what == (
+            f"round {run}.1 cannot start: 1 of 3 devices that it needs are there; "
+            f"2 devices missing: 1 enrolled, round {run}.1 needs 3"
+        )
+        assert told.waiting is not None and (told.waiting.have, told.waiting.need) == (1, 3)
+        assert told.next[1].endswith("with a round.minimum of at most 1")
+        token = followed(server, told.next[0]).out.strip()
+        for place in range(2):
+            devices.append(ScriptedDevice(operator.url, name=f"new-{place}"))
+            devices[-1].enrol(token)
+            devices[-1].open()
+        served(operator, run, devices)
+        over = explained(server, operator, run)
+        assert (over.cause, over.state, len(over.causes)) == ("run-finished", "FINISHED", 1)
+        assert run in followed(server, over.next[0]).out
+
+
+def test_all_on_battery(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 3)
+        run = operator.submit(ruled(3, Select(when="device.charging && device.battery > 0.5")))
+        for device in devices:
+            device.check_in(battery=0.4, charging=False)
+        told = explained(server, operator, run)
+        text = "3 devices with `device.charging` false now (they tell charging false (3))"
+        assert told.causes == [Cause(code="when-false", devices=3, text=text)]
+        assert told.next[0].startswith("make `device.charging` true on device-0, device-1, device-2: ")
+        assert told.next[1].endswith("with a wider select.when")
+        for device in devices:  # charging, but nearly empty: the next clause is what holds them now
+            device.check_in(battery=0.4, charging=True)
+        again = explained(server, operator, run)
+        assert again.causes[0].text.startswith("3 devices with `device.battery > 0.5` false now (they tell battery 0.4")
+        served(operator, run, devices)
+
+
+def test_the_wrong_runtime(tmp_path: Path) -> None:
+    rule = f"device.runtimes['executorch'] >= '{NEW}'"
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 3)
+        for device, version in zip(devices, (OLD, OLD, NEW), strict=True):
+            device.open(able(version))
+        devices += enrolled(operator, 1)  # tells of no runtime
+        run = operator.submit(ruled(3, Select(requires=rule)))
+        for device in devices:
+            device.check_in()
+        told = explained(server, operator, run)
+        assert told.causes == [
+            Cause(
+                code="requires-false",
+                devices=2,
+                text=f"2 devices with `{rule}` false (they have runtimes[executorch] {OLD} (2))",
+            ),
+            Cause(
+                code="requires-unknown",
+                devices=1,
+                text=f"1 device without a fact that `{rule}` names (they have runtimes[executorch] none (1))",
+            ),
+        ]
+        assert told.next[0].startswith(f"make `{rule}` true on device-0, device-1, then start the agent again")
+        one = operator.get(f"/api/v1/devices/{devices[0].device_id}/explain", Explanation)
+        assert one.causes[0].text == f"run {run} requires `{rule}`; it has runtimes[executorch] {OLD}"
+        for device in devices[:2]:
+            device.open(able(NEW))
+        served(operator, run, devices[:3])
+
+
+def able(version: str, digest: str = DIGEST) -> m.Capabilities:
+    """A device with that version of the runtime and that build of the plan."""
+    return m.Capabilities(os="linux", plans={PLAN: digest}, runtimes={"executorch": version})
+
+
+def test_another_build_of_the_plan(tmp_path: Path) -> None:
+    new = "sha256:" + "1" * 64
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 2)
+        run = operator.submit(ruled(2, Select(), plan_digests=(new,)))
+        told = explained(server, operator, run)
+        assert (told.cause, told.causes[0].devices) == ("plan-digest", 2)
+        assert told.causes[0].text.endswith(f"{new} is asked for (they have {DIGEST} (2))")
+        assert told.next[0].startswith(f"install the build {new} of {PLAN} on device-0, device-1,")
+        assert told.next[1].endswith(f"with task.plan_digests naming {DIGEST}")
+        for device in devices:
+            device.open(able(NEW, new))
+        served(operator, run, devices)
+
+
+def test_a_frozen_plane(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 2)
+        run = operator.submit(task(goal=2))
+        assert podium("freeze", "--why", "an incident", "--yes", "--data", server.data).code == 0
+        assert {device.check_in().reason for device in devices} == {"frozen"}
+        told = explained(server, operator, run)
+        assert [(each.code, each.devices) for each in told.causes] == [("frozen", 0)]
+        assert "(an incident): no lease is granted" in told.what
+        by_device = podium("explain", "device-1", "--data", server.data)
+        assert (by_device.code, by_device.out.splitlines()[1]) == (0, "cause  frozen")
+        followed(server, told.next[0])
+        served(operator, run, devices)
+
+
+def test_a_store_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        devices = enrolled(operator, 2)
+        run = operator.submit(task(goal=2))
+        assert server.plane is not None
+        disk = Full(server)
+        monkeypatch.setattr(server.plane.parts.store, "commit", disk.commit)
+        assert operator.ask("POST", "/api/v1/tokens", TokenAsk()).status == 503
+        for subject in (f"runs/{run}", f"devices/{devices[0].device_id}"):
+            told = operator.get(f"/api/v1/{subject}/explain", Explanation)
+            assert (told.cause, told.subject) == ("store-full", subject.split("/")[1])
+        assert told.next[0].startswith("free space on the disk")
+        said = podium("explain", run, "--data", server.data)
+        assert (said.code, said.out.splitlines()[1]) == (0, "cause  store-full")
+        disk.full = False
+        until(lambda: operator.ask("GET", "/readyz").status == 200)
+        assert explained(server, operator, run).cause == "not-connected", (
+            "the plane has not heard them since it reloaded"
+        )
+        for device in devices:
+            device.open()
+        served(operator, run, devices)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("means", ["disk", "limit"])
+def test_a_disk_that_is_really_full(tmp_path: Path, means: str) -> None:
+    with small_disk(tmp_path / "small") as mounted, dev(tmp_path / "small" / "data") as serving:
+        file = task_file(tmp_path, rounds="1", goal="1", minimum="1")
+        assert serving.podium("run", file).code == 0
+        pid = msgspec.json.decode((serving.data / "plane.json").read_bytes(), type=dict[str, str | int])["pid"]
+        really = mounted and means == "disk"
+        free = fill(tmp_path / "small") if really else limit(int(pid))
+        refused = serving.podium("device", "token")
+        assert (refused.code, "store-" in refused.err) == (1, True), refused
+        told = msgspec.json.decode(serving.podium("explain", "--json").out, type=Explanation)
+        # SQLite calls EFBIG an I/O error, so that under a limit the store fails rather than is full
+        assert told.cause in (["store-full"] if really else ["store-full", "store-failed"]), told
+        free()
+        until(lambda: serving.podium("device", "token").code == 0)
+        told = msgspec.json.decode(serving.podium("explain", "--json").out, type=Explanation)
+        assert (told.cause, told.causes[0].devices) == ("too-few-enrolled", 1)
+        with device_running(serving, tmp_path / "device", "cleveland"):
+            assert serving.podium("watch").code == 0
+
+
+def test_who_is_not_there_and_who_may_not_ask(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        said = podium("explain", "nobody", "--data", server.data)
+        assert (said.code, said.err.splitlines()[0]) == (
+            3,
+            "error[P1032 not-found]: no run and no device is called nobody",
+        )
+        refused = operator.ask("GET", "/api/v1/devices/nobody/explain")
+        assert msgspec.json.decode(refused.data, type=Problem).code == "not-found"
+        assert Operator(server.url, "").ask("GET", "/api/v1/runs/@last/explain").status == 401
