@@ -15,11 +15,13 @@ from podium.cli import (
     audits,
     auth,
     benches,
+    comparing,
     databases,
     demo,
     devices,
     error_pages,
     explains,
+    exports,
     fleet,
     models,
     planes,
@@ -52,6 +54,8 @@ app.command("retry")(runs.retry)
 app.command("freeze")(runs.freeze)
 app.command("unfreeze")(runs.unfreeze)
 app.command("explain")(explains.explain)
+app.command("compare")(comparing.compare)
+app.command("export")(exports.export)
 app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
 app.command("error")(error_pages.error)

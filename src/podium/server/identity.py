@@ -109,11 +109,14 @@ def open_identity(data: Path, keys: Keys, entropy: Entropy) -> Identity:
     """The plane's identity; a first start makes its keys and the root document version 1 (1 of 1).
 
     `OperatorFault(data-newer)`, `StoreFault(store-corrupt)` when identity.json does not decode,
+    `OperatorFault(data-missing)` when the plane's own online key is gone, as after a restore without keys,
     `OperatorFault(file-unreadable)` when what lies beside a new directory as release key is none.
     """
     path = data / "identity.json"
     if path.exists():
-        return Identity(path, _read(path), keys)
+        identity = Identity(path, _read(path), keys)
+        _check_held(identity, data)
+        return identity
     root_seed, online_seed = (secret(keys, entropy, name) for name in (ROOT_KEY, ONLINE_KEY))
     roles = {
         "root": public_key(root_seed),
@@ -130,6 +133,21 @@ def open_identity(data: Path, keys: Keys, entropy: Entropy) -> Identity:
     identity = Identity(path, make_root(document, [root_seed]), keys)
     identity.keep(identity.root)
     return identity
+
+
+def _check_held(identity: Identity, data: Path) -> None:
+    """A plane that cannot sign as itself must not start: devices would refuse it, and nothing of it could be proven."""
+    try:
+        identity.online_seed()
+    except StoreFault as error:
+        if error.code != "key-erased":
+            raise
+        raise OperatorFault(
+            "data-missing",
+            what=f"the key that plane {identity.plane_id} signs with is not in {data / 'keys'}",
+            why=f"online key {identity.online_id} was erased, or the directory was restored without its keys",
+            next="restore with podium db restore --keys FILE, or copy keys/ of the directory that was backed up",
+        ) from error
 
 
 def _put_aside(heads: Path, plane_id: str) -> None:

@@ -40,7 +40,7 @@ from podium.server.devices.uploads import BlobRoom
 from podium.server.http import Receive, Scope, Send
 from podium.server.identity import open_identity
 from podium.server.journal.audit import META_ROOT
-from podium.server.journal.heads import PURPOSE, from_signed, heads_path, to_signed
+from podium.server.journal.heads import PURPOSE, check_not_older, from_signed, heads_path, to_signed
 from podium.server.journal.sequencer import Sequencer
 from podium.server.loop.loop import Loop
 from podium.server.loop.writer import Writer
@@ -78,6 +78,7 @@ def open_parts(data: Path, limits: Limits) -> Parts:
         entropy = SystemEntropy()
         keys = FileKeys(data / "keys", alone=True)  # the store holds the directory's lock
         identity = open_identity(data, keys, entropy)
+        check_not_older(heads_path(data), identity.document, store.head)
         # Kept in the database too, so that a copy of it alone can be verified.
         store.set_meta(META_ROOT, msgspec.json.encode(identity.root).decode())
         return Parts(
@@ -148,6 +149,7 @@ class Plane:
             ],
             exception_handlers={HTTPException: not_served, Exception: broke},
         )
+        pages.router.redirect_slashes = False  # a path with a slash more is another path, and nothing is served there
         self.pages = Observed(pages, self.metrics, parts.entropy, self._prove)
         self._standing: list[asyncio.Task[None]] = []
 

@@ -1,21 +1,26 @@
 """Signed journal heads outside the database: the file beside the data directory, one JSON line per head.
 
 Decides: where that file lies and how a head is written in it. Never: which heads are signed (sequencer.py). The file
-only grows; it lies beside the data directory, not in it, so that an older copy of the directory does not bring its
+only grows (a start compares its newest heads with the database); it lies beside the data directory, not in it, so that an older copy of the directory does not bring its
 heads along. A line that a crash cut short is dropped by the next append and ignored by readers.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
 
 from podium.adapters.disk import disk_fault
+from podium.crypto.root import role_key
+from podium.crypto.sign import open_signed
 from podium.ports.plane import SignedHead
-from podium.wire.canonical import b64, unb64
-from podium.wire.messages import Signed
+from podium.wire.canonical import b64, decode_canonical, unb64
+from podium.wire.messages import Head, RootDocument, Signed
 from podium.wire.problems import DeviceFault, OperatorFault
+
+TAIL_BYTES = 256 * 1024
+"""How much of the end of a heads file a start reads: some hundred heads."""
 
 PURPOSE = "journal-head"
 """The purpose under which the online key signs a `Head`."""
@@ -77,3 +82,49 @@ def read_heads(path: Path) -> list[SignedHead]:
             what = f"line {number} of {path} is no signed head"
             raise OperatorFault("journal-broken", what=what, why=str(error)) from error
     return heads
+
+
+def check_not_older(path: Path, root: RootDocument, head_of: Callable[[str], SignedHead | None]) -> None:
+    """Return when the newest heads in the file `path`, if there is one, count no more than those of the database.
+
+    `head_of`: the database's newest head of a tree. A head is appended only once the database holds it, so more of them
+    mean that an older copy of the database was put in place: `OperatorFault(journal-broken)`. Lines that this plane did
+    not sign prove nothing. `StoreFault` if the file cannot be read.
+    """
+    for head in _newest(path, root):
+        kept = head_of(head.tree)
+        held = 0 if kept is None else decode_canonical(kept.payload, Head).size
+        if head.size > held:
+            raise OperatorFault(
+                "journal-broken",
+                what=f"the journal {head.tree} has {held} entries, but a head in {path} counts {head.size}",
+                why="an older copy of the database was put in place",
+                next="put the newer one back; or podium db restore BACKUP --accept-loss",
+            )
+
+
+def _newest(path: Path, root: RootDocument) -> list[Head]:
+    """The newest head of each tree among the last lines."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise disk_fault(error.errno, f"reading {path} failed", str(error)) from error
+    newest: dict[str, Head] = {}
+    for line in lines:
+        head = _signed_here(line, root)
+        if head is not None and head.size >= newest.get(head.tree, head).size:
+            newest[head.tree] = head
+    return list(newest.values())
+
+
+def _signed_here(line: bytes, root: RootDocument) -> Head | None:
+    """The head in a line, None if it is cut short or not signed under `root`."""
+    try:
+        signed = msgspec.json.decode(line, type=Signed)
+        return open_signed(role_key(root, "online", signed.key_id), PURPOSE, signed, Head)
+    except (msgspec.DecodeError, ValueError, DeviceFault):
+        return None

@@ -1,0 +1,109 @@
+"""podium db backup, restore: everything a plane knows in one file, and a directory made from it again.
+
+Decides: where files come from and go to. Never: what is in a backup (podium.server.backup). A passphrase is read from a
+file: never from the command line, where others of the machine can see it.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podium.cli.options import DATA, Data, Json
+from podium.cli.output import count_of_bytes, note, say, say_json
+from podium.wire.problems import OperatorFault
+
+if TYPE_CHECKING:
+    from podium.ports.plane import SignedHead
+    from podium.server.backup.secrets import PlaneSecrets
+
+app = typer.Typer(help="The data directory as a whole.", no_args_is_help=True)
+
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", metavar="FILE", help="Its first line is the passphrase.", dir_okay=False),
+]
+
+
+@app.command("backup")
+def backup(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The backup.", dir_okay=False)],
+    with_keys: Annotated[
+        Path | None,
+        typer.Option("--with-keys", metavar="FILE", help="Keep the plane's own keys there, under the passphrase."),
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    json: Json = False,
+    data: Data = DATA,
+) -> None:
+    """Back a data directory up to one file while the plane serves or not; no private key is in it."""
+    from podium.server.backup.secrets import write_secrets
+    from podium.server.backup.taking import take_backup
+
+    passphrase = _passphrase(with_keys, passphrase_file, "--with-keys")
+    taken = take_backup(data, out)
+    keys = 0 if with_keys is None else write_secrets(data, taken.plane_id, with_keys, passphrase)
+    note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")
+    note(f"{keys} keys in {with_keys}" if with_keys else "its keys are not in it: see --with-keys")
+    say_json(taken) if json else say(str(out))
+
+
+@app.command("restore")
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", dir_okay=False)],
+    data: Annotated[Path, typer.Option("--data", help="The directory to make; it must hold nothing.")] = DATA,
+    keys: Annotated[
+        Path | None, typer.Option("--keys", metavar="FILE", help="What --with-keys kept.", dir_okay=False)
+    ] = None,
+    passphrase_file: PassphraseFile = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", help="Signed heads kept outside; default DATA.heads.jsonl.", dir_okay=False),
+    ] = None,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Restore although kept heads show a longer journal.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a data directory from a backup, once every byte of it and its journal are verified; exit code 8 if not."""
+    from podium.server.backup.restoring import restore_backup
+
+    restored = restore_backup(
+        file,
+        data,
+        secrets=_secrets(keys, passphrase_file),
+        heads=None if heads is None else _heads(heads),
+        accept_loss=accept_loss,
+    )
+    note(f"plane {restored.plane_id}: {restored.entries} entries, {restored.blobs} blobs, {restored.keys} keys")
+    if restored.heads_aside:
+        note(f"{restored.heads_aside} counts more entries: devices that saw them refuse to train until there are more")
+    if not restored.keys:
+        note(f"it cannot sign as the plane until {data / 'keys'} is there: copy it, or restore with --keys")
+    say_json(restored) if json else say(str(data))
+
+
+def _secrets(keys: Path | None, passphrase_file: Path | None) -> "PlaneSecrets | None":
+    from podium.server.backup.secrets import read_secrets
+
+    passphrase = _passphrase(keys, passphrase_file, "--keys")
+    return None if keys is None else read_secrets(keys, passphrase)
+
+
+def _passphrase(keys: Path | None, passphrase_file: Path | None, option: str) -> str:
+    if (keys is None) is not (passphrase_file is None):
+        raise OperatorFault("usage", what=f"{option} and --passphrase-file belong together")
+    if passphrase_file is None:
+        return ""
+    try:
+        return passphrase_file.read_text("utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorFault(
+            "file-unreadable", what=f"cannot read {passphrase_file}", why=type(error).__name__
+        ) from error
+
+
+def _heads(path: Path) -> "list[SignedHead]":
+    from podium.server.journal.heads import read_heads
+
+    return read_heads(path)

@@ -1,0 +1,214 @@
+"""podium db backup: everything a plane knows, in one file, while it serves or not.
+
+Decides: what goes in: the database as one committed state, the blobs that its rows name, the sealed updates of rounds
+that are open in it, the port. The root document is in the database, as are the signed heads. Never: private keys or
+credentials (secrets.py keeps those that a plane cannot do without, apart and under a passphrase); upload keys are in no
+backup, so no update can be opened by who has one. Blobs are copied after the database: one that the plane dropped
+meanwhile makes the backup start again, `TRIES` times.
+"""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from podium.adapters.disk import disk_fault, sync, write_durably
+from podium.adapters.sqlite.reader import SqliteReader, open_readonly
+from podium.adapters.sqlite.snapshot import count_entries, leases_of, rows_of, snapshot
+from podium.core.rounds.table import LEASE_STORED, ROUND_OPEN
+from podium.core.rows import AliasMoveRow, AliasRow, ReleaseRow, RoundRow, RunRow, VersionRow
+from podium.crypto.root import open_root
+from podium.server.backup.archive import (
+    BLOBS,
+    DATABASE,
+    PIECE_BYTES,
+    PORT,
+    UPLOADS,
+    Manifest,
+    Member,
+    write_archive,
+)
+from podium.server.journal.audit import META_ROOT
+from podium.server.release import VERSION
+from podium.wire.messages import RootDocument, SignedRoot
+from podium.wire.operator import RUN_OPEN
+from podium.wire.problems import OperatorFault, StoreFault
+
+TRIES = 3
+TAKEN_FILE = "last-backup.json"
+"""Where a data directory says when its last backup was taken."""
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup that was taken: where, when (ms since the epoch), of how many journal entries, and how large."""
+
+    file: str
+    at_ms: int
+    plane_id: str
+    entries: int
+    blobs: int
+    size_bytes: int
+
+
+class _Gone(Exception):
+    """A file that was to be copied is not there any more."""
+
+
+def take_backup(data: Path, out: Path) -> Taken:
+    """Back the data directory `data` up to the file `out` (0600), which is replaced only by a whole backup.
+
+    `OperatorFault(data-missing | data-newer | usage)`, `StoreFault(store-full | store-failed | store-corrupt)`.
+    """
+    if out.absolute().is_relative_to(data.absolute()):
+        raise OperatorFault("usage", what=f"{out} lies in {data}", why="a backup is kept apart from what it is of")
+    missing = ""
+    for _ in range(TRIES):
+        try:
+            return _taken(data, out)
+        except _Gone as error:
+            missing = str(error)
+        except OSError as error:
+            raise disk_fault(error.errno, f"backing {data} up to {out}", str(error)) from error
+    raise StoreFault(
+        "store-corrupt",
+        what=f"{data} cannot be backed up: {missing} is named by a row, but is not there",
+        why=f"it was lost, or the plane dropped it each of {TRIES} times that it was to be copied",
+    )
+
+
+def _taken(data: Path, out: Path) -> Taken:
+    with tempfile.TemporaryDirectory(prefix=".podium-backup-", dir=out.absolute().parent) as scratch:
+        copy = Path(scratch)
+        snapshot(data, copy / DATABASE)
+        reader = open_readonly(copy)
+        try:
+            files = {DATABASE: copy / DATABASE, **_files(reader, data)}
+            plane_id, entries = stored_root(reader)[1].plane_id, count_entries(reader)
+        finally:
+            reader.close()
+        manifest = Manifest(
+            plane_id=plane_id,
+            podium=VERSION,
+            at_ms=time.time_ns() // 1_000_000,
+            entries=entries,
+            members=tuple(_member(name, path) for name, path in files.items()),
+        )
+        part = copy / "whole"
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            write_archive(file, manifest, (_pieces(path) for path in files.values()))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(out)
+        sync(out.absolute().parent)
+    taken = Taken(
+        file=str(out.absolute()),
+        at_ms=manifest.at_ms,
+        plane_id=plane_id,
+        entries=entries,
+        blobs=sum(name.startswith(BLOBS) for name in files),
+        size_bytes=out.stat().st_size,
+    )
+    write_durably(data / TAKEN_FILE, msgspec.json.encode(taken))
+    return taken
+
+
+def stored_root(reader: SqliteReader) -> tuple[SignedRoot, RootDocument]:
+    """The root document that the database keeps; `StoreFault(store-corrupt)` if it keeps none."""
+    try:
+        root = msgspec.json.decode(reader.get_meta(META_ROOT), type=SignedRoot)
+    except msgspec.DecodeError as error:
+        raise StoreFault("store-corrupt", what="the database holds no root document", why=str(error)) from error
+    return root, open_root(root, None)
+
+
+# -- what goes in --------------------------------------------------------------------------------------------
+
+
+def needed_blobs(reader: SqliteReader) -> frozenset[str]:
+    """The digests without which a plane cannot go on from these rows: what retention always keeps."""
+    versions = {row.id: row for row in rows_of(reader, VersionRow)}
+    keep = {row.version for row in rows_of(reader, AliasRow)}
+    keep.update(row.version for row in rows_of(reader, AliasMoveRow))
+    other: set[str] = set()
+    for release in rows_of(reader, ReleaseRow):
+        keep.add(release.id)
+        other.add(release.statement)
+    for run in rows_of(reader, RunRow):
+        if run.state in RUN_OPEN:
+            keep.update((run.base, run.first))
+    for row in _open_rounds(reader):
+        keep.add(row.base)
+        other.add(row.manifest)
+    other.update(versions[digest].statement for digest in keep if digest in versions)
+    return frozenset(keep | other) - {""}
+
+
+def _named_blobs(reader: SqliteReader) -> frozenset[str]:
+    """Every digest that a row names and that may still be there."""
+    found = set(needed_blobs(reader))
+    for version in rows_of(reader, VersionRow):
+        found.update((version.id, version.statement))
+    return frozenset(found)
+
+
+def _open_rounds(reader: SqliteReader) -> list[RoundRow]:
+    return [row for row in rows_of(reader, RoundRow) if row.state in ROUND_OPEN]
+
+
+def _files(reader: SqliteReader, data: Path) -> dict[str, Path]:
+    """Member name -> file, but for the database. `_Gone` if a needed blob is missing."""
+    files = {PORT: data / PORT} if (data / PORT).is_file() else {}
+    needed = needed_blobs(reader)
+    for digest in sorted(_named_blobs(reader)):
+        hexed = digest.removeprefix("sha256:")
+        path = blob_path(data, hexed)
+        if path.is_file():
+            files[BLOBS + hexed] = path
+        elif digest in needed:
+            raise _Gone(f"blob {digest}")
+    for row in _open_rounds(reader):
+        for lease in leases_of(reader, row.run, row.number):
+            if lease.state in LEASE_STORED:
+                files |= {f"{UPLOADS}{lease.id}/{path.name}": path for path in _chunks(data, lease.id)}
+    return files
+
+
+def blob_path(data: Path, hexed: str) -> Path:
+    """Where the local blob store of a data directory keeps a blob, by its hex SHA-256."""
+    return data / "blobs" / "blobs" / "sha256" / hexed[:2] / hexed[2:]
+
+
+def upload_path(data: Path, lease: str, offset: str) -> Path:
+    """Where the local blob store of a data directory keeps a chunk of an upload."""
+    return data / "blobs" / "uploads" / lease / offset
+
+
+def _chunks(data: Path, lease: str) -> list[Path]:
+    folder = data / "blobs" / "uploads" / lease
+    return sorted(path for path in folder.glob("[0-9]" * 16)) if folder.is_dir() else []
+
+
+def _member(name: str, path: Path) -> Member:
+    digest, size = hashlib.sha256(), 0
+    for piece in _pieces(path):
+        digest.update(piece)
+        size += len(piece)
+    if name.startswith(BLOBS) and name != BLOBS + digest.hexdigest():
+        what = f"blob sha256:{name.removeprefix(BLOBS)}"
+        raise StoreFault("store-corrupt", what=what, why="its bytes have another SHA-256")
+    return Member(name=name, size=size, sha256=digest.hexdigest())
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    try:
+        file: IO[bytes] = path.open("rb")
+    except FileNotFoundError as error:
+        raise _Gone(str(path.name)) from error
+    with file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
