@@ -33,13 +33,17 @@ class Operator:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
-        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
         self._pool = urllib3.PoolManager(retries=False, timeout=20.0)
 
     def ask(self, method: str, path: str, body: msgspec.Struct | bytes | None = None) -> urllib3.BaseHTTPResponse:
         """One request as it is."""
         data = msgspec.json.encode(body) if isinstance(body, msgspec.Struct) else body
-        return self._pool.request(method, self.url + path, body=data, headers=self._headers)
+        return self._pool.request(method, self.url + path, body=data, headers=self.headers)
+
+    def pass_on(self, method: str, path: str, headers: dict[str, str], body: bytes) -> urllib3.BaseHTTPResponse:
+        """One request with further headers."""
+        return self._pool.request(method, self.url + path, body=body, headers={**self.headers, **headers})
 
     def get(self, path: str, kind: type[T]) -> T:
         """A view."""
