@@ -2,7 +2,8 @@
 
 A first core gets every row as an event of its own and the story is written down; a second one gets the same story with
 neighbouring rows joined at random. Counters show that the hard cases were met: timers due in the middle of a batch,
-devices twice in one, goals crossed, reserved seats taken, two runs served, the live bound reached, boots in between.
+devices twice in one, goals crossed, reserved seats taken, two runs served, the live bound reached, boots in between;
+and devices that hear of a paused run, a frozen plane, or that they are kept from new leases.
 """
 
 import random
@@ -18,6 +19,7 @@ from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold, Telemetr
 from podium.core.selection.reasons import REASONS
 from podium.core.step import Core
 from podium.wire.limits import Limits
+from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import task, told_by
 
@@ -42,6 +44,7 @@ B_TERMS: dict[str, object] = {
 KINDS = (
     *("in", "in", "crowd", "crowd", "crowd", "accept", "accept", "report", "report", "progress"),
     *("decline", "decline", "fail", "work", "work", "stop", "old session"),
+    *("pause", "resume", "resume", "freeze", "unfreeze", "cordon", "uncordon"),
 )
 GAPS_MS = (0, 0, 0, 1, 1, 2, 30, 250, 301, 900, 2_500)
 Action = tuple[str, int, int]
@@ -88,8 +91,27 @@ class Story(Drive):
                 self.reload(gap)
                 for number in range(DEVICES):
                     self.open(number)
+            case "pause" | "resume" | "freeze" | "unfreeze" | "cordon" | "uncordon":
+                self.person(kind, device)
             case "accept" | "report" | "progress" | "decline" | "fail" if live:
                 self.word(kind, self.state.live_lease[holder], gap)
+
+    def person(self, kind: str, device: int) -> None:
+        """A person does something to a run, the plane or a device."""
+        run = "ab"[device % 2]
+        match kind:
+            case "pause":
+                pause(self, run, now=device > 3)
+            case "resume":
+                resume(self, run)
+            case "freeze":
+                freeze(self, revoke=device == 0)
+            case "unfreeze":
+                unfreeze(self)
+            case "cordon":
+                mark(self, [f"id-d{device}"], "cordoned", revoke=device > 5)
+            case "uncordon":
+                mark(self, [f"id-d{device}", f"id-d{(device + 1) % DEVICES}"], "active")
 
     def word(self, kind: str, lease: str, gap: int) -> None:
         """A word about a live lease."""
@@ -224,6 +246,9 @@ MET = (
     "separation",
     "round-done",
     "epoch",
+    "paused",
+    "frozen",
+    "cordoned",
 )
 
 

@@ -2,7 +2,9 @@
 
 The oracle knows the tables by heart only as far as a device can see them: an ended lease never changes, a round that
 ended never changes, who heard `stored` is never told otherwise. Counters show that the cells (lease state x word) and
-(round state x happening) were really reached: a green property test can be empty.
+(round state x happening), (run state x happening) were really reached: a green property test can be empty. A second
+oracle, `Watched`, keeps the accounts of time and grants: what a run stood still or the plane was down is given back to
+the millisecond, and nobody gets a lease of a paused run, in a frozen plane, or while it is cordoned.
 """
 
 import random
@@ -12,20 +14,62 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from podium.core.events import AggregateFailed, Denied
-from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES
+from podium.core.effects import Record, Step
+from podium.core.events import AggregateFailed, AnyEvent, Denied
+from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import LeaseRow, RoundRow
 from podium.wire.limits import Limits
+from podium.wire.operator import RUN_OPEN
+from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import rows_of, task
 
 DEVICES = 6
 LIMITS = Limits(offer_ms=4_000, reserve_ms=500)
+ACTS = ("pause", "pause now", "resume", "freeze", "freeze, revoke", "unfreeze", "cordon", "uncordon")
 WORDS = ("accept", "decline", "incompatible", "fail", "progress", "report", "report other", "pass", "refuse")
-HAPPENINGS = ("check-in", "time", "stop", "crash", "erased", "ban")
+HAPPENINGS = ("check-in", "time", "stop", "crash", "erased", "ban", *ACTS)
 LEASE_CELLS: Counter[tuple[str, str]] = Counter()
 ROUND_CELLS: Counter[tuple[str, str]] = Counter()
+RUN_CELLS: Counter[tuple[str, str]] = Counter()
 STORED_ANSWERS = {("stored", ""), ("refused", "not-finite"), ("stop", "lease-over")}
+
+
+class Watched(Drive):
+    """A drive that keeps accounts of its own: the time that each run is owed, and who may get a lease."""
+
+    def __init__(self) -> None:
+        super().__init__(LIMITS)
+        self.paused_at: dict[str, int] = {}
+        self.owed: dict[str, int] = {}  # run -> what its deadline has been moved by
+
+    def feed(self, event: AnyEvent) -> Step:
+        """One step, held against the accounts."""
+        frozen, states = self.state.frozen(), {run.id: run.state for run in self.state.runs.values()}
+        marks = {row.id: row.state for row in self.state.devices}
+        step = super().feed(event)
+        for record in step.records:
+            self.account(record)
+            for lease in record.rows if record.kind == "lease-granted" else ():
+                assert not frozen, "granted in a frozen plane"
+                assert not isinstance(lease, LeaseRow) or states[lease.run] != "PAUSED", "granted for a paused run"
+                assert not isinstance(lease, LeaseRow) or marks[lease.device] == "active", "granted to who is kept out"
+        for run in self.state.runs.values():
+            moved = run.deadline_ms - run.started_ms - self.state.task_of(run.id).task.run.deadline
+            assert moved == self.owed.get(run.id, 0), f"the deadline of run {run.id} moved by {moved} ms"
+        return step
+
+    def account(self, record: Record) -> None:
+        """Take what a record says about time."""
+        if record.kind == "run-paused":
+            self.paused_at[record.subject] = record.at_ms
+        elif record.kind == "run-resumed" and record.subject in self.paused_at:
+            stood = record.at_ms - self.paused_at.pop(record.subject)
+            self.owed[record.subject] = self.owed.get(record.subject, 0) + stood
+        elif record.kind == "plane-booted":
+            for run in self.state.runs.values():
+                if run.state in RUN_OPEN and run.id not in self.paused_at:
+                    self.owed[run.id] = self.owed.get(run.id, 0) + int(record.why["down_ms"])
 
 
 class Plane(RuleBasedStateMachine):
@@ -33,7 +77,7 @@ class Plane(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.drive = Drive(LIMITS)
+        self.drive = Watched()
         self.ended: dict[str, LeaseRow] = {}
         self.over: dict[tuple[str, int], RoundRow] = {}
         self.stored: set[str] = set()
@@ -53,12 +97,15 @@ class Plane(RuleBasedStateMachine):
         terms = {"stall": 3_000, "form_deadline": 20_000, "report_deadline": 9_000, "abandoned_max": 4}
         first = task(goal=goal, minimum=minimum, concurrency=concurrency, kind=kind, rounds=rounds, over=2.0, **terms)
         drive.submit(first, "a")
-        drive.submit(task(goal=2, rounds=3, deadline=60_000, **terms), "b")
+        soon = {"deadline": 10_000, "form_deadline": 4_000, "abandoned_max": 2}
+        drive.submit(task(goal=2, rounds=3, **{**terms, **soon}), "b")
 
     def teardown(self) -> None:
-        """Whatever happened, the runs end once nobody comes any more, and a reload agrees."""
+        """Whatever happened, runs that do not stand still end once nobody comes any more, and a reload agrees."""
         if self.drive.state.runs:
             self.drive.reload()
+            for run in "ab":
+                resume(self.drive, run)
             self.drive.work()
             for _ in range(400):
                 if not self.drive.state.open:
@@ -83,6 +130,8 @@ class Plane(RuleBasedStateMachine):
         """Count the cells of `happening`: it meets every round there is."""
         for state in {row.state for row in self.drive.state.rounds.values()}:
             ROUND_CELLS[state, happening] += 1
+        for state in {row.state for row in self.drive.state.runs.values()}:
+            RUN_CELLS[state, happening] += 1
 
     @rule(devices=st.lists(st.integers(0, DEVICES - 1), min_size=1, max_size=10), step=st.sampled_from((0, 1, 200)))
     def check_in(self, devices: list[int], step: int) -> None:
@@ -160,6 +209,12 @@ class Plane(RuleBasedStateMachine):
         self.after("judge")
 
     @rule()
+    def aggregate(self) -> None:
+        """Rounds get what they need and wait for their sums."""
+        self.gather(DEVICES)
+        self.judge(DEVICES)
+
+    @rule()
     def work(self) -> None:
         """The aggregation role does what it was asked."""
         self.drive.work()
@@ -201,6 +256,30 @@ class Plane(RuleBasedStateMachine):
             self.drive.feed(AggregateFailed(at_ms=self.drive.now_ms, run=run, round=number, reason="key-erased"))
             self.after("erased")
 
+    @rule(name=st.sampled_from(ACTS), run=st.sampled_from("ab"), device=st.integers(0, DEVICES - 1))
+    def act(self, name: str, run: str, device: int) -> None:
+        """A person pauses, freezes, cordons; or takes it back, which is as likely."""
+        self.happens(name)
+        match name:
+            case "pause":
+                self.gather(2)  # so that a round is at work, which the run is to end first
+                pause(self.drive, run)
+            case "pause now":
+                pause(self.drive, run, now=True)
+            case "resume":
+                for each in "ab":
+                    resume(self.drive, each)
+            case "freeze" | "freeze, revoke":
+                freeze(self.drive, revoke=name == "freeze, revoke")
+            case "unfreeze":
+                unfreeze(self.drive)
+            case "cordon" if self.drive.state.devices[device].state == "active":
+                mark(self.drive, [f"id-d{device}"], "cordoned", revoke=device % 2 == 0)
+            case "uncordon":
+                kept_out = [row.id for row in self.drive.state.devices if row.state == "cordoned"]
+                mark(self.drive, kept_out, "active")
+        self.after(name)
+
     @precondition(lambda self: self.drive.now_ms > 5_000)
     @rule(device=st.integers(0, 20))
     def ban(self, device: int) -> None:
@@ -220,7 +299,9 @@ def pick_done(drive: Drive) -> int:
 CAMPAIGNS_MAX = 4
 """One campaign of random orders in four leaves more cells out than is allowed; further ones add to what it reached."""
 WORDS_UNREACHED_MAX = len(LEASE_STATES) * len(WORDS) // 12
-HAPPENINGS_UNREACHED_MAX = 2
+MET_BY_RUNS = tuple(each for each in HAPPENINGS if each != "erased")
+HAPPENINGS_UNREACHED_MAX = 4
+RUNS_UNREACHED_MAX = len(RUN_STATES) * len(MET_BY_RUNS) // 12
 
 
 def unreached(cells: dict[tuple[str, str], int]) -> int:
@@ -231,14 +312,18 @@ def unreached(cells: dict[tuple[str, str], int]) -> int:
 def test_any_order_of_events_keeps_the_invariants() -> None:
     LEASE_CELLS.clear()
     ROUND_CELLS.clear()
+    RUN_CELLS.clear()
     for _ in range(CAMPAIGNS_MAX):
         run_state_machine_as_test(
             Plane, settings=settings(max_examples=250, stateful_step_count=50, report_multiple_bugs=False)
         )
         words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
         happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
-        if unreached(words) <= WORDS_UNREACHED_MAX and unreached(happened) <= HAPPENINGS_UNREACHED_MAX:
+        runs = {(state, each): RUN_CELLS[state, each] for state in RUN_STATES for each in MET_BY_RUNS}
+        enough = unreached(happened) <= HAPPENINGS_UNREACHED_MAX and unreached(runs) <= RUNS_UNREACHED_MAX
+        if enough and unreached(words) <= WORDS_UNREACHED_MAX:
             break
     assert sum(words.values()) > 2_000
     assert unreached(words) <= WORDS_UNREACHED_MAX, words
     assert unreached(happened) <= HAPPENINGS_UNREACHED_MAX, happened
+    assert unreached(runs) <= RUNS_UNREACHED_MAX, runs
