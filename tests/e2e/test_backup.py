@@ -74,7 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         offer = offer_to(second)
         assert second.lease(offer.lease, "accept", m.Accept()).word == "go"
         site = Site(data, folder / "backup.tar", folder / "keys", phrase, run, first, second, offer)
-        words = ("--with-keys", site.keys, "--passphrase-file", phrase)
+        words = ("--with-keys", site.keys, phrase)
         said = podium("db", "backup", "--out", site.backup, *words, "--data", data)
         assert (said.code, said.out) == (0, f"{site.backup}\n"), said.err
         assert train_held(second, offer, 3).word == "stored", "the plane served meanwhile, and goes on"
@@ -107,7 +107,7 @@ def weights(operator: Operator, view: RunView) -> NDArray[np.float64]:
 
 def test_the_run_goes_on_to_its_end_after_a_restore_elsewhere(site: Site, tmp_path: Path) -> None:
     data = tmp_path / "restored"
-    site.restore(data, "--keys", site.keys, "--passphrase-file", site.phrase)
+    site.restore(data, "--keys", site.keys, site.phrase)
     with plane(data) as (server, operator):
         view = operator.run(site.run)
         assert (view.state, view.rounds_sealed) == ("RUNNING", 1)
@@ -126,7 +126,7 @@ def test_the_run_goes_on_to_its_end_after_a_restore_elsewhere(site: Site, tmp_pa
 
 
 def test_no_copy_holds_an_upload_key_and_no_backup_a_secret(site: Site, tmp_path: Path) -> None:
-    site.restore(tmp_path / "again", "--keys", site.keys, "--passphrase-file", site.phrase)
+    site.restore(tmp_path / "again", "--keys", site.keys, site.phrase)
     names = FileKeys(tmp_path / "again" / "keys").names("")
     assert "plane/root" in names and "session/root" in names
     assert not [name for name in names if name.startswith("upload/")], "no copy ever holds one"
@@ -199,10 +199,12 @@ def test_keys_of_another_passphrase_or_plane_are_refused(site: Site, tmp_path: P
     other = tmp_path / "other"
     other.write_text("another passphrase\n")
     words = ("db", "restore", site.backup, "--data", tmp_path / "restored", "--keys", site.keys)
-    said = podium(*words, "--passphrase-file", other)
+    said = podium(*words, other)
     assert said.code == 8 and "signature-invalid" in said.err
     said = podium(*words)
-    assert said.code == 2 and "belong together" in said.err
+    assert said.code == 2 and "usage" in said.err
+    said = podium(*words, tmp_path / "nowhere")
+    assert said.code == 2 and "file-unreadable" in said.err
     with plane(tmp_path / "stranger"):
         pass
     said = podium(
@@ -212,13 +214,12 @@ def test_keys_of_another_passphrase_or_plane_are_refused(site: Site, tmp_path: P
         tmp_path / "b.tar",
         "--with-keys",
         tmp_path / "k",
-        "--passphrase-file",
         other,
         "--data",
         tmp_path / "stranger",
     )
     assert said.code == 0, said.err
-    said = podium(*words[:-1], tmp_path / "k", "--passphrase-file", other)
+    said = podium(*words[:-1], tmp_path / "k", other)
     assert said.code == 8 and "they are of plane" in said.err
     assert not (tmp_path / "restored").exists()
 
@@ -227,7 +228,7 @@ def test_a_backup_older_than_the_heads_beside_is_noticed(site: Site, tmp_path: P
     """What a device, an auditor or the file beside the directory saw must be in the journal, or it is said."""
     data = tmp_path / "data"
     shutil.copyfile(heads_path(site.data), heads_path(data))
-    words = ("--keys", site.keys, "--passphrase-file", site.phrase)
+    words = ("--keys", site.keys, site.phrase)
     said = podium("db", "restore", site.backup, "--data", data, *words)
     assert said.code == 8 and "journal-broken" in said.err, said.err
     said = podium("db", "restore", site.backup, "--data", data, *words, "--accept-loss")
@@ -262,7 +263,7 @@ def test_a_device_that_saw_a_longer_journal_does_not_train(tmp_path: Path) -> No
     with plane(data) as (_, operator):
         device = _device(operator, operator.token(), tmp_path / "state")
         device.run_once()
-        words = ("--out", backup, "--with-keys", keys, "--passphrase-file", phrase, "--data", data)
+        words = ("--out", backup, "--with-keys", keys, phrase, "--data", data)
         assert podium("db", "backup", *words).code == 0
         enrolled(operator, 3)
         assert operator.get("/api/v1/devices", Page)
@@ -272,7 +273,7 @@ def test_a_device_that_saw_a_longer_journal_does_not_train(tmp_path: Path) -> No
         assert device.run_once().word == "idle"
         device.close()
     shutil.rmtree(data)
-    given = (backup, "--data", data, "--keys", keys, "--passphrase-file", phrase, "--accept-loss")
+    given = (backup, "--data", data, "--keys", keys, phrase, "--accept-loss")
     assert podium("db", "restore", *given).code == 0
     with plane(data) as (server, operator):
         device = _device(operator, "", tmp_path / "state")

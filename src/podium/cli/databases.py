@@ -19,20 +19,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The data directory as a whole.", no_args_is_help=True)
 
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option("--passphrase-file", metavar="FILE", help="Its first line is the passphrase.", dir_okay=False),
-]
+Keys = tuple[Path, Path]
+"""A file of keys, and the file whose first line is its passphrase."""
+KEYS = "FILE PASSPHRASE-FILE"
 
 
 @app.command("backup")
 def backup(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The backup.", dir_okay=False)],
     with_keys: Annotated[
-        Path | None,
-        typer.Option("--with-keys", metavar="FILE", help="Keep the plane's own keys there, under the passphrase."),
+        Keys | None, typer.Option("--with-keys", metavar=KEYS, help="Keep the plane's own keys there, sealed.")
     ] = None,
-    passphrase_file: PassphraseFile = None,
     json: Json = False,
     data: Data = DATA,
 ) -> None:
@@ -40,11 +37,11 @@ def backup(
     from podium.server.backup.secrets import write_secrets
     from podium.server.backup.taking import take_backup
 
-    passphrase = _passphrase(with_keys, passphrase_file, "--with-keys")
+    passphrase = "" if with_keys is None else _passphrase(with_keys[1])
     taken = take_backup(data, out)
-    keys = 0 if with_keys is None else write_secrets(data, taken.plane_id, with_keys, passphrase)
+    keys = 0 if with_keys is None else write_secrets(data, taken.plane_id, with_keys[0], passphrase)
     note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")
-    note(f"{keys} keys in {with_keys}" if with_keys else "its keys are not in it: see --with-keys")
+    note(f"{keys} keys in {with_keys[0]}" if with_keys else "its keys are not in it: see --with-keys")
     say_json(taken) if json else say(str(out))
 
 
@@ -52,10 +49,7 @@ def backup(
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", dir_okay=False)],
     data: Annotated[Path, typer.Option("--data", help="The directory to make; it must hold nothing.")] = DATA,
-    keys: Annotated[
-        Path | None, typer.Option("--keys", metavar="FILE", help="What --with-keys kept.", dir_okay=False)
-    ] = None,
-    passphrase_file: PassphraseFile = None,
+    keys: Annotated[Keys | None, typer.Option("--keys", metavar=KEYS, help="What --with-keys kept.")] = None,
     heads: Annotated[
         Path | None,
         typer.Option("--heads", help="Signed heads kept outside; default DATA.heads.jsonl.", dir_okay=False),
@@ -71,7 +65,7 @@ def restore(
     restored = restore_backup(
         file,
         data,
-        secrets=_secrets(keys, passphrase_file),
+        secrets=None if keys is None else _secrets(*keys),
         heads=None if heads is None else _heads(heads),
         accept_loss=accept_loss,
     )
@@ -83,24 +77,17 @@ def restore(
     say_json(restored) if json else say(str(data))
 
 
-def _secrets(keys: Path | None, passphrase_file: Path | None) -> "PlaneSecrets | None":
+def _secrets(keys: Path, passphrase_file: Path) -> "PlaneSecrets":
     from podium.server.backup.secrets import read_secrets
 
-    passphrase = _passphrase(keys, passphrase_file, "--keys")
-    return None if keys is None else read_secrets(keys, passphrase)
+    return read_secrets(keys, _passphrase(passphrase_file))
 
 
-def _passphrase(keys: Path | None, passphrase_file: Path | None, option: str) -> str:
-    if (keys is None) is not (passphrase_file is None):
-        raise OperatorFault("usage", what=f"{option} and --passphrase-file belong together")
-    if passphrase_file is None:
-        return ""
+def _passphrase(path: Path) -> str:
     try:
-        return passphrase_file.read_text("utf-8").partition("\n")[0]
+        return path.read_text("utf-8").partition("\n")[0]
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorFault(
-            "file-unreadable", what=f"cannot read {passphrase_file}", why=type(error).__name__
-        ) from error
+        raise OperatorFault("file-unreadable", what=f"cannot read {path}", why=type(error).__name__) from error
 
 
 def _heads(path: Path) -> "list[SignedHead]":

@@ -1,8 +1,9 @@
 """Signed journal heads outside the database: the file beside the data directory, one JSON line per head.
 
-Decides: where that file lies and how a head is written in it. Never: which heads are signed (sequencer.py). The file
-only grows (a start compares its newest heads with the database); it lies beside the data directory, not in it, so that an older copy of the directory does not bring its
-heads along. A line that a crash cut short is dropped by the next append and ignored by readers.
+Decides: where that file lies, how a head is written in it, and that a database which lacks what they count does not
+start. Never: which heads are signed (sequencer.py). The file only grows; it lies beside the data directory, not in it,
+so that an older copy of the directory does not bring its heads along. A line that a crash cut short is dropped by the
+next append and ignored by readers.
 """
 
 import os
