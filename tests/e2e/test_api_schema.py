@@ -118,10 +118,10 @@ def narrowed(filled: Filled) -> bytes:
     document = msgspec.json.decode(filled.document)
     for path, operations in document["paths"].items():
         known = filled.names.get(path.split("/")[3], ["x"])
-        for operation in operations.values():
-            for parameter in operation["parameters"]:
-                if parameter["in"] == "path" and parameter["name"] == "id":
-                    parameter["schema"] = {"type": "string", "enum": known}
+        parameters = [parameter for operation in operations.values() for parameter in operation["parameters"]]
+        for parameter in parameters:
+            if (parameter["in"], parameter["name"]) == ("path", "id"):
+                parameter["schema"] = {"type": "string", "enum": known}
     schemas = document["components"]["schemas"]
     schemas["RunAsk"]["properties"]["task"] = {"enum": [msgspec.json.decode(task_bytes(task()))]}
     schemas["RunAsk"]["properties"]["model"] = {"enum": [one_model()]}

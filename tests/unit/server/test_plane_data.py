@@ -1,6 +1,7 @@
 """The data directory: secrets and credentials that a first start makes and later ones find."""
 
 import stat
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,15 @@ import pytest
 from podium.adapters.disk import write_durably
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import MemoryKeys
+from podium.core.access.roles import READING
+from podium.core.rows import ServiceRow
 from podium.server.plane_data import (
+    SERVICE_PREFIX,
     Credentials,
+    Who,
     remove_plane_file,
     session_root,
+    token_hash,
     write_plane_file,
 )
 from podium.wire.operator import PlaneFile
@@ -45,6 +51,43 @@ def test_credentials_are_private_files_and_prove_one_role(tmp_path: Path) -> Non
     (tmp_path / "viewer.token").write_text("\n")
     with pytest.raises(OperatorFault, match="file-unreadable"):
         Credentials(tmp_path, SystemEntropy())
+
+
+def service(token: str, **changed: object) -> dict[str, ServiceRow]:
+    """The rows of one service's credential."""
+    row = ServiceRow(
+        id=token_hash(token),
+        name="nightly",
+        verbs=("runs.read",),
+        actor="person:administrator",
+        made_ms=0,
+        expires_ms=1_000,
+        revoked=False,
+    )
+    return {row.id: msgspec.structs.replace(row, **changed)}
+
+
+def test_a_credential_proves_a_person_or_a_service_until_it_is_over(tmp_path: Path) -> None:
+    credentials = Credentials(tmp_path, SystemEntropy())
+    viewer = (tmp_path / "viewer.token").read_text().strip()
+
+    def unasked() -> dict[str, ServiceRow]:
+        raise AssertionError("a person's credential needs nothing of the core, which may be away")
+
+    assert credentials.who(f"Bearer {viewer}", unasked, 0) == Who(actor="person:viewer", verbs=READING)
+    token = SERVICE_PREFIX + "A" * 43
+    told = credentials.who(f"Bearer {token}", lambda: service(token), 999)
+    assert told == Who(actor="service:nightly", verbs=frozenset({"runs.read"}))
+    no_rows: dict[str, ServiceRow] = {}
+    over = [(service(token), 1_000), (service(token, revoked=True), 0), (no_rows, 0), (service(token + "A"), 0)]
+    for rows, now_ms in over:
+        with pytest.raises(OperatorFault, match="credential-invalid") as caught:
+            credentials.who(f"Bearer {token}", partial(dict, rows), now_ms)
+        assert token not in str(caught.value)
+    with pytest.raises(OperatorFault, match="credential-missing"):
+        credentials.who("", unasked, 0)
+    with pytest.raises(OperatorFault, match="credential-invalid"):
+        credentials.role(f"Bearer {token}")
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
