@@ -194,6 +194,17 @@ def test_the_device_side_loads_nothing_of_the_plane() -> None:
     assert {each.where for each in imports.light([greedy, main, lazy, server])} == {"podium", "podium.cli.main"}
 
 
+def test_the_command_line_loads_nothing_slow_before_a_verb_does() -> None:
+    package, main = source("", "src/podium/__init__.py"), source("from podium.cli import v", "src/podium/cli/main.py")
+    slow = source("import numpy as np\nfrom podium.device import link", "src/podium/cli/v.py")
+    link = source("", "src/podium/device/link.py")
+    device = source("import numpy", "src/podium/device/__init__.py")
+    messages = [each.message for each in imports.light([package, main, slow, link, device])]
+    assert messages == [f"loading podium.cli.main loads {name}" for name in ("numpy", "podium.device")]
+    late = source("def f():\n    import numpy as np\n    from podium.device import link", "src/podium/cli/v.py")
+    assert not list(imports.light([package, main, late, link, device]))
+
+
 @pytest.mark.parametrize(
     ("text", "rules"),
     [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, Watch, Where, Why, at_plane
+from podium.cli.options import Json, VersionName, Watch, Where, Why, at_plane
 from podium.cli.output import ago, note, printable, say, say_json, short
 from podium.wire.asks import PromoteAsk, RollbackAsk
 from podium.wire.operator import AliasMoveView, AliasView
@@ -54,7 +54,7 @@ MOVES = Listing[AliasMoveView](
 @at_plane
 def promote(
     where: Where,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="A digest, a unique prefix, v3, or @last.")],
+    version: VersionName,
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="TASK@NAME; NAME alone is of the version's task.")],
     why: Why = "",
     json: Json = False,

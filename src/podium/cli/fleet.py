@@ -8,17 +8,20 @@ from typing import Annotated, Literal
 
 import typer
 
+from podium.cli import completing
 from podium.cli.confirming import confirm
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
+from podium.cli.options import DeviceName, Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
 from podium.cli.output import ago, count_of_bytes, decimals, note, printable, say, say_json, say_pairs, say_table
 from podium.cli.standing import frozen_text
 from podium.wire.asks import MarkAsk
 from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
 from podium.wire.problems import OperatorFault
 
-Name = Annotated[str, typer.Argument(metavar="DEVICE", help="An id, a unique prefix, or a name.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[DEVICE]...", help="Ids, unique prefixes or names.")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[DEVICE]...", help="Ids, unique prefixes or names.", autocompletion=completing.devices),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which and how many it would be.")]
 OfState = Literal["active", "cordoned", "banned"]
 
@@ -76,7 +79,7 @@ def matches(view: DeviceView, labels: dict[str, str]) -> bool:
 
 
 @at_plane
-def show_(where: Where, name: Name, json: Json = False) -> None:
+def show_(where: Where, name: DeviceName, json: Json = False) -> None:
     """One device: what it told of itself, its last leases, its last failure."""
     with where.link() as link:
         detail = link.device(name)
@@ -118,7 +121,7 @@ def _lease(view: LeaseView) -> tuple[str, ...]:
 
 
 @at_plane
-def logs(where: Where, name: Name) -> None:
+def logs(where: Where, name: DeviceName) -> None:
     """The last failure of a device as it told it: its code, and its plan's traceback."""
     with where.link() as link:
         view = named(link.devices(), name)

@@ -16,6 +16,7 @@ from podium.cli import (
     auth,
     benches,
     comparing,
+    completing,
     databases,
     demo,
     devices,
@@ -58,6 +59,7 @@ app.command("compare")(comparing.compare)
 app.command("export")(exports.export)
 app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
+app.command("completion")(completing.completion)
 app.command("error")(error_pages.error)
 app.add_typer(tasks.app, name="task")
 fleet.add_to(devices.app)
@@ -96,6 +98,7 @@ def main() -> None:
 
 
 def _ended() -> int:
+    completing.prepare()
     try:
         code = typer.main.get_command(app).main(prog_name="podium", standalone_mode=False)
         return code if isinstance(code, int) else 0

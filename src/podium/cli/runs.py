@@ -11,7 +11,7 @@ import typer
 from podium.cli.confirming import confirm
 from podium.cli.errors import INTERRUPTED, run_exit_code
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, Watch, Where, Why, Yes, at_plane
+from podium.cli.options import Json, RunName, Watch, Where, Why, Yes, at_plane
 from podium.cli.output import note, say, say_json
 from podium.cli.standing import Standing, frozen_text, paused_text
 from podium.wire.durations import format_duration
@@ -19,8 +19,6 @@ from podium.wire.operator import RUN_OPEN, RunView, StatusView
 
 if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
-
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.")]
 
 
 @at_plane

@@ -12,14 +12,12 @@ from typing import Annotated
 import msgspec
 import typer
 
+from podium.cli import completing
 from podium.cli.errors import USAGE, say_error
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import count_of_bytes, note, say, say_json
-from podium.tasks.digest import task_digest
-from podium.tasks.file import judge_task, read_text
 from podium.tasks.forecast import Forecast, forecast
 from podium.tasks.task import Task
-from podium.tasks.toml import task_toml
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
@@ -42,6 +40,8 @@ def validate(
     json: Json = False,
 ) -> None:
     """Judge a task file: its digest and what it will ask of a fleet, or every fault of it with its key."""
+    from podium.tasks.file import judge_task, read_text
+
     task, faults = judge_task(read_text(file), str(file))
     if task is not None and not faults:
         faults = _rule_faults(task)
@@ -78,6 +78,7 @@ def _rule_faults(task: Task) -> list[OperatorFault]:
 def _judged(task: Task, folder: Path) -> Judged:
     from podium.device.plan import load_plan
     from podium.plane.runs import first_model
+    from podium.tasks.digest import task_digest
 
     digest, state = "", "not installed here, so what it needs is not known"
     down, up = -1, -1
@@ -129,15 +130,21 @@ def _bytes(count: int) -> str:
 @at_plane
 def show(
     where: Where,
-    name: Annotated[str, typer.Argument(metavar="TASK.toml|RUN", help="A task file, or a run of the plane.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK.toml|RUN", help="A task file, or a run of the plane.", autocompletion=completing.runs
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """The effective task, every default written out, as TOML; its digest goes to stderr."""
+    from podium.tasks.digest import task_bytes, task_digest
+    from podium.tasks.toml import task_toml
+
     path = Path(name)
     task = _of_file(path) if path.suffix == ".toml" or path.is_file() else _of_run(where, name)
     if json:
-        from podium.tasks.digest import task_bytes
-
         say_json(msgspec.Raw(task_bytes(task)))
     else:
         sys.stdout.write(task_toml(task))

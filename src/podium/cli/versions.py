@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from podium.cli.options import Json, Where, at_plane
+from podium.cli.options import Json, VersionName, Where, at_plane
 from podium.cli.output import ago, count_of_bytes, decimals, printable, say, say_json, say_pairs, say_table, short
 from podium.wire.operator import AliasMoveView, VersionView
 from podium.wire.problems import OperatorFault
@@ -36,7 +36,7 @@ class VersionShown(msgspec.Struct, frozen=True, kw_only=True):
 @at_plane
 def show(
     where: Where,
-    name: Annotated[str, typer.Argument(metavar="VERSION", help="A digest, a unique prefix, v3, an alias, or @last.")],
+    name: VersionName,
     json: Json = False,
 ) -> None:
     """One version: where it comes from, what devices measured, which aliases name it, whether it is released."""

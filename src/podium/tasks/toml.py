@@ -54,3 +54,13 @@ def _text(text: str) -> str:
     """A basic string (TOML 1.0, "String"): quotes, backslashes and controls escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in escaped) + '"'
+
+
+def task_terms(task: Task) -> dict[str, str]:
+    """Every term by its dotted key, as the task file writes it: what two tasks are compared by."""
+    found: dict[str, str] = {}
+    for section in task.__struct_fields__:
+        terms = getattr(task, section)
+        fields = terms if isinstance(terms, dict) else msgspec.structs.asdict(terms) if terms is not None else {}
+        found |= {f"{section}.{name}": _value(value) for name, value in fields.items() if value is not None}
+    return found

@@ -80,6 +80,10 @@ HEAVY_PACKAGES = frozenset(
     {"uvicorn", "uvloop", "httptools", "starlette", "obstore", "cel_expr_python", "prometheus_client", "sklearn"}
 )
 
+QUICK_ROOT = "podium.cli.main"
+SLOW = frozenset({"numpy", "rich", "urllib3", "cryptography", "nacl", "safetensors", "podium.device", "podium.plane"})
+"""What a verb loads when it needs it, and the command line not before: `podium status` answers at once."""
+
 
 @dataclass(frozen=True)
 class Import:
@@ -209,10 +213,10 @@ def _reach(graph: dict[str, set[str]], start: str) -> set[str]:
 
 
 def light(sources: Iterable[Source]) -> Iterator[Finding]:
-    """What loading the device's side would drag in: the plane's rooms or the plane's dependencies."""
+    """What loading the device's side would drag in: the plane's rooms or its dependencies; and what is slow."""
     graph = {name: _with_parents(targets) for name, targets in loaded(sources).items()}
     for root in LIGHT_ROOTS:
-        heavy = {each for each in _reach(graph, root) if _heavy(each)}
+        heavy = {each for each in _reach(graph, root) if _heavy(each) or (root == QUICK_ROOT and each in SLOW)}
         yield from (Finding("light", root, f"loading {root} loads {each}") for each in sorted(heavy))
 
 

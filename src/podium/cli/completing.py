@@ -1,0 +1,115 @@
+"""podium completion, and what shells complete: verbs and options by typer, ids of runs, devices, versions by the plane.
+
+Decides: which words are offered. Never: says anything: where no plane answers, or not within `ASK_S`, there are none.
+Limits: the first `OFFERED_MAX` of a list.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from podium.wire.operator import DeviceView, RunView, VersionView
+from podium.wire.problems import PodiumError
+
+if TYPE_CHECKING:
+    from podium.plane.link import OperatorLink
+
+ASK_S = 1.0
+OFFERED_MAX = 200
+VARIABLE = "_PODIUM_COMPLETE"
+"""What the shell's script sets when it asks for words."""
+
+Words = list[tuple[str, str]]
+"""Word and what it is."""
+
+
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="bash|zsh|fish", help="The shell.")],
+) -> None:
+    """Print the script that lets a shell complete podium: `source <(podium completion bash)`."""
+    from typer._completion_shared import get_completion_script
+
+    from podium.cli.output import say
+
+    say(get_completion_script(prog_name="podium", complete_var=VARIABLE, shell=shell))
+
+
+def prepare() -> None:
+    """Let typer answer a shell that asks for words; nothing where none does."""
+    if os.environ.get(VARIABLE):
+        from typer._completion_classes import completion_init
+
+        completion_init()
+
+
+def runs(context: typer.Context, incomplete: str) -> Words:
+    """Ids of runs, newest first, and @last."""
+    return _asked(context, incomplete, _runs)
+
+
+def devices(context: typer.Context, incomplete: str) -> Words:
+    """Ids of devices, in order of enrolment."""
+    return _asked(context, incomplete, _devices)
+
+
+def versions(context: typer.Context, incomplete: str) -> Words:
+    """Digests of versions in short, oldest first, and @last."""
+    return _asked(context, incomplete, _versions)
+
+
+def _runs(link: "OperatorLink") -> Words:
+    views = link.first_of("runs", RunView, OFFERED_MAX)
+    return [("@last", "the newest"), *((view.id, f"{view.task} {view.state}") for view in views)]
+
+
+def _devices(link: "OperatorLink") -> Words:
+    return [(view.id, view.name or view.site) for view in link.first_of("devices", DeviceView, OFFERED_MAX)]
+
+
+def _versions(link: "OperatorLink") -> Words:
+    from podium.cli.output import short
+
+    views = link.first_of("versions", VersionView, OFFERED_MAX)
+    return [("@last", "the newest"), *((short(view.digest), f"{view.task} v{view.number}".strip()) for view in views)]
+
+
+def _asked(context: typer.Context, incomplete: str, ask: Callable[["OperatorLink"], Words]) -> Words:
+    """What the plane of the options before the word offers that begins with `incomplete`."""
+    from podium.cli.options import DATA, connect
+
+    given = context.params
+    file = given.get("token_file")
+    try:
+        with (
+            _within(ASK_S),
+            connect(Path(given.get("data") or DATA), given.get("plane") or "", Path(file) if file else None) as link,
+        ):
+            words = ask(link)
+    except (PodiumError, TimeoutError):
+        words = []
+    return [word for word in words if word[0].startswith(incomplete)]
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """`TimeoutError` after so long, where the system has such a timer."""
+
+    def over(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

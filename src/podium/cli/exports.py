@@ -1,0 +1,143 @@
+"""podium export: a run as files that other programs read: CSV, JSON and figures as SVG.
+
+Decides: which files there are and what stands in their columns. Never: how a figure is drawn (plane/figures.py).
+Times count from the opening of the run's first round, in ms. A text that a spreadsheet would run as a formula gets an
+apostrophe before it. Limits: everything of a run is read into memory, round by round.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from podium.cli.options import RunName, Where, at_plane
+from podium.cli.output import note, say
+from podium.wire.operator import LeaseView, RoundView, RunView
+from podium.wire.problems import OperatorFault
+
+BARS_MAX = 12
+"""More rounds than these are drawn as lines."""
+FUNNEL = ("leased", "reported", "accepted")
+_ROUNDS = ("round", "state", "reason", "base", "version", "goal", "minimum", "opened_ms", "took_ms", "lost")
+_LEASES = ("lease", "round", "device", "site", "state", "reason", "granted_ms", "ended_ms", "upload_bytes", "weight")
+
+Row = tuple[object, ...]
+
+
+@at_plane
+def export(
+    where: Where,
+    name: RunName,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Made if need be.", file_okay=False)],
+) -> None:
+    """Write a run's rounds, leases and metrics as CSV, run.json, and figures as SVG; prints the files."""
+    with where.link() as link:
+        view = link.run(name)
+        rounds = sorted(link.rounds(view.id), key=lambda each: each.number)
+        leases: list[LeaseView] = []
+        for each in rounds:
+            note(f"round {each.number} of {len(rounds)}")
+            leases += link.leases(view.id, each.number)
+    files: dict[str, str | bytes] = {"run.json": msgspec.json.format(msgspec.json.encode(view), indent=2) + b"\n"}
+    start_ms = max((each.opened_age_ms for each in rounds), default=0)
+    tables = {
+        "rounds.csv": round_rows(rounds, start_ms),
+        "leases.csv": lease_rows(leases, start_ms),
+        "metrics.csv": metric_rows(rounds),
+    }
+    files |= {f"{name}.svg": text for name, text in figures(view, rounds).items()}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for file, data in files.items():
+            (out / file).write_bytes(data if isinstance(data, bytes) else data.encode())
+        for file, rows in tables.items():
+            with (out / file).open("w", newline="", encoding="utf-8") as opened:
+                csv.writer(opened).writerows([safe(cell) for cell in row] for row in rows)
+    except OSError as error:
+        what = f"cannot write in {out}"
+        raise OperatorFault("usage", what=what, why=str(error), next="choose another --out") from error
+    for file in [*files, *tables]:
+        say(str(out / file))
+
+
+def safe(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: texts that begin as one get an apostrophe before them."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def round_rows(rounds: Sequence[RoundView], start_ms: int) -> Iterable[Row]:
+    """rounds.csv: a head, then a row for each round; one column for each stage of the funnel."""
+    stages = list(dict.fromkeys(stage for each in rounds for stage in each.funnel))
+    yield (*_ROUNDS, *stages)
+    for each in rounds:
+        lost = ";".join(f"{reason}={count}" for reason, count in each.lost.items())
+        plain = (each.number, each.state, each.reason, each.base, each.version, each.goal, each.minimum)
+        times = (start_ms - each.opened_age_ms, each.took_ms)
+        yield (*plain, *times, lost, *(each.funnel.get(stage, "") for stage in stages))
+
+
+def lease_rows(leases: Sequence[LeaseView], start_ms: int) -> Iterable[Row]:
+    """leases.csv: a head, then a row for each lease; one column for each metric; empty where a thing never was."""
+    metrics = sorted({name for each in leases for name in each.metrics})
+    yield (*_LEASES, "norm", *metrics)
+    for each in leases:
+        ended = start_ms - each.ended_age_ms if each.ended_age_ms >= 0 else ""
+        whose = (each.id, each.round, each.device, each.site, each.state, each.reason)
+        times = (start_ms - each.granted_age_ms, ended)
+        norm = each.norm if each.norm >= 0 else ""
+        yield (*whose, *times, each.upload_bytes, each.weight, norm, *(each.metrics.get(name, "") for name in metrics))
+
+
+def metric_rows(rounds: Sequence[RoundView]) -> Iterable[Row]:
+    """metrics.csv: a row for each round, site ("" pooled over all) and metric; examples: the metric's denominator."""
+    yield ("round", "site", "metric", "value", "examples")
+    for each in rounds:
+        yield from ((each.number, "", name, value, "") for name, value in sorted(each.metrics.items()))
+        for site, metrics in sorted(each.site_metrics.items()):
+            examples = each.site_examples.get(site, {})
+            yield from (
+                (each.number, site, name, value, examples.get(name, "")) for name, value in sorted(metrics.items())
+            )
+
+
+def figures(view: RunView, rounds: Sequence[RoundView]) -> dict[str, str]:
+    """File name without its ending -> SVG: each metric over sealed rounds, pooled and by site; funnel; round times."""
+    from podium.plane.figures import line_chart
+
+    sealed = [each for each in rounds if each.state == "SEALED"]
+    made: dict[str, str] = {}
+    for metric in sorted({name for each in sealed for name in each.metrics}):
+        series = {"pooled": _points(sealed, [each.metrics.get(metric) for each in sealed])}
+        for site in sorted({site for each in sealed for site in each.site_metrics}):
+            values = [each.site_metrics.get(site, {}).get(metric) for each in sealed]
+            series[site or "no site"] = _points(sealed, values)
+        title = f"{metric} per round, run {view.id}"
+        made[f"metric-{_file(metric)}"] = line_chart(series, title=title, x_label="round", y_label=metric)
+    made["funnel"] = _funnel(view, rounds)
+    took = {"round": _points(rounds, [each.took_ms / 1000 for each in rounds])}
+    made["time"] = line_chart(took, title=f"time per round, run {view.id}", x_label="round", y_label="seconds")
+    return made
+
+
+def _points(rounds: Sequence[RoundView], values: Sequence[float | None]) -> list[tuple[float, float]]:
+    return [(float(each.number), float(value)) for each, value in zip(rounds, values, strict=True) if value is not None]
+
+
+def _funnel(view: RunView, rounds: Sequence[RoundView]) -> str:
+    from podium.plane.figures import bars, line_chart
+
+    title = f"devices per round, run {view.id}"
+    if len(rounds) <= BARS_MAX:
+        groups = {str(each.number): {stage: float(each.funnel.get(stage, 0)) for stage in FUNNEL} for each in rounds}
+        return bars(groups, title=title, x_label="round", y_label="devices")
+    series = {stage: _points(rounds, [each.funnel.get(stage, 0) for each in rounds]) for stage in FUNNEL}
+    return line_chart(series, title=title, x_label="round", y_label="devices")
+
+
+def _file(name: str) -> str:
+    """A metric's name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
