@@ -1,5 +1,7 @@
 """The digits example in virtual time with every fault: it ends, keeps every promise, and does the same again."""
 
+from collections import Counter
+
 import pytest
 from msgspec.structs import replace
 
@@ -42,6 +44,19 @@ def test_a_plane_that_dies_all_the_time_still_ends(monkeypatch: pytest.MonkeyPat
         )
         assert result.state == "FINISHED"
         assert result.struck["crash"] + result.struck["lost-ack"] > 10
+
+
+def test_people_who_pause_and_freeze_all_the_time_still_get_their_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    struck: Counter[str] = Counter()
+    for name in ("pause", "freeze", "cordon", "crash", "lost-ack"):
+        monkeypatch.setitem(fault_rates.RATES, name, 0.03)
+    short = replace(DIGITS, round=replace(DIGITS.round, goal=6, minimum=3), run=replace(DIGITS.run, rounds=4))
+    for seed in range(4):
+        faults = frozenset({"pause", "freeze", "cordon", "crash", "lost-ack", "clock-jump"})
+        result = simulate_task(short, devices=60, seed=seed, faults=faults)
+        assert (result.state, result.rounds_sealed) == ("FINISHED", 4)
+        struck.update(result.struck)
+    assert min(struck[name] for name in ("pause", "freeze", "cordon")) > 10, struck
 
 
 def test_too_few_devices_end_as_they_should() -> None:

@@ -1,8 +1,9 @@
 """What must be true of every simulation, checked from outside the core.
 
 Decides: whether a run kept Podium's promises. It keeps its own copy of what became durable and of what devices were
-told, and compares: no stored update is lost or counted twice, every transition is in the tables, a reload gives the
-same rows, and at the end nothing is left running. `InvariantBroken` carries the story.
+told, and compares: no stored update is lost or counted twice, every transition is in the tables, nobody gets a lease
+who should not, a paused run loses no time, a reload gives the same rows, and at the end nothing is left running.
+`InvariantBroken` carries the story.
 """
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Record
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, ROUND_OPEN, ROUND_TABLE, RUN_TABLE
-from podium.core.rows import AnyRow, LeaseRow, RoundRow, RunRow, table_of
-from podium.core.state import State
+from podium.core.rows import AnyRow, DeviceRow, FreezeRow, LeaseRow, RoundRow, RunRow, table_of
+from podium.core.state import FREEZE, State
 from podium.wire.operator import RUN_OPEN
 
 
@@ -42,6 +43,7 @@ class Ledger:
             for row in record.rows:
                 key = (table_of(row), row.key())
                 self._check_transition(self.rows.get(key), row)
+                self._check_standing(self.rows.get(key), row, record.at_ms)
                 self.rows[key] = row
 
     def _check_transition(self, before: AnyRow | None, row: AnyRow) -> None:
@@ -61,6 +63,22 @@ class Ledger:
         elif was != row.state:
             reachable = {target for (source, _), target in table.items() if source == was}
             require(row.state in reachable, f"{row.key()} went from {was} to {row.state}")
+
+    def _check_standing(self, before: AnyRow | None, row: AnyRow, at_ms: int) -> None:
+        """What stands still, or is kept out, does: no lease is granted then, and time is given back to the ms."""
+        if isinstance(row, LeaseRow) and before is None:
+            run, device = self.rows["runs", row.run], self.rows["devices", row.device]
+            freeze = self.rows.get(("freezes", FREEZE))
+            require(not isinstance(run, RunRow) or run.state != "PAUSED", f"lease {row.id} is granted for a paused run")
+            require(not isinstance(freeze, FreezeRow) or not freeze.frozen, f"lease {row.id} is granted while frozen")
+            require(
+                not isinstance(device, DeviceRow) or device.state == "active",
+                f"lease {row.id} is granted to a device that is kept out",
+            )
+        if isinstance(row, RunRow) and isinstance(before, RunRow) and before.state == "PAUSED":
+            given = row.deadline_ms - before.deadline_ms
+            stood = at_ms - before.paused_ms if row.state == "RUNNING" else 0
+            require(given == stood, f"run {row.id} stood still for {stood} ms and is given back {given}")
 
     def sealed(self, key: tuple[str, int], counted: NDArray[np.float64], state: State) -> None:
         """A round's sum was finished: every accepted update is in it exactly once, and nothing else."""

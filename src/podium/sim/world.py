@@ -48,6 +48,7 @@ from podium.sim.checkers import Ledger, require
 from podium.sim.devices import Devices
 from podium.sim.engine import OneHotEngine
 from podium.sim.faults import Faults
+from podium.sim.people import People
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
@@ -74,6 +75,7 @@ class World:
         self.store = MemoryStore()
         self.devices = Devices(task, devices, self.chance, self.faults, self.ledger, trace)
         self.count = devices
+        self.people = People(RUN, self.chance, self.faults)
         self.engine = self._fresh_engine()
         self.core = Core((), step=0, at_ms=0, limits=self.limits)
         self.now_ms = 0
@@ -246,6 +248,8 @@ class World:
         end = max(min(waits), self.now_ms) + self.window_ms
         self.now_ms = end
         self._check_ins(end)
+        for act in self.people.acts(end, self.core.state):
+            self.feed(act)
         said = self.devices.messages(end)
         if said:
             self.feed(LeasesTold(at_ms=end, rows=tuple(said)))

@@ -1,12 +1,15 @@
 """The checkers are checked: each promise, broken on purpose in a true story, is told."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from podium.core.effects import Record
+from podium.core.effects import Answer, Record
 from podium.core.rows import AnyRow, LeaseRow
 from podium.sim.checkers import InvariantBroken, Ledger
+from tests.support.core_acts import freeze, mark, pause, resume
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
 
@@ -77,6 +80,39 @@ def test_illegal_transitions_are_told() -> None:
     ):
         with pytest.raises(InvariantBroken, match=f"begins as .*, not {first}"):
             ledger.durable(record(row))
+
+
+def test_a_lease_that_nobody_may_have_is_told() -> None:
+    acts: tuple[tuple[Callable[[Drive], Answer], str], ...] = (
+        (lambda drive: pause(drive, now=True), "granted for a paused run"),
+        (freeze, "granted while frozen"),
+        (lambda drive: mark(drive, ["id-d2"], "cordoned"), "kept out"),
+        (lambda drive: mark(drive, ["id-d2"], "banned"), "kept out"),
+    )
+    for what, told in acts:
+        drive, ledger = story(sealed=False)
+        known = len(drive.records)
+        what(drive)
+        ledger.durable(tuple(drive.records[known:]))
+        lease = replace(drive.leased("r.1.1"), id="r.1.3", device="id-d2", state="OFFERED")
+        with pytest.raises(InvariantBroken, match=told):
+            ledger.durable(record(lease))
+
+
+def test_time_that_a_paused_run_loses_is_told() -> None:
+    drive, ledger = story(sealed=False)
+    known = len(drive.records)
+    pause(drive, now=True)
+    drive.wait(700)
+    resume(drive)
+    paused, *between, resumed = drive.records[known:]
+    assert not between
+    ledger.durable((paused,))
+    row = drive.run()
+    for wrong in (replace(row, deadline_ms=row.deadline_ms - 1), replace(row, deadline_ms=row.deadline_ms + 1)):
+        with pytest.raises(InvariantBroken, match=r"stood still for 700 ms and is given back (699|701)"):
+            ledger.durable(record(wrong, at_ms=resumed.at_ms))
+    ledger.durable((resumed,))
 
 
 def test_time_that_falls_is_told() -> None:
