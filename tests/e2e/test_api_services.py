@@ -151,6 +151,17 @@ def keyed(operator: Operator, key: str) -> str:
     return msgspec.json.decode(data, type=RunMade).run
 
 
+def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
+    with linked(tmp_path / "data") as (_, _, link):
+        made = link.submit(ask_for(), key="monday")
+        stopped = link.stop(made.run)
+        again = link.retry(stopped.id, key="tuesday")
+    with linked(tmp_path / "data") as (_, _, link):
+        assert link.submit(ask_for(), key="monday") == made, "also when that run is over"
+        assert link.retry(stopped.id, key="tuesday") == again
+        assert len(link.runs()) == 2
+
+
 def test_a_lost_answer_starts_no_second_run(plane_of_services: Plane, operator: Operator, link: OperatorLink) -> None:
     token = (plane_of_services[0].data / "administrator.token").read_text().strip()
     sent: list[str] = []
@@ -203,6 +214,15 @@ def test_whatever_is_not_served_is_a_problem(operator: Operator) -> None:
         assert told.next, "every problem says what to do next"
     allowed = operator.ask("DELETE", "/api/v1/runs").headers["allow"]
     assert {method.strip() for method in allowed.split(",")} == {"GET", "HEAD", "POST"}
+
+
+def test_answers_are_kept_by_nobody_and_a_401_names_the_scheme(operator: Operator) -> None:
+    for path in ("/api/v1/status", "/api/v1/runs/nothing", "/api/v1/openapi.json"):
+        assert operator.ask("GET", path).headers["cache-control"] == "no-store", path
+    refused = Operator(operator.url, "").ask("GET", "/api/v1/status")
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+    head = operator.ask("HEAD", "/api/v1/status")
+    assert (head.status, head.data) == (200, b"")
 
 
 def test_bodies_that_cannot_be_are_refused_before_anything_happens(operator: Operator) -> None:

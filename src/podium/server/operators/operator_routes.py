@@ -73,11 +73,13 @@ class Operators:
                 self.permit(who, row.verb)
                 answered = await row.call(await self._decoded(row, decoder, request, who))
                 await self._loop.settled()  # what was read may be ahead of the store
-                return _encoded(row, answered)
+                response = _encoded(row, answered)
             except PodiumError as error:
                 if isinstance(error, Bug):
                     log.critical("an operator request broke a rule", extra={"route": row.verb, "why": error.why})
-                return to_starlette(http.refusal(error))
+                response = _refused(error)
+            response.headers.setdefault("cache-control", "no-store")  # some answers hold a secret, all of them age
+            return response
 
         return call
 
@@ -133,6 +135,14 @@ def _encoded(row: AnyRoute, answered: Answered) -> Response:
     if isinstance(answered, bytes):
         return Response(answered, row.status, media_type=row.media)
     return Response(msgspec.json.encode(answered), row.status, media_type=JSON)
+
+
+def _refused(error: PodiumError) -> Response:
+    """The problem; a 401 says which scheme proves who asks (RFC 9110, section 11.6.1; RFC 6750, section 3)."""
+    response = to_starlette(http.refusal(error))
+    if response.status_code == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    return response
 
 
 def to_starlette(response: http.Response) -> Response:
