@@ -72,7 +72,7 @@ class RunView(View, frozen=True, kw_only=True):
     left_ms: int  # until the run's deadline
     round: RoundView | None
     waiting: Wait | None
-    history: dict[str, list[float]]  # metric -> value per sealed round
+    history: dict[str, list[float]]  # metric -> value per sealed round; at most 512 of them, evenly, the last included
     bytes_down: int
     bytes_up: int
     retry_of: str
@@ -280,6 +280,22 @@ class DeviceView(View, frozen=True, kw_only=True):
     failure: str
     failure_detail: str
     enrolled_age_ms: int
+
+
+class FleetCell(View, frozen=True, kw_only=True):
+    """How many devices of one architecture and operating system ("" not told) are in one state."""
+
+    architecture: str
+    os: str
+    state: str  # at work | online | offline | cordoned | banned
+    devices: int
+
+
+class FleetView(View, frozen=True, kw_only=True):
+    """The whole fleet counted, the commonest platform first."""
+
+    devices: int
+    cells: list[FleetCell]
 
 
 class VersionView(View, frozen=True, kw_only=True):

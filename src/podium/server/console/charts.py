@@ -234,7 +234,7 @@ def presence_figure(name: str, moments: Sequence[tuple[float, int, int]], device
         text=text,
         svg=frame(name, "Devices online", text, grid(scale), drawn, across(ticks)),
         head=("when", "online", "at work"),
-        rows=[(f"{ago(-when)} ago", str(here), str(busy)) for when, here, busy in told[::-1][:ROWS_MAX]],
+        rows=[(f"{ago(abs(when))} ago", str(here), str(busy)) for when, here, busy in told[::-1][:ROWS_MAX]],
         key=(("line a", "online"), ("line b", "at work")),
     )
 
