@@ -20,6 +20,7 @@ from podium.cli import (
     databases,
     demo,
     devices,
+    doctor,
     error_pages,
     explains,
     exports,
@@ -73,6 +74,7 @@ models.app.add_typer(aliases.app, name="alias")
 app.add_typer(models.app, name="model")
 app.add_typer(audits.app, name="audit")
 app.add_typer(auth.app, name="auth")
+app.command("doctor")(doctor.doctor)
 app.add_typer(databases.app, name="db")
 
 

@@ -1,0 +1,229 @@
+"""What podium doctor looks at: the installation, a data directory, the plane that serves it, a task's plan.
+
+Decides: what is well, what deserves a look, and what is broken, each with why and what next. Never: changes anything,
+starts a server, or takes a plane's lock. A check that cannot be made says so. Limits: the journal is verified whole,
+which takes about a minute for ten million entries; clocks are compared to the second.
+"""
+
+import os
+import re
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import msgspec
+
+from podium.wire.problems import PodiumError
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+PYTHON_LEAST = (3, 11)
+DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 10**9, 2 * 10**8
+BACKUP_WARN_MS = 7 * 86_400_000
+CLOCK_WARN_S = 60.0
+CREDENTIALS = ("administrator.token", "viewer.token", "keys")
+
+_NEEDED = re.compile(r"([A-Za-z0-9._-]+)(?:>=([0-9.]+))?")
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One check: its name, ok, warn or fail, what was found, why that matters, and what to do next."""
+
+    check: str
+    state: str
+    what: str
+    why: str = ""
+    next: str = ""
+
+
+Check = Callable[[], Iterator[Finding]]
+
+
+def ok(check: str, what: str) -> Finding:
+    """All is well."""
+    return Finding(check=check, state=OK, what=what)
+
+
+def of_fault(check: str, error: PodiumError, state: str = FAIL) -> Finding:
+    """What an error found."""
+    return Finding(check=check, state=state, what=error.what, why=error.why or error.kind.title, next=error.next)
+
+
+# -- the installation ----------------------------------------------------------------------------------------
+
+
+def installation() -> Iterator[Finding]:
+    """Python and the packages that the distribution names, the server's among them."""
+    running = sys.version_info[:3]
+    said = ".".join(map(str, running))
+    if running < PYTHON_LEAST:
+        why = f"Podium needs {'.'.join(map(str, PYTHON_LEAST))} or newer"
+        yield Finding(check="python", state=FAIL, what=f"Python {said}", why=why, next="install a newer Python")
+    else:
+        yield ok("python", f"Python {said}")
+    try:
+        named, own = requires("podium") or [], version("podium")
+    except PackageNotFoundError:
+        yield Finding(
+            check="packages", state=WARN, what="Podium runs from its sources", why="no distribution says what it needs"
+        )
+        return
+    missing = [*_short(named, "")]
+    server = [*_short(named, "server")]
+    if missing:
+        why = "Podium's own distribution names them"
+        yield Finding(
+            check="packages", state=FAIL, what=", ".join(missing), why=why, next="pip install --upgrade podium"
+        )
+    elif server:
+        why = "a plane needs them; a device does not"
+        yield Finding(
+            check="packages", state=WARN, what=", ".join(server), why=why, next="pip install 'podium[server]'"
+        )
+    else:
+        yield ok("packages", f"podium {own} and what it needs")
+
+
+def _short(named: list[str], extra: str) -> Iterator[str]:
+    """What is missing or too old among the requirements of `extra` ("" for those of every installation)."""
+    for text in named:
+        wanted, _, marker = text.partition(";")
+        if (f"extra == '{extra}'" not in marker) if extra else ("extra ==" in marker):
+            continue
+        found = _NEEDED.match(wanted.strip())
+        if found is None or ("win32" in marker and sys.platform == "win32"):
+            continue
+        name, least = found.groups()
+        try:
+            held = version(name)
+        except PackageNotFoundError:
+            yield f"{name} is not installed"
+            continue
+        if least and _numbers(held) < _numbers(least):
+            yield f"{name} {held} is older than {least}"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The leading numbers of a version ("1.10.2rc1" -> 1, 10, 2), without trailing zeros."""
+    numbers = [int(digits) for digits in re.findall(r"\d+", re.split(r"[a-z+-]", text, maxsplit=1)[0])]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+# -- the data directory --------------------------------------------------------------------------------------
+
+
+def directory(data: Path) -> Iterator[Finding]:
+    """Who may read the directory and its secrets, and how much room there is."""
+    mode = stat.S_IMODE(data.stat().st_mode)
+    if data.stat().st_uid != os.geteuid() and os.geteuid() != 0:
+        what = f"{data} belongs to another user"
+        yield Finding(check="directory", state=FAIL, what=what, why="a plane must write there", next="run as its owner")
+    elif mode & 0o077:
+        why = "others of this machine can look into it"
+        yield Finding(
+            check="directory", state=WARN, what=f"{data} has mode {mode:o}", why=why, next=f"chmod 700 {data}"
+        )
+    else:
+        yield ok("directory", f"{data}, its owner's alone")
+    yield from _secrets(data)
+    room = shutil.disk_usage(data).free
+    state = FAIL if room < DISK_FAIL_BYTES else WARN if room < DISK_WARN_BYTES else OK
+    why = "" if state == OK else "a full disk stops the plane; nothing acknowledged is lost"
+    what = f"{room / 1e9:.1f} GB are free"
+    yield Finding(check="disk", state=state, what=what, why=why, next="free some space" if why else "")
+
+
+def _secrets(data: Path) -> Iterator[Finding]:
+    paths = [data / name for name in CREDENTIALS]
+    paths += sorted((data / "keys").glob("*.key")) if (data / "keys").is_dir() else []
+    there = [path for path in paths if path.exists()]
+    loose = [path for path in there if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    if loose:
+        what = f"{len(loose)} secrets can be read by others: {', '.join(path.name for path in loose[:3])}"
+        why = "whoever reads one of them is the plane, or its administrator"
+        names = " ".join(str(path) for path in loose[:3])
+        yield Finding(check="secrets", state=FAIL, what=what, why=why, next=f"chmod go-rwx {names}; rotate what leaked")
+    else:
+        yield ok("secrets", f"{len(there)} files, their owner's alone")
+
+
+def journal(data: Path) -> Iterator[Finding]:
+    """The database's schema, and every entry, tree and signed head of the journal."""
+    from podium.server.journal.audit import verify_data
+
+    try:
+        found = verify_data(data)
+    except PodiumError as error:
+        yield of_fault("journal", error, WARN if error.code == "usage" else FAIL)
+        return
+    yield ok("journal", f"{found.entries} entries hold, {found.pending} pending, {found.heads} heads")
+
+
+def keys(data: Path) -> Iterator[Finding]:
+    """Whether the release key is still beside the directory, and whether the root document names one."""
+    from podium.crypto.release import ROLE
+    from podium.crypto.root import active_keys, open_root
+    from podium.server.identity import IdentityFile, release_key_path
+
+    path = release_key_path(data)
+    try:
+        held = msgspec.json.decode((data / "identity.json").read_bytes(), type=IdentityFile)
+        document = open_root(held.root, None)
+    except (OSError, msgspec.DecodeError, PodiumError) as error:
+        what = f"{data / 'identity.json'} does not say who the plane is"
+        yield Finding(check="keys", state=FAIL, what=what, why=str(error), next="podium db restore")
+        return
+    if not active_keys(document, ROLE):
+        why = "a plane of an older release; `production` cannot be promoted to without one"
+        next_ = "podium key rotate --role release --out FILE"
+        yield Finding(check="keys", state=WARN, what="the root document names no release key", why=why, next=next_)
+    elif path.exists():
+        why = "who takes the machine could release a version"
+        yield Finding(check="keys", state=WARN, what=f"the release key is at {path}", why=why, next="move it offline")
+    else:
+        yield ok("keys", f"root version {document.version}; the release key is not here")
+
+
+def backup(data: Path) -> Iterator[Finding]:
+    """When the last backup was taken."""
+    from podium.server.backup.taking import TAKEN_FILE, Taken
+
+    next_ = f"podium db backup --out FILE --data {data}"
+    try:
+        taken = msgspec.json.decode((data / TAKEN_FILE).read_bytes(), type=Taken)
+    except (OSError, msgspec.DecodeError):
+        why = "a lost disk would lose every version and the journal"
+        yield Finding(check="backup", state=WARN, what="no backup was taken yet", why=why, next=next_)
+        return
+    age_ms = time.time_ns() // 1_000_000 - taken.at_ms
+    days = age_ms / 86_400_000
+    what = f"{taken.file} of {taken.entries} entries, {days:.1f} days old"
+    if age_ms > BACKUP_WARN_MS:
+        yield Finding(check="backup", state=WARN, what=what, why="it is older than a week", next=next_)
+    else:
+        yield ok("backup", what)
+
+
+# -- a task --------------------------------------------------------------------------------------------------
+
+
+def plan(task: Path) -> Iterator[Finding]:
+    """Whether a task file holds, and its plan can be imported here."""
+    from podium.device.plan import load_plan
+    from podium.tasks.check import check_task
+    from podium.tasks.file import read_task
+
+    try:
+        terms = read_task(task)
+        check_task(terms)
+        found = load_plan(terms.task.plan)
+    except PodiumError as error:
+        yield of_fault("plan", error)
+        return
+    state = "an editable install" if found.dev else "installed"
+    yield ok("plan", f"{found.name} {found.version}, {state}, {found.digest}")
