@@ -64,6 +64,7 @@ docs: .venv/.stamp ## make the generated pages of docs/ again
 	.venv/bin/python -m tools.task_page
 	.venv/bin/python -m tools.metrics_page
 	.venv/bin/python -m tools.cli_page
+	.venv/bin/python -m tools.api_page
 
 site: .venv/.stamp ## docs/ as a web site in build/site
 	.venv/bin/mkdocs build --strict --quiet

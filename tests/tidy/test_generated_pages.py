@@ -4,11 +4,12 @@ from podium.cli.errors import EXIT_CODES
 from podium.core.views.causes import CAUSES
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import cli_page, metrics_page, pages, reference, states, task_page
+from tools import api_page, cli_page, metrics_page, pages, reference, states, task_page
 
 
 def test_no_generated_page_is_stale() -> None:
     made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages() | metrics_page.pages()
+    made |= api_page.pages()
     assert pages.stale(made) == [], "run `make docs`"
 
 
@@ -37,6 +38,15 @@ def test_the_reference_names_every_code_every_limit_and_every_cause() -> None:
     assert [code for code in KINDS if f"\n### {code}\n\nP{KINDS[code].number}, HTTP " not in errors] == []
     assert [name for name in Limits.__struct_fields__ if f"`{name}`" not in limits] == []
     assert "| `session_ms` | 1 h | *setting* |" in limits
+
+
+def test_the_operator_api_is_told_whole() -> None:
+    rows = api_page.table_of_routes()
+    page = api_page.page(rows)
+    assert len(rows) > 30
+    for row in rows:
+        assert f"\n### {row.method} {row.path}\n" in page
+        assert [each.name for each in row.query if f"| `{each.name}` | {each.kind} | " not in page] == []
 
 
 def test_cells_escape_pipes() -> None:

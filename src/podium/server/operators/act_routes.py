@@ -143,7 +143,7 @@ def _models(acts: Acts) -> list[AnyRoute]:
             method="POST",
             path="/api/v1/aliases/{id}",
             verb="versions.promote",
-            summary='Let an alias, "<task>@<name>", name a version',
+            summary="Let an alias, such as kb@production, name a version",
             ask=asks.PromoteAsk,
             answer=operator.AliasView,
             call=lambda call: acts.promote(call.actor, call.id, call.ask),
