@@ -43,7 +43,7 @@ def forecast(task: Task, model_bytes: int = -1, update_bytes: int = -1) -> Forec
         for factor in (least, most)
     ]
     up = 0 if task.task.kind == "evaluate" else update_bytes
-    round_ms = terms.form_deadline + terms.report_deadline
+    round_ms = int(terms.form_deadline + terms.report_deadline)
     return Forecast(
         rounds=task.run.rounds,
         goal=terms.goal,
@@ -55,5 +55,5 @@ def forecast(task: Task, model_bytes: int = -1, update_bytes: int = -1) -> Forec
         round_down_bytes=-1 if model_bytes < 0 else model_bytes * asked[1],
         round_up_bytes=-1 if up < 0 else up * asked[1],
         round_ms=round_ms,
-        run_ms=min(task.run.deadline, round_ms * task.run.rounds),
+        run_ms=min(int(task.run.deadline), round_ms * task.run.rounds),
     )
