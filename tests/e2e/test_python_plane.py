@@ -66,6 +66,19 @@ def test_a_run_is_watched_as_typed_events(plane: podium.Plane) -> None:
     assert [each.site for each in plane.devices()] == ["va"]
 
 
+def test_a_run_stands_still_goes_on_and_is_taken_up_again(plane: podium.Plane) -> None:
+    run = plane.submit(a_task(3))
+    assert run.pause(why="lunch").state == "PAUSED"
+    assert run.resume().state == "RUNNING"
+    with pytest.raises(OperatorFault, match="run-open"):
+        run.retry()
+    run.stop()
+    again = run.retry()
+    assert (again.view().retry_of, again.view().state) == (run.id, "RUNNING")
+    with pytest.raises(OperatorFault, match="run-not-paused"):
+        run.resume()
+
+
 def test_a_run_outlives_its_plane_and_is_stopped_from_afar(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with podium.Plane.open(data) as plane:

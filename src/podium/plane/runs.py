@@ -69,6 +69,19 @@ class Run:
         """Stop the run; `OperatorFault(run-over)`."""
         self._link.stop(self.id, why)
 
+    def pause(self, now: bool = False, why: str = "") -> RunView:
+        """Let the run come to rest after its present round, or now; `OperatorFault(run-over)`."""
+        return self._link.pause(self.id, now, why)
+
+    def resume(self) -> RunView:
+        """Let the paused run go on with the same round; `OperatorFault(run-not-paused)`."""
+        return self._link.resume(self.id)
+
+    def retry(self) -> "Run":
+        """A new run from the last sealed version of this one; `OperatorFault(run-open | run-over)`: it must have
+        been stopped, abandoned or out of time."""
+        return Run(self._link, self._link.retry(self.id).run)
+
     def watch(self, poll_ms: int = POLL_MS) -> Iterator[RunEvent]:
         """Events until the run ends, the plane asked every `poll_ms`. `PlaneAway` once it is away for `AWAY_MS`."""
         sealed, seen = -1, ""
