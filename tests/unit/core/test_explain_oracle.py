@@ -43,7 +43,7 @@ TERMS: dict[str, object] = {
 LIMITS = Limits(window_jitter=0.000001, leases_per_device_max=1)
 KINDS = (
     *("in", "in", "in", "crowd", "crowd", "accept", "accept", "report", "report", "fail", "work", "work"),
-    *("mark", "probe", "probe", "probe", "probe", "gone"),
+    *("mark", "probe", "probe", "probe", "probe", "gone", "lose", "round"),
 )
 ACTIONS = st.lists(
     st.tuples(
@@ -86,7 +86,7 @@ class Story(Drive):
 
     def act(self, kind: str, device: int, gap: int, charging: float) -> None:
         """One thing happens."""
-        self.now_ms += gap
+        self.wait(gap)  # what was due meanwhile is done, as a plane would have
         live = sorted(self.state.live_lease)
         lease = self.state.live_lease[live[device % len(live)]] if live else ""
         match kind:
@@ -97,6 +97,8 @@ class Story(Drive):
                     self.tell((device + other) % len(UNLIKE), charging)
             case "accept" | "report" | "fail" if lease:
                 getattr(self, kind)(lease)
+            case "lose" | "round":
+                self.whole("fail" if kind == "lose" else "report")
             case "work":
                 self.work()
             case "mark":
@@ -106,14 +108,23 @@ class Story(Drive):
             case "probe":
                 self.probe(device)
 
+    def whole(self, word: str) -> None:
+        """Every device comes, is given what there is, and fails or reports."""
+        for wait in (0, 310):
+            self.wait(wait)
+            for device in range(len(UNLIKE)):
+                self.tell(device, 1.0)
+        for lease in list(self.state.live_lease.values())[: len(UNLIKE) // 2]:
+            self.accept(lease)
+            getattr(self, word)(lease)
+
     def tell(self, device: int, charging: float) -> str:
         """A check-in; what it heard."""
         facts = {} if np.isnan(charging) else {"charging": charging}
-        (heard,) = self.check_in(device, facts=facts)
         # rules are not asked of a device that may have no lease anyway, or that has one
-        if heard.reason not in ("banned", "cordoned") and (heard.offer is None or heard.offer.run == "r"):
+        if self.state.devices[device].state == "active" and device not in self.state.live_lease:
             self.charging[device] = charging
-        return heard.reason
+        return self.check_in(device, facts=facts)[0].reason
 
     def mark(self, device: int, charging: float) -> None:
         """Mark a device, or let it be as it was; a banned one that is let in again opens a session."""
@@ -134,6 +145,7 @@ class Story(Drive):
         whole = Look(self.state, self.state.task_of("r"), row, slice(0, len(UNLIKE)), self.now_ms)
         assert int(hold_ups(whole).first[device]) == number, "one device alone is judged as it is among all"
         code = "part" if number < 0 else code_of(look, number)
+        told = self.told_by(device)
         self.met[code] += 1
         heard = self.tell(device, self.charging[device])
         decided = int(look.work.reason[device])
@@ -141,10 +153,16 @@ class Story(Drive):
             assert heard == HEARD[code], (code, heard)
         elif code in DECIDED:
             assert decided in {CODE[each] for each in DECIDED[code]}, (code, heard)
+        elif code.startswith("when") and code != told:
+            self.met["stale"] += 1  # its last check-in went to an earlier round, and was not judged for this one
         elif number >= CLAUSE:
             assert decided == number, (code, heard)
         elif code == "not-checked-in":
             assert decided in (CODE["offered"], CODE["full"]) or code_of(look, decided).startswith("when"), heard
+
+    def told_by(self, device: int) -> str:
+        """What the device's last check-in makes of `device.charging`."""
+        return {-1: "when-unknown", 0: "when-false", 1: ""}[int(self.state.fleet.telemetry.charging[device])]
 
     def explained(self) -> None:
         """Everything can be explained, and no device is counted twice."""
@@ -169,7 +187,7 @@ def sound(told: Explanation) -> None:
 def test_what_is_explained_is_what_is_decided() -> None:
     met: Counter[str] = Counter()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(ACTIONS)
     def campaign(actions: list[tuple[str, int, int, float]]) -> None:
         story = Story()
@@ -182,6 +200,6 @@ def test_what_is_explained_is_what_is_decided() -> None:
 
     campaign()
     known = {*HEARD, *DECIDED, "part", "not-checked-in", "not-connected"}
-    known |= {"requires-false", "requires-unknown", "when-false", "when-unknown"}
-    assert set(met) == known, set(met) ^ known
-    assert min(met.values()) >= 5, met
+    known |= {"stale", "requires-false", "requires-unknown", "when-false", "when-unknown"}
+    assert set(met) <= known and known - set(met) <= {"stale"}, set(met) ^ known
+    assert min(met[code] for code in known - {"stale"}) >= 2, met

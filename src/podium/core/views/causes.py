@@ -143,9 +143,9 @@ CAUSES: dict[str, CauseKind] = {
         ("wait {window}",),
     ),
     "not-checked-in": CauseKind(
-        "connected devices have not checked in during this round",
-        "{n} connected, but not checked in since round {round} opened ({examples}); they are due within {window}",
-        "run {run} may take it: it is connected but has not checked in since round {round} opened; due within {window}",
+        "connected devices are yet to check in for this round",
+        "{n} connected, but yet to check in for round {round}, which they are due to within {window} ({examples})",
+        "run {run} may take it: it is connected, and due to check in for round {round} within {window}",
         ("wait {window}; if this stays, look at the agent on {examples}",),
     ),
     # the devices

@@ -4,6 +4,7 @@ Decides: what counts as online. Never: what a device keeps to itself. Reads only
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.rows import DeviceRow, LeaseRow
@@ -66,7 +67,13 @@ def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: 
 
 def online(state: State, now_ms: int) -> int:
     """How many devices were heard within `ONLINE_MS`."""
-    return int(np.count_nonzero(state.fleet.seen_ms[: state.fleet.size] >= now_ms - ONLINE_MS))
+    return int(np.count_nonzero(online_devices(state, now_ms)))
+
+
+def online_devices(state: State, now_ms: int) -> NDArray[np.bool_]:
+    """By device number: whether it was heard within `ONLINE_MS`."""
+    seen = state.fleet.seen_ms[: state.fleet.size]
+    return (seen >= now_ms - ONLINE_MS) & (seen != NEVER)
 
 
 def _age(at_ms: int, now_ms: int) -> int:

@@ -36,9 +36,9 @@ NAMED_MAX = 3
 TEXT_CHARS_MAX = 80
 HELD_BY = (
     "banned",
+    "at-work-elsewhere",
     "cordoned",
     "tries-spent",
-    "at-work-elsewhere",
     "separation",
     "not-connected",
     "plan-missing",
@@ -49,6 +49,7 @@ HELD_BY = (
 )
 """The reasons without a clause, by number; `CLAUSE` and above is a clause's, numbered as in `OpenRound.reason`."""
 NUMBER = {name: number for number, name in enumerate(HELD_BY)}
+_FIT = [CODE[word] for word in ("offered", "reserved", "full")]
 _TOLD = {"kind": "plan-missing", "dataset": "dataset"}
 _FACT = re.compile(r"""(?:['"]([^'"]+)['"]\s+in\s+)?device\.(\w+)(?:\[\s*['"]([^'"]+)['"]\s*\])?""")
 
@@ -142,10 +143,10 @@ def hold_ups(look: Look) -> HoldUps:
     away = ~part
     reason = look.column(work.reason, -1)
     found.mark(away & look.column(columns.banned, False), NUMBER["banned"])
+    found.mark(away & look.column(columns.live, False), NUMBER["at-work-elsewhere"])
     found.mark(away & look.column(columns.cordoned, False), NUMBER["cordoned"])
     spent = look.column(work.attempts, 0) >= state.limits.leases_per_device_max
     found.mark(away & spent, NUMBER["tries-spent"])
-    found.mark(away & look.column(columns.live, False), NUMBER["at-work-elsewhere"])
     resting = free_ms(look) > 0
     found.mark(away & resting, NUMBER["separation"])
     # a device that took part was told to come back after its separation, one that is out of tries with the next round
@@ -154,8 +155,10 @@ def hold_ups(look: Look) -> HoldUps:
     hard = len(state.rules_of(look.task).requires.clauses)
     found.mark(away & here & (reason >= CLAUSE + 2 * hard), reason)
     fit = away & (found.first < 0)
-    found.mark(fit & (reason < 0), NUMBER["not-checked-in"])
-    found.mark(fit & (reason >= 0), NUMBER["returning"])
+    # what held a device back at its last check-in may be over, and its momentary facts be others by now
+    looked_at = np.isin(reason, _FIT)
+    found.mark(fit & ~looked_at, NUMBER["not-checked-in"])
+    found.mark(fit & looked_at, NUMBER["returning"])
     return found
 
 

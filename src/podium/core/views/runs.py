@@ -5,6 +5,7 @@ until when, and why it is short. Never: how it is shown. Reads only.
 """
 
 from collections import Counter
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
 
 ONLINE_MS = 30_000
 """A device heard within this time counts as online."""
+HISTORY_POINTS_MAX = 512
+"""A run's view carries so many values of each metric; the page of its rounds has them all."""
+_HISTORIES: WeakKeyDictionary[State, dict[str, tuple[int, dict[str, list[float]]]]] = WeakKeyDictionary()
+"""What `_history` found last: run -> (rounds sealed then, its history). Memory of a calculation, not of the plane."""
 _LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED", "REVOKED")
 
 
@@ -63,19 +68,39 @@ def _round_shown(state: State, run: RunRow) -> RoundRow | None:
     """The oldest open round; of a run that is over the newest in which anybody worked, else the newest."""
     if still := state.open_rounds_of(run.id):
         return still[0]
-    rows = [
-        state.rounds[run.id, number] for number in range(run.rounds_opened, 0, -1) if (run.id, number) in state.rounds
-    ]
-    return next((row for row in rows if row.leases_made), rows[0] if rows else None)
+    newest = state.rounds.get((run.id, run.rounds_opened))
+    for number in range(run.rounds_opened, 0, -1):
+        row = state.rounds.get((run.id, number))
+        if row is not None and row.leases_made:
+            return row
+    return newest
 
 
 def _history(state: State, run: RunRow) -> dict[str, list[float]]:
+    """Metric -> its value per sealed round, thinned; counted anew only once another round is sealed."""
+    known = _HISTORIES.setdefault(state, {})
+    sealed, history = known.get(run.id, (-1, {}))
+    if sealed != run.rounds_sealed:
+        history = {name: thinned(values) for name, values in _whole_history(state, run).items()}
+        known[run.id] = (run.rounds_sealed, history)
+    return history
+
+
+def _whole_history(state: State, run: RunRow) -> dict[str, list[float]]:
     history: dict[str, list[float]] = {}
     for number in range(1, run.rounds_opened + 1):
         row = state.rounds.get((run.id, number))
         for name, value in finalised(row.metrics if row and row.state == "SEALED" else {}).items():
             history.setdefault(name, []).append(value)
     return history
+
+
+def thinned(values: list[float]) -> list[float]:
+    """At most `HISTORY_POINTS_MAX` of `values`, evenly, the first and the last among them."""
+    count = len(values)
+    if count <= HISTORY_POINTS_MAX:
+        return values
+    return [values[place * (count - 1) // (HISTORY_POINTS_MAX - 1)] for place in range(HISTORY_POINTS_MAX)]
 
 
 def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
