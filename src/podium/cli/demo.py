@@ -251,9 +251,10 @@ def _say_result(scenario: Scenario, done: _Trained) -> None:
         ],
     )
     say("")
-    from podium.cli.models import say_versions
+    from podium.cli.models import VERSIONS
 
-    say_versions(done.versions)
+    for line in VERSIONS.lines(done.versions):
+        say(line)
     say("")
 
 

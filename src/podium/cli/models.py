@@ -10,8 +10,10 @@ from typing import Annotated
 import msgspec
 import typer
 
-from podium.cli.options import DATA, Data, Json, TokenFile, Url, connect
-from podium.cli.output import count_of_bytes, decimals, say, say_json, say_table, short
+from podium.cli import completing
+from podium.cli.lists import Listing, show
+from podium.cli.options import Json, VersionName, Watch, Where, at_plane, labels_of
+from podium.cli.output import count_of_bytes, decimals, say, say_json, short
 from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import VersionView
 from podium.wire.problems import DeviceFault, OperatorFault
@@ -44,50 +46,62 @@ class _Statement(msgspec.Struct, frozen=True):
     predicate: Origin
 
 
+VERSIONS = Listing[VersionView](
+    heads=("VERSION", "DIGEST", "PARENT", "RUN", "ROUND", "DEVICES", "SIZE", "METRICS", "ALIASES"),
+    row=lambda view: (
+        f"v{view.number}",
+        short(view.digest),
+        short(view.parent),
+        view.run or "-",
+        str(view.round) if view.run else "-",
+        str(view.contributors) if view.run else "-",
+        count_of_bytes(view.size_bytes),
+        " ".join(f"{name} {decimals(value)}" for name, value in sorted(view.metrics.items())) or "-",
+        " ".join(view.aliases) or "-",
+    ),
+    key=lambda view: view.digest,
+    passing=("made_age_ms",),
+)
+
+
 @app.command("list")
+@at_plane
 def list_(
-    run: Annotated[str, typer.Option("--run", help="Only the versions of this run.")] = "",
+    where: Where,
+    run: Annotated[
+        str, typer.Option("--run", help="Only the versions of this run.", autocompletion=completing.runs)
+    ] = "",
+    label: Annotated[
+        list[str] | None,
+        typer.Option("-l", "--label", metavar="KEY=VALUE", help="Only those: task=, alias=, released=yes; all hold."),
+    ] = None,
     json: Json = False,
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
+    watch: Watch = False,
 ) -> None:
-    """Every model version, oldest first."""
-    with connect(data, plane, token_file) as link:
-        views = link.versions(run)
-    say_json(views) if json else say_versions(views)
+    """Every model version, oldest first. A version's metrics are those of the round that made it, on its parent."""
+    labels = labels_of(label)
+    if unknown := sorted(labels.keys() - {"task", "alias", "released"}):
+        raise OperatorFault("usage", what=f"-l {unknown[0]}=", why="a version has task, alias and released")
+    with where.link() as link:
+        show(VERSIONS, lambda: [view for view in link.versions(run) if _fits(view, labels)], json=json, watch=watch)
 
 
-def say_versions(views: list[VersionView]) -> None:
-    """The list of versions to stdout."""
-    say_table(
-        ("VERSION", "DIGEST", "PARENT", "RUN", "ROUND", "DEVICES", "SIZE", "METRICS"),
-        [
-            (
-                f"v{view.number}",
-                short(view.digest),
-                short(view.parent),
-                view.run or "-",
-                str(view.round) if view.run else "-",
-                str(view.contributors) if view.run else "-",
-                count_of_bytes(view.size_bytes),
-                " ".join(f"{name} {decimals(value)}" for name, value in sorted(view.metrics.items())) or "-",
-            )
-            for view in views
-        ],
-    )
+def _fits(view: VersionView, labels: dict[str, str]) -> bool:
+    """Whether every label holds of a version; an alias counts with its task's name and without."""
+    names = {*view.aliases, *(alias.rpartition("@")[2] for alias in view.aliases)}
+    own = {"task": {view.task}, "alias": names, "released": {"yes" if view.released else "no"}}
+    return all(value in own[name] for name, value in labels.items())
 
 
 @app.command("pull")
+@at_plane
 def pull(
-    name: Annotated[str, typer.Argument(metavar="VERSION", help="A digest, a unique prefix, v3, an alias, or @last.")],
+    where: Where,
+    name: VersionName,
     out: Annotated[Path, typer.Option("--out", help="The file; its statement goes beside it.", dir_okay=False)],
-    data: Data = DATA,
-    plane: Url = "",
-    token_file: TokenFile = None,
 ) -> None:
     """Fetch a version with its signed statement and the plane's root document beside it; prints its digest."""
-    with connect(data, plane, token_file) as link:
+    with where.link() as link:
         view = link.version(name)
         model, statement, root = link.blob(view.digest), link.statement(view.digest), link.root()
     try:
