@@ -33,13 +33,19 @@ help: ## say what each target does
 	.venv-demo/bin/python $(INSTALL) --no-build-isolation '.[demo]'
 	touch $@
 
+# A real MLflow server has dependencies of its own, many of them; it shares nothing with Podium but the network.
+.venv-mlflow/.stamp: constraints-mlflow.txt
+	$(PYTHON) -m venv --clear .venv-mlflow
+	.venv-mlflow/bin/python -m pip install --quiet -c constraints-mlflow.txt mlflow
+	touch $@
+
 demo: .venv-demo/.stamp ## four hospitals train one model through a real plane
 	.venv-demo/bin/podium demo
 
 test: .venv/.stamp ## everything not marked long; under 10 minutes
 	.venv/bin/pytest -n 2 -m "not long"
 
-test-long: .venv/.stamp counterparts ## kills, wide seeds, real counterparts, mutation; under 25 minutes
+test-long: .venv/.stamp .venv-mlflow/.stamp counterparts ## kills, wide seeds, real counterparts, mutation; under 25 minutes
 	.venv/bin/pytest -n 2 -m long
 
 counterparts: ## the programs that test-long needs besides: Debian's chromium and prometheus
@@ -72,12 +78,15 @@ site: .venv/.stamp ## docs/ as a web site in build/site
 mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
 	.venv/bin/python -m tests.mutation.guards
 
-lock: ## choose the newest versions anew and write constraints.txt
+lock: ## choose the newest versions anew and write both constraints files
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet $(BACKEND)
 	.venv-lock/bin/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	.venv-lock/bin/python tools/lock.py constraints.txt
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet mlflow
+	.venv-lock/bin/python tools/lock.py constraints-mlflow.txt
 	rm -rf .venv-lock
 
 clean: ## remove what the targets made
-	rm -rf .venv .venv-demo .venv-lock .mypy_cache .ruff_cache .hypothesis mutants build
+	rm -rf .venv .venv-demo .venv-mlflow .venv-lock .mypy_cache .ruff_cache .hypothesis mutants build

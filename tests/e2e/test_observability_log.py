@@ -103,7 +103,7 @@ def test_lines_of_leases_and_rounds_bear_their_ids_and_the_journals_step(told: T
     for line in told.lines("podium.history"):
         kind = str(line["message"])
         seen.add(kind)
-        assert line["cause"] > 0 and line["actor"]
+        assert int(line["cause"]) > 0 and line["actor"]
         if kind.startswith("lease-"):
             assert str(line["lease"]).startswith(f"{line['run']}.{line['round']}.") and line["device"]
             assert told.steps[f"{kind} {line['lease']}"] == line["cause"]

@@ -22,6 +22,7 @@ from podium.cli import (
     devices,
     doctor,
     error_pages,
+    experiments,
     explains,
     exports,
     fleet,
@@ -62,6 +63,7 @@ app.command("simulate")(simulations.simulate)
 app.command("bench")(benches.bench)
 app.command("completion")(completing.completion)
 app.command("error")(error_pages.error)
+app.command("mlflow")(experiments.mlflow)
 app.add_typer(tasks.app, name="task")
 fleet.add_to(devices.app)
 app.add_typer(devices.app, name="device")

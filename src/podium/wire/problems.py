@@ -121,6 +121,7 @@ KINDS: dict[str, Kind] = {
         2060, 403, "the form was not sent by a page of this console", "open the page again, then send"
     ),
     "sign-in-limited": Kind(2061, 429, "too many wrong credentials from this address", "wait a minute"),
+    "mlflow-failed": Kind(2062, 502, "the MLflow server did not take it", "export again: nothing is doubled"),
     # 3xxx: the store
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),

@@ -1,0 +1,47 @@
+"""podium mlflow: a run with its metrics and versions in an MLflow tracking server.
+
+Decides: what is printed, and when to look again. Never: what is written there (podium.plane.experiments).
+"""
+
+import contextlib
+import sys
+from typing import Annotated
+
+import typer
+
+from podium.cli.options import Json, Where, at_plane
+from podium.cli.output import note, say, say_json
+
+Uri = Annotated[str, typer.Option("--uri", metavar="URI", help="MLflow's tracking URI, such as http://127.0.0.1:5000.")]
+
+
+@at_plane
+def mlflow(
+    where: Where,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.")],
+    uri: Uri,
+    experiment: Annotated[
+        str, typer.Option("--experiment", metavar="NAME", help="MLflow's experiment; the task's name without it.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run is over.")] = False,
+    json: Json = False,
+) -> None:
+    """Export a run to MLflow: parameters, metrics per round, versions as logged models. Again: nothing is doubled."""
+    from podium.plane.experiments import Experiments
+    from podium.plane.runs import Run
+
+    # the client says on stdout where its pages are; stdout is data here
+    with where.link() as link, contextlib.redirect_stdout(sys.stderr):
+        known = link.run(run).id
+        experiments = Experiments(link, uri, experiment)
+        done = experiments.export(known)
+        for view in Run(link, known).views(FOLLOW_MS) if follow and not done.over else ():
+            done = experiments.export(view.id)
+            note(f"run {view.id}: {view.rounds_sealed} of {view.rounds} rounds")
+    if json:
+        say_json(done)
+    else:
+        say(done.mlflow_run)
+
+
+FOLLOW_MS = 2_000
