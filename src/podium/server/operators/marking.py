@@ -77,12 +77,24 @@ async def chosen(state: State, ask: MarkAsk, devices_max: int) -> list[DeviceRow
         raise OperatorFault("usage", what="which devices are meant is not clear", why=why)
     if len(ask.devices) > devices_max:
         raise _too_many(devices_max)
-    if ask.devices:
-        return list({row.id: row for row in (find_device(state, text) for text in ask.devices)}.values())
+    return await (_named(state, ask.devices) if ask.devices else _labelled(state, ask.labels, devices_max))
+
+
+async def _named(state: State, texts: tuple[str, ...]) -> list[DeviceRow]:
+    found: dict[str, DeviceRow] = {}
+    for text in texts:
+        row = find_device(state, text)
+        found[row.id] = row
+        if row.id != text:
+            await asyncio.sleep(0)  # what is no whole id was looked for through the whole fleet
+    return list(found.values())
+
+
+async def _labelled(state: State, labels: dict[str, str], devices_max: int) -> list[DeviceRow]:
     found: list[DeviceRow] = []
     every = state.devices
     for start in range(0, len(every), SLICE):
-        found.extend(row for row in every[start : start + SLICE] if _matches(row, ask.labels))
+        found.extend(row for row in every[start : start + SLICE] if _matches(row, labels))
         if len(found) > devices_max:
             raise _too_many(devices_max)
         await asyncio.sleep(0)
