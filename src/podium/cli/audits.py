@@ -1,4 +1,4 @@
-"""podium audit export, verify: the journal taken out, and verified offline, beside a live plane or not.
+"""podium audit list, export, verify: the journal read, taken out, and verified offline, beside a live plane or not.
 
 Decides: where the bytes come from and go to. Never: what holds (podium.server.journal.audit).
 """
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from podium.cli.options import DATA, Data, Json
-from podium.cli.output import say, say_json
+from podium.cli.lists import Listing, show
+from podium.cli.options import DATA, Data, Json, Watch, Where, at_plane, labels_of
+from podium.cli.output import ago, printable, say, say_json
 from podium.wire.messages import SignedRoot
+from podium.wire.operator import EntryView
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -20,6 +22,46 @@ if TYPE_CHECKING:
     from podium.server.journal.replay import AuditResult
 
 app = typer.Typer(help="The journal: everything that was decided.", no_args_is_help=True)
+
+
+ENTRIES = Listing[EntryView](
+    heads=("ENTRY", "AGE", "KIND", "SUBJECT", "BY", "WHY"),
+    row=lambda view: (
+        f"{view.tree}:{view.place}" if view.place >= 0 else f"#{view.number}",
+        ago(view.age_ms),
+        view.kind,
+        printable(view.subject) or "-",
+        view.actor or "-",
+        printable(" ".join(f"{name}={value}" for name, value in view.why.items())) or "-",
+    ),
+    key=lambda view: str(view.number),
+    passing=("age_ms", "place"),
+    newest=True,
+)
+
+
+@app.command("list")
+@at_plane
+def list_(
+    where: Where,
+    label: Annotated[
+        list[str] | None,
+        typer.Option("-l", "--label", metavar="KEY=VALUE", help="Only those: kind=, subject=, actor=; all hold."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1_000, help="How many, the newest.")] = 50,
+    json: Json = False,
+    watch: Watch = False,
+) -> None:
+    """The newest entries of the journal, the newest last: who did what, when and why."""
+    labels = labels_of(label)
+    if unknown := sorted(labels.keys() - {"kind", "subject", "actor"}):
+        raise OperatorFault("usage", what=f"-l {unknown[0]}=", why="an entry has kind, subject and actor")
+    with where.link() as link:
+
+        def fetch() -> list[EntryView]:
+            return link.first_of("audit/entries", EntryView, limit, **labels)[::-1]
+
+        show(ENTRIES, fetch, json=json, watch=watch)
 
 
 @app.command("export")

@@ -25,12 +25,16 @@ V = TypeVar("V", bound=msgspec.Struct)
 
 @dataclass(frozen=True)
 class Listing(Generic[V]):
-    """How views become rows: `heads` over what `row` gives, `key` the row's name, `passing` the fields time moves."""
+    """How views become rows: `heads` over what `row` gives, `key` the row's name, `passing` the fields time moves.
+
+    `newest`: only the newest rows are fetched, so that one that is not among them any more has not gone.
+    """
 
     heads: tuple[str, ...]
     row: Callable[[V], tuple[str, ...]]
     key: Callable[[V], str]
     passing: tuple[str, ...] = ()
+    newest: bool = False
 
     def lines(self, views: Sequence[V]) -> list[str]:
         """The columns, heads first."""
@@ -90,7 +94,8 @@ def changes(listing: Listing[V], seen: Iterator[Sequence[V]]) -> Iterator[tuple[
                 yield "+", view
             elif listing.mark(known[key]) != listing.mark(view):
                 yield "~", view
-        yield from (("-", view) for key, view in known.items() if key not in now)
+        if not listing.newest:
+            yield from (("-", view) for key, view in known.items() if key not in now)
         known = now
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from podium.wire.durations import format_duration
-from podium.wire.operator import FreezeView, RunView
+from podium.wire.operator import EntryView, FreezeView, RunView
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _freeze_of(link: "OperatorLink") -> FreezeView:
 def paused_by(link: "OperatorLink", run: str) -> str:
     """Who paused `run` last, as the journal has it; "" if it, or this credential, does not say."""
     try:
-        entries = link.entries(subject=run, kind="run-paused", limit=1)
+        entries = link.first_of("audit/entries", EntryView, 1, subject=run, kind="run-paused")
     except OperatorFault:
         entries = []
     return entries[0].actor if entries else ""

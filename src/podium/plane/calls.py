@@ -57,9 +57,10 @@ class Calls:
         """The plane's root document with its signatures, not verified here."""
         return self._decoded(self._link.send("GET", "/v1/root", None, {})[0], SignedRoot)
 
-    def first_of(self, path: str, kind: type[T], count: int) -> list[T]:
-        """The first `count` of the list at `path`, or fewer, by one request: what a completion has time for."""
-        return [self._decoded(bytes(item), kind) for item in self._get(path, Page, {"limit": count}).items]
+    def first_of(self, path: str, kind: type[T], count: int, /, **query: str) -> list[T]:
+        """The first `count` of the list at `path`, or fewer, by one request; `query`: the route's own filters."""
+        page = self._get(path, Page, {**query, "limit": count})
+        return [self._decoded(bytes(item), kind) for item in page.items]
 
     def _meet(self, plane_id: str) -> None:
         """Refuse another plane than `plane_id` before it sees the credential."""
