@@ -2,7 +2,8 @@
 
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
 Volatile by design (lost with the process, rebuilt by what devices say next): `Fleet.epoch/seen_ms/facts/telemetry`,
-`OpenRound`'s nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines it moved.
+`OpenRound`'s nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it
+moved.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 """
 
