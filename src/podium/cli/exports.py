@@ -1,6 +1,6 @@
 """podium export: a run as files that other programs read: CSV, JSON and figures as SVG.
 
-Decides: which files there are and what stands in their columns. Never: how a figure is drawn (plane/figures.py).
+Decides: which files there are and what stands in their columns. Never: how a figure is drawn (figures.py).
 Times count from the opening of the run's first round, in ms. A text that a spreadsheet would run as a formula gets an
 apostrophe before it. Limits: everything of a run is read into memory, round by round.
 """
@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from podium.cli.figures import bars, line_chart
 from podium.cli.options import RunName, Where, at_plane
 from podium.cli.output import note, say
 from podium.wire.operator import LeaseView, RoundView, RunView
@@ -106,8 +107,6 @@ def metric_rows(rounds: Sequence[RoundView]) -> Iterable[Row]:
 
 def figures(view: RunView, rounds: Sequence[RoundView]) -> dict[str, str]:
     """File name without its ending -> SVG: each metric over sealed rounds, pooled and by site; funnel; round times."""
-    from podium.plane.figures import line_chart
-
     sealed = [each for each in rounds if each.state == "SEALED"]
     made: dict[str, str] = {}
     for metric in sorted({name for each in sealed for name in each.metrics}):
@@ -128,8 +127,6 @@ def _points(rounds: Sequence[RoundView], values: Sequence[float | None]) -> list
 
 
 def _funnel(view: RunView, rounds: Sequence[RoundView]) -> str:
-    from podium.plane.figures import bars, line_chart
-
     title = f"devices per round, run {view.id}"
     if len(rounds) <= BARS_MAX:
         groups = {str(each.number): {stage: float(each.funnel.get(stage, 0)) for stage in FUNNEL} for each in rounds}

@@ -41,9 +41,6 @@ ADAPTER_TYPES = (
 )
 """The modules of the core that adapters may name: its types, and how a record becomes bytes and a leaf."""
 
-SHARED = ("podium.plane.figures",)
-"""What the server may name of a person's side: its pages draw the figures that the command line exports."""
-
 THIRD_PARTY: dict[str, frozenset[str]] = {
     "wire": frozenset({"msgspec", "numpy"}),
     "crypto": frozenset({"cryptography", "nacl", "msgspec", "numpy"}),
@@ -137,8 +134,6 @@ def law(source: Source) -> Iterator[Finding]:
         target = target if target in LAW or not target else "podium"  # a name of the package itself
         allowed = not target or target == room or target in LAW[room]
         if room == "adapters" and each.target.startswith(ADAPTER_TYPES):
-            allowed = True
-        if room == "server" and each.target.startswith(SHARED):
             allowed = True
         if not allowed:
             yield Finding("import-law", source.path, f"line {each.line}: {room} may not import {each.target}")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.plane.figures import COLOURS, DASHES, POINTS_MARKED, bars, line_chart
+from podium.cli.figures import COLOURS, DASHES, POINTS_MARKED, bars, line_chart
 
 SVG = "{http://www.w3.org/2000/svg}"
 

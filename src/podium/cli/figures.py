@@ -1,9 +1,9 @@
-"""Figures as SVG text: lines over rounds, bars by group. For `podium export` and for the console's pages alike.
+"""Figures as SVG text that stands on its own: lines over rounds, bars by group.
 
-Decides: scales, ticks, marks and the words a screen reader hears. Never: what is drawn. It asks nobody, imports nothing
-of ours and no plotting library. No style attribute and no style element: a strict content security policy forbids them;
-colours are presentation attributes that a page's classes (`series-1` .. `series-7`, `axis`, `grid`, `label`) override.
-They are those of Okabe and Ito, "Color Universal Design" (2008), told apart by dashes too.
+Decides: scales, ticks, marks and the words a screen reader hears. Never: what is drawn (exports.py). It imports nothing
+of ours and no plotting library. The console's charts are its own: they fill a page and take its colours; these keep
+their size and carry their colours, those of Okabe and Ito, "Color Universal Design" (2008), told apart by dashes too.
+No style attribute and no style element, so that a page under a strict content security policy may show them.
 Limits: `POINTS_MARKED` points of a series are marked one by one; more are a line only. What is not finite, or beyond
 `VALUE_MAX`, is left out.
 """
