@@ -73,7 +73,8 @@ def online(state: State, now_ms: int) -> int:
 def online_devices(state: State, now_ms: int) -> NDArray[np.bool_]:
     """By device number: whether it was heard within `ONLINE_MS`."""
     seen = state.fleet.seen_ms[: state.fleet.size]
-    return (seen >= now_ms - ONLINE_MS) & (seen != NEVER)
+    heard: NDArray[np.bool_] = (seen >= now_ms - ONLINE_MS) & (seen != NEVER)
+    return heard
 
 
 def _age(at_ms: int, now_ms: int) -> int:
