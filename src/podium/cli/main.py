@@ -26,6 +26,7 @@ from podium.cli import (
     explains,
     exports,
     fleet,
+    keys,
     models,
     planes,
     releases,
@@ -76,6 +77,7 @@ models.app.add_typer(aliases.app, name="alias")
 app.add_typer(models.app, name="model")
 app.add_typer(audits.app, name="audit")
 app.add_typer(auth.app, name="auth")
+app.add_typer(keys.app, name="key")
 app.command("doctor")(doctor.doctor)
 app.add_typer(databases.app, name="db")
 

@@ -17,6 +17,7 @@ from podium.wire.asks import (
     PromoteAsk,
     ReleaseAsk,
     RollbackAsk,
+    RotateAsk,
     RunAsk,
     ServiceAsk,
     StopAsk,
@@ -95,6 +96,10 @@ class OperatorLink(Calls):
     def keys(self) -> list[KeyView]:
         """The keys of the root document."""
         return self._list("keys", KeyView)
+
+    def rotate_key(self, ask: RotateAsk) -> KeyView:
+        """Let another key sign for a role. `OperatorFault(usage)`."""
+        return self._post("keys/rotate", ask, KeyView)
 
     # -- runs ------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,10 @@ class Store(Protocol):
         """Every signed head, oldest first."""
         ...
 
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep a value of the plane itself under `name`, in place of the one before; from any thread."""
+        ...
+
     def close(self) -> None:
         """Release files; the store is then unusable."""
         ...

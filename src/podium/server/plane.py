@@ -53,6 +53,7 @@ from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
 from podium.server.operators.explains import Explains, explain_routes
 from podium.server.operators.openapi import openapi_route
+from podium.server.operators.keys import KeyRoom, key_routes
 from podium.server.operators.operator_routes import Operators, broke, not_served
 from podium.server.operators.probes import Probes
 from podium.server.operators.read_routes import read_routes
@@ -135,6 +136,7 @@ class Plane:
             *act_routes(self.acts, self.submission),
             *read_routes(self.reads),
             *explain_routes(self.explains),
+            *key_routes(KeyRoom(parts, self.loop, self.room)),
         ]
         self.table.append(openapi_route(self.table))
         credentials = self._credentials = Credentials(data, parts.entropy)

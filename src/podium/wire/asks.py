@@ -101,3 +101,13 @@ class WebhookAsk(Ask, frozen=True, kw_only=True):
 
     url: str
     kinds: tuple[str, ...] = ()
+
+
+class RotateAsk(Ask, frozen=True, kw_only=True):
+    """POST /api/v1/keys/rotate: let another key sign for `role`.
+
+    online: the plane makes the key, and keeps it. release: `public_key` (base64url) is that of a key made elsewhere.
+    """
+
+    role: str = "online"
+    public_key: str = ""

@@ -9,6 +9,7 @@ operating system that dies with it.
 import contextlib
 import fcntl
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,12 +50,13 @@ class SqliteStore(SqliteReader):
     """The `Store` port over the data directory `data`, which it makes, locks and migrates.
 
     `OperatorFault(data-in-use)` if another process holds it, `OperatorFault(data-newer)` if a newer release wrote it.
-    Writing methods are called from one thread; reading methods from any.
+    Steps and places are written from one thread; `set_meta` and reading methods may be called from any.
     """
 
     def __init__(self, data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._held = _lock(data)
+        self._writing = threading.Lock()
         path = self._path = data / DATABASE
         try:
             unseal(path)
@@ -73,16 +75,17 @@ class SqliteStore(SqliteReader):
         """All or nothing; an error of SQLite becomes a `StoreFault` that says whether it may have been written."""
         db = self._db
         committing = False
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            committing = True
-            db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise store_fault(error, f"transaction {name!r}", committing=committing) from error
-        finally:
-            with contextlib.suppress(sqlite3.Error):  # nothing is left open after a commit; else the first error tells
-                db.rollback()
+        with self._writing:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+                committing = True
+                db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise store_fault(error, f"transaction {name!r}", committing=committing) from error
+            finally:
+                with contextlib.suppress(sqlite3.Error):  # nothing is left open after a commit; the first error tells
+                    db.rollback()
 
     def commit(self, name: str, steps: Sequence[Step], salts: Sequence[bytes]) -> None:
         """Write whole `steps` in one transaction; `salts`: 16 bytes per record, in order.
