@@ -63,6 +63,7 @@ class LocalEngine:
         self._limits = limits
         self._rounds: dict[tuple[str, int], _Open] = {}
         self._scratch: Scratch = make_scratch()
+        self._norm = -1.0  # of the update being judged, once it is known
 
     def judge(self, work: RoundWork, lease: LeaseRow, sealed: Iterator[bytes]) -> Verdict:
         """Open, check and add the update of `lease`; `sealed` are its chunks in order, none for an evaluation.
@@ -74,11 +75,13 @@ class LocalEngine:
         known = opened.verdicts.get(lease.id)
         if known is not None:
             return known
+        self._norm = -1.0
         try:
             self._take(work, opened, lease, sealed)
-            verdict = Verdict(lease=lease.id, code="")
+            verdict = Verdict(lease=lease.id, code="", norm=self._norm)
         except DeviceFault as fault:
-            verdict = Verdict(lease=lease.id, code=fault.code, detail=": ".join(filter(None, (fault.what, fault.why))))
+            detail = ": ".join(filter(None, (fault.what, fault.why)))
+            verdict = Verdict(lease=lease.id, code=fault.code, detail=detail, norm=self._norm)
         opened.verdicts[lease.id] = verdict
         return verdict
 
@@ -176,7 +179,7 @@ class LocalEngine:
                 why = f"{found.abs_max:g} is above value_abs_max {aggregate.value_abs_max:g}"
                 raise DeviceFault("value-bound", what=f"tensor {name}", why=why)
             squared_norm += found.squared_norm
-        norm = math.sqrt(squared_norm)
+        norm = self._norm = math.sqrt(squared_norm)
         if norm > aggregate.norm_max:
             raise DeviceFault("norm-bound", what=f"norm {norm:g}", why=f"it is above norm_max {aggregate.norm_max:g}")
 

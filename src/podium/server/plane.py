@@ -20,6 +20,8 @@ from podium.adapters.clock import SystemClock
 from podium.adapters.engine import LocalEngine
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import FileKeys
+from podium.adapters.sqlite.pages import SqlitePages
+from podium.adapters.sqlite.reader import open_readonly
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.events import HeadSigned
 from podium.core.outbox import POPULATION
@@ -29,9 +31,7 @@ from podium.server.aggregation.manifests import Notary
 from podium.server.aggregation.role import Aggregation
 from podium.server.boot import reconcile
 from podium.server.console.door import Console
-from podium.server.console.pages import console_routes
-from podium.server.console.presence import Presence
-from podium.server.console.streams import Live
+from podium.server.console.pages import Verbs, console_routes
 from podium.server.devices.device_routes import Conversation
 from podium.server.devices.gateway import Door, Gateway, Handler
 from podium.server.devices.lease_routes import Delivery
@@ -52,8 +52,11 @@ from podium.server.observe.watch import Watch
 from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
 from podium.server.operators.explains import Explains, explain_routes
-from podium.server.operators.openapi import openapi_route
+from podium.server.operators.fleet_reads import FleetReads, fleet_routes
+from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.keys import KeyRoom, key_routes
+from podium.server.operators.live import Live
+from podium.server.operators.openapi import openapi_route
 from podium.server.operators.operator_routes import Operators, broke, not_served
 from podium.server.operators.probes import Probes
 from podium.server.operators.read_routes import read_routes
@@ -129,25 +132,39 @@ class Plane:
         self.retention = Retention(parts, self.loop, self.room)
         self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
         self.acts = Acts(parts, self.loop, self.room)
-        self.reads = Reads(parts, self.loop, self.room, data)
-        self.reads.heads = self.heads
-        self.explains = Explains(self.loop)
+        self._listed = SqlitePages(open_readonly(data))
+        self.reads = Reads(parts, self.loop, self.room, self._listed)
+        self.journal = JournalReads(parts, self.loop, self.room, self._listed, data)
+        self.reads.heads = self.journal.heads = self.heads
+        self.explains, self.fleet = Explains(self.loop), FleetReads(self.loop)
+        keys = KeyRoom(parts, self.loop, self.room)
         self.table = [
             *act_routes(self.acts, self.submission),
-            *read_routes(self.reads),
+            *read_routes(self.reads, self.journal),
             *explain_routes(self.explains),
-            *key_routes(KeyRoom(parts, self.loop, self.room)),
+            *key_routes(keys),
+            *fleet_routes(self.fleet),
         ]
         self.table.append(openapi_route(self.table))
         credentials = self._credentials = Credentials(data, parts.entropy)
         self.operators = Operators(parts, self.loop, credentials)
-        console = Console(parts, self.loop, credentials, Live())
-        self._presence = Presence(self.loop)
+        self.live = Live(self.loop, limits)
+        verbs = Verbs(
+            loop=self.loop,
+            limits=limits,
+            reads=self.reads,
+            fleet=self.fleet,
+            journal=self.journal,
+            explains=self.explains,
+            keys=keys,
+            acts=self.acts,
+            submission=self.submission,
+        )
         pages = Starlette(
             routes=[
                 *self.operators.routes(self.table),
                 *Probes(self.loop, self.metrics).routes(),
-                *console_routes(console, self.reads, self.explains, self.acts, self.submission, self._presence),
+                *console_routes(Console(parts, self.loop, credentials, self.live), verbs),
             ],
             exception_handlers={HTTPException: not_served, Exception: broke},
         )
@@ -191,7 +208,7 @@ class Plane:
         self._watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
         self._standing = [
-            running.create_task(standing) for standing in (self.retention.run(), self._witness(), self._presence.run())
+            running.create_task(standing) for standing in (self.retention.run(), self._witness(), self.fleet.run())
         ]
         log.info("plane open", extra={"plane": self.parts.identity.plane_id})
 
@@ -216,6 +233,7 @@ class Plane:
         await asyncio.to_thread(self.role.close)
         await asyncio.to_thread(self._writer.stop)
         await asyncio.to_thread(self.room.close)
+        self._listed.close()
         self.parts.store.close()
         log.info("plane closed", extra={"plane": self.parts.identity.plane_id})
 

@@ -298,6 +298,21 @@ class FleetView(View, frozen=True, kw_only=True):
     cells: list[FleetCell]
 
 
+class PresencePoint(View, frozen=True, kw_only=True):
+    """How many devices were online, and how many of them at work, `age_ms` ago."""
+
+    age_ms: int
+    online: int
+    at_work: int
+
+
+class PresenceView(View, frozen=True, kw_only=True):
+    """Devices online over the last day, or since the plane started; oldest first, evenly thinned, now the last."""
+
+    devices: int
+    points: list[PresencePoint]
+
+
 class VersionView(View, frozen=True, kw_only=True):
     """A model version with its lineage and aliases."""
 

@@ -23,6 +23,7 @@ from podium.server.console.charts import (
 )
 from podium.server.console.lanes import AliasLane, versions_figure
 from podium.server.console.svg import BOTTOM, TOP, Figure, axis, number, some
+from podium.wire.operator import PresencePoint, PresenceView
 
 NASTY = '"><script>alert(1)</script>&'
 
@@ -120,12 +121,15 @@ def test_a_strip_shows_its_limit_and_marks_what_was_refused_by_shape() -> None:
 
 
 def test_presence_counts_back_from_now() -> None:
-    figure = presence_figure("p", [(-20_000.0, 0, 0), (-10_000.0, 5, 1), (0.0, 8, 2)], 10)
+    told = ((20_000, 0, 0), (10_000, 5, 1), (0, 8, 2))
+    points = [PresencePoint(age_ms=age, online=here, at_work=busy) for age, here, busy in told]
+    figure = presence_figure("p", PresenceView(devices=10, points=points))
     assert figure.text == "8 of 10 devices online now, 2 at work; seen for 20 s"
     assert figure.rows[0] == ("0 ms ago", "8", "2")
-    online, busy = shapes(tree(figure), "line")
+    online, busy_line = shapes(tree(figure), "line")
     assert [pair.split(",")[0] for pair in (online.get("points") or "").split()] == ["0.0", "500.0", "1000.0"]
-    assert busy.get("class") == "line b"
+    assert busy_line.get("class") == "line b"
+    tree(presence_figure("p", PresenceView(devices=0, points=[])))
 
 
 def test_versions_have_a_lane_for_each_alias() -> None:

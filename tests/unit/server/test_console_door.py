@@ -137,8 +137,8 @@ def test_a_viewer_sees_no_form_and_can_send_none(server: PlaneServer, viewer: Br
     run = administrator(server).submit(task(goal=1, rounds=1))
     for path in ("/", "/freeze", "/runs", f"/runs/{run}", f"/runs/{run}/stop"):
         page = viewer.page(path)
-        assert page.count("<form") == 1 and 'action="/sign-out"' in page, path
-        assert "formaction" not in page and page.count("<button") == page.count("data-copy") + 1
+        assert page.count('method="post"') == 1 and 'action="/sign-out"' in page, path
+        assert "formaction" not in page, path
     for path in ("/freeze", f"/runs/{run}/stop", f"/runs/{run}/pause"):
         answer = viewer.send(path)
         assert (answer.status, b"verb-denied" in answer.data) == (403, True)

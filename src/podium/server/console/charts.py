@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from podium.server.console import svg
 from podium.server.console.svg import BOTTOM, TOP, Figure, across, axis, frame, grid, number, path_of, percent, tag
+from podium.wire.operator import PresenceView
 
 POINTS_MAX = 240
 ROWS_MAX = 200
@@ -131,7 +132,7 @@ def timeline_figure(name: str, title: str, lanes: Sequence[Lane], unit: str, key
         drawn.append(tag("rect", x="0", width="100%", y=y, height=18, rx=3, class_="track"))
         drawn += [_bar(span, length, y) for span in lane.spans]
     ticks = [(place / 4, "now" if place == 4 else f"−{ago(length * (4 - place) / 4)}") for place in range(5)]
-    text = f"{len(lanes)} {unit}s over the last {ago(length)}"
+    text = f"{len(lanes)} {unit}{'s' if len(lanes) != 1 else ''} over the last {ago(length)}"
     rows = [(lane.label, lane.says or "; ".join(span.text for span in lane.spans)) for lane in lanes]
     return Figure(
         name=name,
@@ -189,7 +190,8 @@ def strip_figure(name: str, title: str, dots: Sequence[Dot], limit: tuple[float,
         for tick in scale.ticks
     )
     bad = sum(dot.kind == "bad" for dot in dots)
-    said = f"{len(dots)} values" + (f", {bad} refused or lost" if bad else "")
+    said = f"{len(dots)} values" if dots else "nothing known yet"
+    said += f", {bad} refused or lost" if bad else ""
     if order:
         said += f", the middle one {text(order[len(order) // 2].value)}, the largest {text(order[-1].value)}"
     return Figure(
@@ -210,14 +212,13 @@ def _mark(share: float, y: float, dot: Dot) -> Markup:
     return tag("svg", tag("title", dot.text), cross, x=percent(share), y=y, class_="at")
 
 
-def presence_figure(name: str, moments: Sequence[tuple[float, int, int]], devices: int) -> Figure:
-    """Devices online over time, of which at work; moments: (ms before now, online, at work), oldest first."""
-    told = [moments[place] for place in svg.some(len(moments), POINTS_MAX)]
-    length = max(1.0, -told[0][0]) if told else 1.0
-    scale = axis([*(float(online) for _, online, _ in told), 1.0], from_zero=True)
-    at = [1 + ago_ms / length for ago_ms, _, _ in told]
-    online = [(share, scale.y(count)) for share, (_, count, _) in zip(at, told, strict=True)]
-    work = [(share, scale.y(count)) for share, (_, _, count) in zip(at, told, strict=True)]
+def presence_figure(name: str, view: PresenceView) -> Figure:
+    """Devices online over time, of which at work; now is the right edge."""
+    length = float(max(1, *(point.age_ms for point in view.points))) if view.points else 1.0
+    scale = axis([*(float(point.online) for point in view.points), 1.0], from_zero=True)
+    at = [1 - point.age_ms / length for point in view.points]
+    online = [(share, scale.y(point.online)) for share, point in zip(at, view.points, strict=True)]
+    work = [(share, scale.y(point.at_work)) for share, point in zip(at, view.points, strict=True)]
     floor = [(1.0, float(BOTTOM)), (at[0] if at else 0.0, float(BOTTOM))]
     drawn = svg.stretched(
         tag("polygon", points=path_of([*online, *floor]), class_="area a"),
@@ -226,15 +227,18 @@ def presence_figure(name: str, moments: Sequence[tuple[float, int, int]], device
         tag("polyline", points=path_of(work), class_="line b"),
     )
     ticks = [(place / 4, "now" if place == 4 else f"−{ago(length * (4 - place) / 4)}") for place in range(5)]
-    last = told[-1] if told else (0.0, 0, 0)
-    text = f"{last[1]} of {devices} devices online now, {last[2]} at work; seen for {ago(length)}"
+    here, busy = (view.points[-1].online, view.points[-1].at_work) if view.points else (0, 0)
+    text = f"{here} of {view.devices} devices online now, {busy} at work; seen for {ago(length)}"
     return Figure(
         name=name,
         title="Devices online",
         text=text,
         svg=frame(name, "Devices online", text, grid(scale), drawn, across(ticks)),
         head=("when", "online", "at work"),
-        rows=[(f"{ago(abs(when))} ago", str(here), str(busy)) for when, here, busy in told[::-1][:ROWS_MAX]],
+        rows=[
+            (f"{ago(point.age_ms)} ago", str(point.online), str(point.at_work))
+            for point in view.points[::-1][:ROWS_MAX]
+        ],
         key=(("line a", "online"), ("line b", "at work")),
     )
 

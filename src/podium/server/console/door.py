@@ -6,8 +6,10 @@ a form leads to (server/operators/acts.py). A stream ends with its session.
 Limits: those of sign_ins.py and guard.py; one stream for each page that is open, as many as `Live` takes.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from urllib.parse import quote
 
 import msgspec
@@ -28,8 +30,8 @@ from podium.server.console.guard import (
 )
 from podium.server.console.rendering import MENU, Rendering, Screen, Static
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
-from podium.server.console.streams import Live
 from podium.server.loop.loop import Loop, note_denied
+from podium.server.operators.live import Live
 from podium.server.plane_data import Credentials, Parts
 from podium.wire.operator import FreezeView
 from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
@@ -39,6 +41,8 @@ log = logging.getLogger("podium.console")
 SEE_OTHER = 303
 FOREVER = "public, max-age=31536000, immutable"
 NOBODY = "/sign-in"
+DRAW_MS = 700
+"""The fragments of a page are drawn at most this often, however fast the plane moves: a person reads no faster."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,9 +128,13 @@ class Console:
             return await self._shown(request, session, present)
 
         async def stream(request: Request) -> Response:
-            if self._session(request, use=False) is None:
+            session = self._session(request, use=False)
+            if session is None:
                 return Response(status_code=401, headers=HEADERS)
-            return self._streamed(request, present)
+            try:
+                return await self._streamed(request, session, present)
+            except PodiumError as error:
+                return Response(f"{error.code}\n", error.kind.status, HEADERS, media_type="text/plain")
 
         return [Route(path, show, methods=["GET"]), Route(f"/live{path}", stream, methods=["GET"])]
 
@@ -210,29 +218,38 @@ class Console:
 
     # -- streams ---------------------------------------------------------------------------------------------
 
-    def _streamed(self, request: Request, present: Present) -> Response:
-        session = self._session(request, use=False)
-        assert session is not None
+    async def _streamed(self, request: Request, session: SignIn, present: Present) -> Response:
+        """The live fragments of a page, drawn once for all of that role who look at it, at most each `DRAW_MS`."""
         look = _look(request, session.role)
-        path = request.url.path.removeprefix("/live")
+        drawn_s = 0.0
 
-        async def render() -> dict[str, str]:
+        async def render() -> dict[str, bytes]:
+            nonlocal drawn_s
+            await asyncio.sleep(max(0.0, drawn_s + DRAW_MS / 1000 - time.monotonic()))
+            drawn_s = time.monotonic()
             screen = await present(look)
             told = {**screen.told, "heading": screen.heading, "admin": look.admin, "freeze": self._freeze()}
-            return self._rendering.fragments(screen.template, told)
+            drawn = self._rendering.fragments(screen.template, told)
+            return {name: msgspec.json.encode(name) + b":" + msgspec.json.encode(html) for name, html in drawn.items()}
 
-        async def events() -> AsyncIterator[bytes]:
-            sent: dict[str, str] = {}
-            async for drawn in self._live.subscribe(f"console:{look.role}:{path}?{request.url.query}", render):
-                if self._session(request, use=False) is None:
-                    yield b"event: over\ndata: {}\n\n"
-                    return
-                news = {name: html for name, html in drawn.items() if sent.get(name) != html}
-                sent = drawn
-                if news:
-                    yield b"event: fragments\ndata: " + msgspec.json.encode(news) + b"\n\n"
+        views = self._live.subscribe(f"console:{look.role}:{look.path}?{request.url.query}", render)
+        first = await anext(views)  # what is not there is told at once, not streamed
+        events = self._events(request, first, views)
+        return StreamingResponse(events, headers=HEADERS, media_type="text/event-stream")
 
-        return StreamingResponse(events(), headers=HEADERS, media_type="text/event-stream")
+    async def _events(
+        self, request: Request, first: dict[str, bytes], views: AsyncIterator[dict[str, bytes]]
+    ) -> AsyncIterator[bytes]:
+        """Fragments that changed since the last event; a comment where none did; `over` once the session is."""
+        sent = first
+        yield _fragments(first.values())
+        async for drawn in views:
+            if self._session(request, use=False) is None:
+                yield b"event: over\ndata: {}\n\n"
+                return
+            news = [told for name, told in drawn.items() if sent.get(name) != told]
+            sent = drawn
+            yield _fragments(news) if news else b": nothing changed\n\n"
 
     # -- forms -----------------------------------------------------------------------------------------------
 
@@ -311,6 +328,10 @@ class Console:
         if found is None:
             return Response(status_code=404, headers=HEADERS)
         return Response(found[0], 200, {**HEADERS, "cache-control": FOREVER}, media_type=found[1])
+
+
+def _fragments(told: Iterable[bytes]) -> bytes:
+    return b"event: fragments\ndata: {" + b",".join(told) + b"}\n\n"
 
 
 def _look(request: Request, role: str) -> Look:

@@ -5,10 +5,12 @@ Decides: where a person lands afterwards. Never: anything that the operator API 
 
 from urllib.parse import quote
 
+from podium.core.access.roles import EVERY
 from podium.server.console.door import Done, Form
+from podium.server.console.rendering import Screen
 from podium.server.operators.acts import Acts
 from podium.server.operators.submission import Submission
-from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, StopAsk
+from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, ServiceAsk, StopAsk
 
 WORDS = {
     "active": "takes leases again",
@@ -68,13 +70,36 @@ class Forms:
 
     async def promote(self, form: Form) -> Done:
         """Let an alias name a version."""
-        counter = form.text("counter")
-        ask = PromoteAsk(version=form.id, why=form.text("why"), counter=int(counter) if counter.isdecimal() else -1)
+        ask = PromoteAsk(version=form.id, why=form.text("why"))
         view = await self._acts.promote(form.actor, form.text("alias"), ask)
         return Done(path=f"/models/{form.id}", notice=f"{view.alias} names v{view.number} now.")
 
     async def rollback(self, form: Form) -> Done:
-        """Let an alias name the version before."""
-        view = await self._acts.rollback(form.actor, form.text("alias"), RollbackAsk(why=form.text("why")))
+        """Let an alias name the version before, if it still names the one that the person saw."""
+        ask = RollbackAsk(counter=_count(form.text("counter")), why=form.text("why"))
+        view = await self._acts.rollback(form.actor, form.text("alias"), ask)
         task = view.alias.partition("@")[0]
-        return Done(path=f"/models?task={quote(task)}", notice=f"{view.alias} is back at v{view.number}.")
+        return Done(path=f"/models?run={quote(task)}", notice=f"{view.alias} is back at v{view.number}.")
+
+    async def issue_service(self, form: Form) -> Done:
+        """Make a service's credential; the page shows it this once."""
+        verbs = tuple(name.removeprefix("verb:") for name in form.fields if name.startswith("verb:"))
+        made = await self._acts.issue_service(form.actor, EVERY, ServiceAsk(name=form.text("name"), verbs=verbs))
+        screen = Screen(
+            template="secret.html",
+            title="A service's credential",
+            heading=f"Credential of {form.text('name')}",
+            crumbs=(("/", "Overview"), ("/settings", "Settings")),
+            told={"secret": made.token, "back": "/settings"},
+        )
+        return Done(screen=screen)
+
+    async def revoke_service(self, form: Form) -> Done:
+        """End a service's credential."""
+        view = await self._acts.revoke_service(form.actor, form.id)
+        return Done(path="/settings", notice=f"The credential of {view.name} is revoked.")
+
+
+def _count(text: str) -> int:
+    """A counter that a form carried; -1, however it stands now, for what is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 15 else -1

@@ -13,6 +13,8 @@ from podium.server.console.door import Look
 from podium.wire.operator import Page, View
 
 PAGE_ROWS = 50
+SHORT_ROWS = 20
+"""Of a list that is not what its screen is about."""
 V = TypeVar("V", bound=View)
 
 

@@ -5,8 +5,8 @@ Decides: what is told first. Never: acts. Its streams tell it anew on every chan
 
 from podium.server.console.charts import presence_figure, spark
 from podium.server.console.door import Look
-from podium.server.console.presence import Presence
 from podium.server.console.rendering import Screen
+from podium.server.operators.fleet_reads import FleetReads
 from podium.server.operators.reads import Reads
 from podium.wire.operator import RunView
 
@@ -14,9 +14,9 @@ from podium.wire.operator import RunView
 class Overview:
     """The first screen."""
 
-    def __init__(self, reads: Reads, presence: Presence) -> None:
+    def __init__(self, reads: Reads, fleet: FleetReads) -> None:
         self._reads = reads
-        self._presence = presence
+        self._fleet = fleet
 
     async def show(self, look: Look) -> Screen:
         """GET /."""
@@ -29,7 +29,7 @@ class Overview:
             live=True,
             told={
                 "status": status,
-                "presence": presence_figure("presence", self._presence.moments(), status.devices),
+                "presence": presence_figure("presence", await self._fleet.presence()),
                 "runs": [run_row(view) for view in status.runs],
             },
         )

@@ -5,19 +5,56 @@ Decides: how leases become marks. Never: acts. Limits: `LEASES_DRAWN` leases in 
 
 from podium.server.console.charts import Dot, ago, strip_figure
 from podium.server.console.door import Look
-from podium.server.console.paging import PAGE_ROWS
+from podium.server.console.paging import SHORT_ROWS, decoded, links
 from podium.server.console.rendering import Screen
 from podium.server.console.screens.runs import CRUMBS, funnel_rows, lost_rows
 from podium.server.console.svg import Figure, number
 from podium.server.operators.reads import Reads
 from podium.wire.operator import LeaseView, RoundView
+from podium.wire.problems import OperatorFault
 
-GOOD, UNDER_WAY = ("ACCEPTED",), ("OFFERED", "HELD", "REPORTED")
+LEASES_DRAWN = 1_000
+UNDER_WAY = ("OFFERED", "HELD", "REPORTED")
+
+
+class Rounds:
+    """The screen of a round."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def show(self, look: Look) -> Screen:
+        """GET /runs/ID/rounds/NUMBER."""
+        number_text = look.names["number"]
+        if not number_text.isdecimal() or len(number_text) > 9:
+            raise OperatorFault("usage", what=f"round {number_text[:32]!r}", why="it is a number from 1 on")
+        view = await self._reads.run(look.id)
+        shown = await self._reads.round(view.id, int(number_text))
+        drawn = decoded(await self._reads.round_leases(view.id, shown.number, "", LEASES_DRAWN), LeaseView)
+        page = await self._reads.round_leases(view.id, shown.number, look.query.get("after", ""), SHORT_ROWS)
+        return Screen(
+            template="round.html",
+            title=f"Round {shown.number} of {view.task}, run {view.id}",
+            heading=f"Round {shown.number}",
+            twin=f"podium export {view.id} --out DIR",
+            crumbs=(*CRUMBS, (f"/runs/{view.id}", view.task)),
+            live=True,
+            told={
+                "view": view,
+                "round": shown,
+                "durations": duration_figure(shown, drawn),
+                "norms": norm_figure(shown, drawn),
+                "funnel": funnel_rows(shown.funnel),
+                "lost": lost_rows(shown.lost),
+                "leases": [{"view": lease, "took": took_ms(lease)} for lease in decoded(page, LeaseView)],
+                "pages": links(look, page),
+            },
+        )
 
 
 def kind_of(lease: LeaseView) -> str:
     """The mark of a lease: accepted, under way, or refused or lost."""
-    return "a" if lease.state in GOOD else "open" if lease.state in UNDER_WAY else "bad"
+    return "a" if lease.state == "ACCEPTED" else "open" if lease.state in UNDER_WAY else "bad"
 
 
 def took_ms(lease: LeaseView) -> int:
@@ -32,13 +69,13 @@ def said(lease: LeaseView) -> str:
     return f"{lease.device[:10]} {lease.site}: {lease.state.lower()}{reason}"
 
 
-def duration_figure(round_: RoundView, leases: list[LeaseView]) -> Figure:
+def duration_figure(shown: RoundView, leases: list[LeaseView]) -> Figure:
     """How long each lease took, with the deadline of reports."""
     dots = [Dot(value=took_ms(lease), kind=kind_of(lease), text=said(lease)) for lease in leases]
-    return strip_figure("durations", "Time per lease", dots, (round_.report_ms, "deadline"), ago)
+    return strip_figure("durations", "Time per lease", dots, (shown.report_ms, "deadline"), ago)
 
 
-def norm_figure(round_: RoundView, leases: list[LeaseView]) -> Figure:
+def norm_figure(shown: RoundView, leases: list[LeaseView]) -> Figure:
     """The norm of each update that was stored, with the bound above which it is refused."""
     dots = [Dot(value=lease.norm, kind=kind_of(lease), text=said(lease)) for lease in leases if lease.norm >= 0]
-    return strip_figure("norms", "Update norms", dots, (round_.norm_max, "bound"), number)
+    return strip_figure("norms", "Update norms", dots, (shown.norm_max, "bound"), number)

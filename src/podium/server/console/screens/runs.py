@@ -3,9 +3,10 @@
 Decides: which rounds are drawn: the newest `ROUNDS_DRAWN` in charts, `LANES_DRAWN` as lanes. Never: acts.
 """
 
+from podium.core.rounds.table import RUN_STATES
 from podium.server.console.charts import Lane, Span, Spread, ago, metric_figure, timeline_figure
 from podium.server.console.door import Look
-from podium.server.console.paging import PAGE_ROWS, decoded, links
+from podium.server.console.paging import PAGE_ROWS, SHORT_ROWS, decoded, links
 from podium.server.console.rendering import Screen, share
 from podium.server.console.screens.overview import run_row
 from podium.server.console.svg import Figure
@@ -28,14 +29,21 @@ class Runs:
 
     async def every(self, look: Look) -> Screen:
         """GET /runs: newest first."""
-        page = await self._reads.runs(look.query.get("after", ""), PAGE_ROWS)
+        asked = {name: look.query.get(name, "").strip() for name in ("state", "task")}
+        page = await self._reads.runs(look.query.get("after", ""), PAGE_ROWS, **asked)
         return Screen(
             template="runs.html",
             title="Runs",
             heading="Runs",
             twin="podium status",
             crumbs=CRUMBS[:1],
-            told={"runs": [run_row(view) for view in decoded(page, RunView)], "pages": links(look, page)},
+            told={
+                "runs": [run_row(view) for view in decoded(page, RunView)],
+                "pages": links(look, page),
+                "task": asked["task"],
+                "state": asked["state"],
+                "states": RUN_STATES,
+            },
             live=True,
         )
 
@@ -43,6 +51,7 @@ class Runs:
         """GET /runs/ID."""
         view = await self._reads.run(look.id)
         rounds = await self._rounds(view.id)
+        page = await self._reads.rounds(view.id, look.query.get("after", ""), SHORT_ROWS)
         return Screen(
             template="run.html",
             title=f"{view.task}, run {view.id}",
@@ -57,14 +66,15 @@ class Runs:
                 "funnel": funnel_rows(view.round.funnel) if view.round else [],
                 "lost": lost_rows(view.round.lost) if view.round else [],
                 "gantt": gantt(rounds[-LANES_DRAWN:]) if rounds else None,
-                "rounds": rounds[::-1][:PAGE_ROWS],
+                "rounds": decoded(page, RoundView),
+                "pages": links(look, page),
                 "explained": await self._explains.run(view.id),
             },
         )
 
     async def _rounds(self, run: str) -> list[RoundView]:
         """The newest rounds of a run, oldest first."""
-        return []
+        return decoded(await self._reads.rounds(run, limit=ROUNDS_DRAWN), RoundView)[::-1]
 
     async def stop(self, look: Look) -> Screen:
         """GET /runs/ID/stop: asks before a run is stopped."""
