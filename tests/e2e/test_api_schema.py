@@ -35,7 +35,7 @@ EXAMPLES = "25"
 CONFIG = """
 [[operations]]
 include-path = "/api/v1/devices/mark"
-checks.unsupported_method.enabled = false
+phases.coverage.unexpected-methods = ["PUT", "PATCH", "DELETE"]
 """
 """GET devices/mark is served: it asks for a device of that name."""
 STREAMED = "/api/v1/events"

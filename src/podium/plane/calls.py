@@ -5,6 +5,7 @@ which routes there are (link.py). Limits: one plane, one credential.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -96,10 +97,28 @@ class Calls:
             page = self._get(path, Page, {**query, "after": page.next})
             yield page
 
+    def _stream(self, path: str, query: Mapping[str, str | int]) -> Iterator[tuple[str, bytes]]:
+        """(event, data) of each server-sent event (WHATWG HTML, section 9.2) until the plane ends the stream."""
+        with self._refusals():
+            _, pieces = self._link.stream(f"/api/v1/{_with(path, query)}", self._headers)
+        kept = b""
+        for piece in pieces:
+            *whole, kept = (kept + piece).split(b"\n\n")
+            for block in whole:
+                fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if line[:1] not in (b"", b":"))
+                if b"data" in fields:
+                    yield fields.get(b"event", b"message").decode(), fields[b"data"]
+
     def _send(self, method: str, path: str, body: bytes | None = None, key: str = "") -> bytes:
         headers = {**self._headers, "idempotency-key": key} if key else self._headers
-        try:
+        with self._refusals():
             return self._link.send(method, f"/api/v1/{path}", body, headers)[0]
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Let what the plane refuses be an `OperatorFault` with its code."""
+        try:
+            yield
         except PlaneRefusal as error:
             if error.code not in KINDS:
                 why = f"it answered {error.status} {error.code}"

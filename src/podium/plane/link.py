@@ -5,6 +5,7 @@ asked for, nor how an answer is read (calls.py). Limits: lists are read page by 
 """
 
 import secrets
+from collections.abc import Iterator
 
 import msgspec
 
@@ -30,10 +31,12 @@ from podium.wire.operator import (
     DeviceView,
     EntryView,
     Explanation,
+    FleetView,
     FreezeView,
     KeyView,
     LeaseView,
     MarkDone,
+    PresenceView,
     ReleaseView,
     RoundView,
     RunMade,
@@ -88,6 +91,11 @@ class OperatorLink(Calls):
     def export(self) -> bytes:
         """The whole journal as JSON Lines, for an offline verification."""
         return self._send("GET", "audit/export")
+
+    def events(self, subject: str) -> Iterator[tuple[str, bytes]]:
+        """(kind, view as JSON) now and whenever it changes, of status, runs, run:ID, round:ID.N, fleet, device:ID,
+        models or journal; ends when the plane does. `OperatorFault(viewers-full)`, and `PlaneAway` midway."""
+        return self._stream("events", {"subject": subject})
 
     def openapi(self) -> bytes:
         """The OpenAPI document of this very plane."""
@@ -152,6 +160,14 @@ class OperatorLink(Calls):
     def devices(self, **query: str | int) -> list[DeviceView]:
         """Every enrolled device, in order of enrolment; `query`: the route's own filters."""
         return self._list("devices", DeviceView, query)
+
+    def fleet(self) -> FleetView:
+        """The fleet counted by architecture, operating system and state."""
+        return self._get("fleet", FleetView)
+
+    def presence(self) -> PresenceView:
+        """How many devices were online, and at work, over the last day."""
+        return self._get("fleet/presence", PresenceView)
 
     def device(self, device: str) -> DeviceDetail:
         """One device with its facts and last leases."""
