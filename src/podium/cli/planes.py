@@ -3,9 +3,11 @@
 Decides: what a started plane says on stdout. Never: what a plane does. A plane that is told to end drains first.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 
 import msgspec
 import typer
@@ -18,13 +20,40 @@ from podium.wire.problems import OperatorFault
 if TYPE_CHECKING:
     from podium.server.main import PlaneServer
 
+Host = Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")]
+Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")]
+P = ParamSpec("P")
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=f"A limit: {', '.join(SETTINGS)}.")]
 
 
+class Address(NamedTuple):
+    """Where a plane listens."""
+
+    host: str
+    port: int
+
+
+def listening(verb: Callable[Concatenate[Address, P], None]) -> Callable[..., None]:
+    """`verb` with the options --host and --port in the place of its first parameter, which they become."""
+    signature = inspect.signature(verb, eval_str=True)
+    own = list(signature.parameters.values())[1:]
+    common = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, default, annotation in (("host", "127.0.0.1", Host), ("port", 0, Port))
+    ]
+
+    @functools.wraps(verb)
+    def called(host: str, port: int, *args: P.args, **given: P.kwargs) -> None:
+        verb(Address(host, port), *args, **given)
+
+    vars(called)["__signature__"] = signature.replace(parameters=[*own, *common])
+    return called
+
+
+@listening
 def serve(
+    address: Address,
     data: Data = DATA,
-    host: Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")] = 0,
     tls: Annotated[
         tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
     ] = None,
@@ -32,13 +61,20 @@ def serve(
     allow_dev_plans: Annotated[
         bool, typer.Option("--allow-dev-plans", help="Take tasks whose plan is an editable install.")
     ] = False,
+    otel: Annotated[bool, typer.Option("--otel", help="Trace rounds, as the OTEL_* variables say.")] = False,
 ) -> None:
     """Serve a data directory; prints the address once it answers."""
     from podium.server.main import PlaneServer
 
     server = PlaneServer(
-        data, host=host, port=port, tls=tls, limits=limits_from(set_ or []), pinned_plans=not allow_dev_plans
+        data,
+        host=address.host,
+        port=address.port,
+        tls=tls,
+        limits=limits_from(set_ or []),
+        pinned_plans=not allow_dev_plans,
     )
+    server.traced = otel
     _served(server, lambda: say(server.url))
 
 
@@ -46,7 +82,7 @@ def dev(
     data: Annotated[
         Path | None, typer.Option("--data", help="Kept; without it, a temporary directory of this plane's own.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")] = 0,
+    port: Port = 0,
     set_: Set = None,
 ) -> None:
     """Serve for development: loopback, a free port, editable plans; prints how a device enrols."""

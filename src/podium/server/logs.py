@@ -34,6 +34,7 @@ FIELDS: dict[str, str] = {
     "status": "the answer's status",
     "ms": "milliseconds until the answer began",
     "route": "the route or verb of a request",
+    "address": "whence somebody tried to sign in",
     "role": "the role that was denied",
     "verb": "what it was denied",
     "send": "what the aggregation role was asked for",
@@ -60,6 +61,10 @@ LINES: tuple[tuple[str, str, str, str], ...] = (
     ("podium.requests", "answered", "info", "request, method, path, status, ms, code"),
     ("podium.operators", "denied", "warning", "request, role, verb"),
     ("podium.operators", "an operator request broke a rule", "critical", "request, route, why"),
+    ("podium.console", "signed in", "info", "request, role"),
+    ("podium.console", "a wrong credential", "warning", "request, address"),
+    ("podium.console", "denied", "warning", "request, actor, verb"),
+    ("podium.console", "a page broke a rule", "critical", "request, path, why"),
     ("podium.devices", "device enrolled", "info", "device"),
     ("podium.leases", "report answered", "info", "lease, word, code"),
     ("podium.gateway", "a device request broke a rule", "critical", "route, why"),
@@ -69,11 +74,13 @@ LINES: tuple[tuple[str, str, str, str], ...] = (
     ("podium.loop", "the core is dropped and reloaded", "error", "code, why"),
     ("podium.loop", "the store cannot be read", "error", "code, why"),
     ("podium.loop", "the core broke", "critical", "a traceback"),
+    ("podium.traces", "a round was not traced", "error", "a traceback"),
     ("podium.retention", "swept", "info", "blobs, uploads"),
     ("podium.retention", "sweep failed", "error", "code, why"),
 )
 """(logger, message, level, what it carries) of every line that the plane writes; a test holds it equal to the code."""
 
+LOGGERS = ("podium", "uvicorn", "opentelemetry")
 FILE_BYTES_MAX = 16 * 1024 * 1024
 FILES_KEPT = 4
 
@@ -99,7 +106,7 @@ class JsonLine(logging.Formatter):
 
 
 def log_to(path: Path | None, level: int = logging.INFO) -> logging.Handler:
-    """Send Podium's and the HTTP server's logs to `path`, or to stderr without one; the handler, to be removed.
+    """Send Podium's, the HTTP server's and the trace exporter's logs to `path`, or to stderr without one; the handler, to be removed.
 
     A file is turned over at `FILE_BYTES_MAX`; the last `FILES_KEPT` are kept beside it.
     """
@@ -108,7 +115,7 @@ def log_to(path: Path | None, level: int = logging.INFO) -> logging.Handler:
         handler = RotatingFileHandler(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_KEPT)
     handler.setFormatter(JsonLine())
     handler.setLevel(level)
-    for name in ("podium", "uvicorn"):
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.addHandler(handler)
         logger.setLevel(level)
@@ -117,6 +124,6 @@ def log_to(path: Path | None, level: int = logging.INFO) -> logging.Handler:
 
 def stop_logging(handler: logging.Handler) -> None:
     """Take `handler` away again and close it."""
-    for name in ("podium", "uvicorn"):
+    for name in LOGGERS:
         logging.getLogger(name).removeHandler(handler)
     handler.close()

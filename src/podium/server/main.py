@@ -61,6 +61,8 @@ class PlaneServer:
         self._tls = tls
         self._limits = (limits or Limits()).check()
         self._pinned_plans = pinned_plans
+        self.traced = False
+        """Whether rounds are traced, by the OTEL_* variables; set before `start`."""
         self._thread = threading.Thread(target=self._main, name="podium-plane", daemon=True)
         self._ready = threading.Event()
         self._ended = threading.Event()
@@ -120,6 +122,7 @@ class PlaneServer:
             unless_wired.callback(parts.store.close)
             listener = unless_wired.enter_context(contextlib.closing(self._listening()))
             plane = self.plane = Plane(parts, self.data)
+            end_traces = _traced(plane) if self.traced else _nothing
             unless_wired.pop_all()
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
@@ -134,6 +137,7 @@ class PlaneServer:
             remove_plane_file(self.data)
             listener.close()
             await plane.close()
+            await asyncio.to_thread(end_traces)
 
     def _listening(self) -> socket.socket:
         """Without a port asked for it is the last one again, if it is free still: devices know the plane there."""
@@ -210,6 +214,19 @@ def _tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         raise OperatorFault("file-unreadable", what=f"TLS files {certificate}, {key}", why=str(error)) from error
     return context
+
+
+def _traced(plane: Plane) -> Callable[[], None]:
+    """Let the rounds of `plane` be traced; what to call when it is closed. `OperatorFault(not-available)`."""
+    from podium.server.observe.traces import Traces
+
+    traces = Traces(lambda: plane.loop.state, plane.parts.identity.plane_id)
+    plane.watch.listeners.append(traces.step)
+    return traces.close
+
+
+def _nothing() -> None:
+    """Ends nothing."""
 
 
 def _is_loopback(host: str) -> bool:

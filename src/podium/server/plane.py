@@ -120,9 +120,9 @@ class Plane:
         )
         self.loop = Loop(parts.store, parts.clock, limits, self._writer, self.role)
         self.role.tell, self.role.failed = self.loop.tell, self.loop.failed
-        self._watch = Watch(self.metrics)
-        self.loop.on_durable, self.loop.on_failed = self._watch.step, self._watch.failed
-        self.metrics.watch(Gauges(data, self.loop, self._watch, self._placed))
+        self.watch = Watch(self.metrics)
+        self.loop.on_durable, self.loop.on_failed = self.watch.step, self.watch.failed
+        self.metrics.watch(Gauges(data, self.loop, self.watch, self._placed))
         sessions = Sessions(session_root(parts.keys, parts.entropy), parts.entropy, limits)
         door = Door(self.loop, sessions, limits)
         self._conversation = Conversation(parts, door, self.loop, sessions)
@@ -205,7 +205,7 @@ class Plane:
             running.call_soon_threadsafe(loop.failed, fault)
 
         await asyncio.to_thread(self._writer.start, durable, failed)
-        self._watch.begin(self._placed())
+        self.watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
         self._standing = [
             running.create_task(standing) for standing in (self.retention.run(), self._witness(), self.fleet.run())

@@ -6,6 +6,7 @@ A step whose commit's outcome is unknown is not counted, even if it turns out to
 """
 
 import logging
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -44,6 +45,8 @@ class Watch:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._durable = 0
+        self.listeners: list[Callable[[Step], None]] = []
+        """Told of each durable step too; none raises or blocks."""
 
     def begin(self, entries: int) -> None:
         """The journal has so many entries, all placed, as the plane opens."""
@@ -66,6 +69,9 @@ class Watch:
             level = _LEVELS.get(record.kind, logging.INFO)
             if log.isEnabledFor(level):
                 log.log(level, record.kind, extra=facts(record, step.number))
+
+        for listener in self.listeners:
+            listener(step)
 
     def failed(self, fault: PodiumError) -> None:
         """The core was dropped for `fault` and is loaded again."""
