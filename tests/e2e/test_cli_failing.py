@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podium.cli.fleet import named
 from podium.wire.operator import DeviceView
-from podium.wire.problems import OperatorFault
 from tests.e2e.cli_made import dev, podium, start
 
 PLAN = """
@@ -82,13 +80,3 @@ def a_device(identifier: str, name: str) -> DeviceView:
         failure_detail="",
         enrolled_age_ms=0,
     )
-
-
-def test_a_device_is_called_by_id_name_or_prefix() -> None:
-    fleet = [a_device("dab1", "va"), a_device("dab2", "hungary"), a_device("dcc3", "dab2")]
-    assert named(fleet, "va").id == "dab1"
-    assert named(fleet, "dc").id == "dcc3"
-    for name, code in (("da", "id-ambiguous"), ("dab2", "id-ambiguous"), ("x", "not-found"), ("", "not-found")):
-        with pytest.raises(OperatorFault) as refused:
-            named(fleet, name)
-        assert refused.value.code == code

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -30,9 +31,12 @@ def test_a_paused_run_says_so_on_every_screen_and_goes_on(plane: Dev, tmp_path: 
     paused = plane.podium("pause", run[:6], "--now", "--why", "maintenance")
     assert (paused.code, paused.out) == (0, f"{run} PAUSED\n"), paused.err
     assert f"run {run} PAUSED   for " in plane.podium("status").out
+    assert f"run {run} (rested) PAUSED   for " in plane.podium("device", "list").err
     watching = start(["watch", run, "--data", plane.data])
     assert watching.stderr is not None
-    assert watching.stderr.readline().startswith("PAUSED   for ")
+    first = watching.stderr.readline()
+    assert first.startswith("PAUSED   for ")
+    assert "by person:administrator" in first
     assert f"run {run} PAUSED" in watching.stderr.readline()
     watching.send_signal(signal.SIGINT)
     watching.communicate(timeout=30)
@@ -118,6 +122,39 @@ def test_a_mark_counts_asks_and_touches_only_what_it_is_about(plane: Dev, tmp_pa
     assert plane.podium("device", "cordon", "nobody", "--yes").code == 3
 
 
+def at_terminal(plane: Dev, words: list[str], answer: str) -> tuple[int, str]:
+    """A verb at a terminal, given `answer` once it asks; its exit code and all that it wrote."""
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        [*PODIUM, *words, "--data", str(plane.data)], stdin=slave, stdout=slave, stderr=slave, env=environment
+    )
+    os.close(slave)
+    shown = b""
+    while process.poll() is None or not shown:
+        try:
+            shown += os.read(master, 65_536)
+        except OSError:  # the other side has closed
+            break
+        if answer and b"go on?" in shown:
+            os.write(master, answer.encode())
+            answer = ""
+    code = process.wait(30)
+    os.close(master)
+    return code, shown.decode("utf-8", "replace")
+
+
+def test_a_person_at_a_terminal_is_asked(plane: Dev, tmp_path: Path) -> None:
+    device = enrolled(plane, tmp_path / "asked", "eu")
+    code, said = at_terminal(plane, ["device", "cordon", device], "n\n")
+    assert (code, "cordon 1 of 1 devices, 0 of them at work" in said) == (130, True)
+    assert states(plane, "-l", "name=asked") == {"asked": "active"}
+    code, said = at_terminal(plane, ["device", "cordon", device], "y\n")
+    assert (code, device in said) == (0, True)
+    assert states(plane, "-l", "name=asked") == {"asked": "cordoned"}
+    assert plane.podium("device", "uncordon", "asked", "--yes").code == 0
+
+
 def test_a_followed_list_tells_each_change_on_a_line(plane: Dev, tmp_path: Path) -> None:
     watching = start(["device", "list", "--watch", "--state", "cordoned", "--data", plane.data])
     assert watching.stdout is not None
@@ -153,7 +190,7 @@ def test_a_service_may_do_what_its_token_names_until_it_is_revoked(plane: Dev, t
     assert (asked.code, asked.out) == (2, "")
     assert plane.podium("auth", "revoke", service, "--yes").out.strip() == service
     assert podium("status", *service_options).code == 4
-    assert plane.podium("auth", "issue", "x", "--verb", "no.such.verb").code == 2
+    assert plane.podium("auth", "issue", "x", "--verb", "no.such.verb").code == 4  # nobody grants what he may not
     assert plane.podium("auth", "issue", "x", "--verb", "runs.read", "--expires", "soon").code == 2
 
 

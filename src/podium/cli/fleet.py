@@ -13,7 +13,7 @@ from podium.cli.confirming import confirm
 from podium.cli.lists import Listing, show
 from podium.cli.options import DeviceName, Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
 from podium.cli.output import ago, count_of_bytes, decimals, note, printable, say, say_json, say_pairs, say_table
-from podium.cli.standing import frozen_text
+from podium.cli.standing import plane_lines
 from podium.wire.asks import MarkAsk
 from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
 from podium.wire.problems import OperatorFault
@@ -59,17 +59,23 @@ def list_(
     """Enrolled devices, in order of enrolment. Labels are those of the token; site and name count as labels."""
     labels = labels_of(label)
     with where.link() as link:
-        if frozen := frozen_text(link.status().freeze):
-            note(frozen)
+        for each in plane_lines(link.status()):
+            note(each)
+        query = _query(labels, state or "", online)
 
         def fetch() -> list[DeviceView]:
-            return [
-                view
-                for view in link.devices()
-                if matches(view, labels) and state in (None, view.state) and view.online >= online
-            ]
+            return [view for view in link.devices(**query) if matches(view, labels)]
 
         show(DEVICES, fetch, json=json, watch=watch)
+
+
+def _query(labels: dict[str, str], state: str, online: bool) -> dict[str, str]:
+    """What the plane itself can choose by, so that a large fleet is not sent to be thrown away; `matches` is exact."""
+    plain = [
+        f"{key}={value}" for key, value in labels.items() if key not in ("site", "name") and "," not in key + value
+    ]
+    query = {"state": state, "online": "true" if online else "", "label": ",".join(plain)}
+    return query | {key: labels[key] for key in ("site", "name") if labels.get(key)}
 
 
 def matches(view: DeviceView, labels: dict[str, str]) -> bool:
@@ -124,25 +130,12 @@ def _lease(view: LeaseView) -> tuple[str, ...]:
 def logs(where: Where, name: DeviceName) -> None:
     """The last failure of a device as it told it: its code, and its plan's traceback."""
     with where.link() as link:
-        view = named(link.devices(), name)
+        view = link.device(name).device
     if not view.failure:
         note(f"device {view.id} has told of no failure")
         return
     say(view.failure)
     say(printable(view.failure_detail))
-
-
-def named(views: list[DeviceView], name: str) -> DeviceView:
-    """The device of that id, unique name or unique prefix; `OperatorFault(not-found | id-ambiguous)`."""
-    found = [view for view in views if name in (view.id, view.name)] or [
-        view for view in views if name and view.id.startswith(name)
-    ]
-    if not found:
-        raise OperatorFault("not-found", what=f"no device is called {name}", next="podium device list shows them")
-    if len(found) > 1:
-        why = ", ".join(view.id for view in found[:3])
-        raise OperatorFault("id-ambiguous", what=f"{name} names {len(found)} devices", why=why)
-    return found[0]
 
 
 def _marker(mark: str, does: str) -> Callable[..., None]:

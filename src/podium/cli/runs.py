@@ -13,7 +13,7 @@ from podium.cli.errors import INTERRUPTED, run_exit_code
 from podium.cli.lists import Listing, show
 from podium.cli.options import Json, RunName, Watch, Where, Why, Yes, at_plane
 from podium.cli.output import note, say, say_json
-from podium.cli.standing import Standing, frozen_text, paused_text
+from podium.cli.standing import Standing, frozen_text, paused_text, plane_lines
 from podium.wire.durations import format_duration
 from podium.wire.operator import RUN_OPEN, RunView, StatusView
 
@@ -142,8 +142,8 @@ def status(
 def _say_plane(seen: StatusView) -> None:
     """What is said of the plane itself, to stderr, before its runs are followed."""
     note(f"plane {seen.plane_id}  {seen.url}  {seen.devices} devices enrolled, {seen.online} connected")
-    if frozen := frozen_text(seen.freeze):
-        note(frozen)
+    for each in plane_lines(seen):
+        note(each)
 
 
 def _run_row(view: RunView) -> tuple[str, ...]:

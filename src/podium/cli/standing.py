@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from podium.wire.durations import format_duration
-from podium.wire.operator import EntryView, FreezeView, RunView
+from podium.wire.operator import EntryView, FreezeView, RunView, StatusView
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -37,6 +37,13 @@ def paused_text(view: RunView, actor: str) -> str:
         return f"PAUSING  after its present round{by}"
     since = f" for {format_duration(view.paused_ms)}" if view.paused_ms >= 0 else ""
     return f"PAUSED  {since}{by}; its deadlines stand still until podium resume {view.id}"
+
+
+def plane_lines(seen: StatusView) -> list[str]:
+    """What is said above any list of the plane: that it is frozen, and which of its runs are paused."""
+    told = [f"run {view.id} ({view.task}) {paused}" for view in seen.runs if (paused := paused_text(view, ""))]
+    frozen = frozen_text(seen.freeze)
+    return [frozen, *told] if frozen else told
 
 
 class Standing:

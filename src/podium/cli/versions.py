@@ -116,7 +116,7 @@ def diff(
         first, second = (read_arrays(data) for data in _both(where, a, b))
     except ValueError as error:
         raise OperatorFault("file-unreadable", what=f"{a} or {b} is no model", why=str(error)) from error
-    found = [compared(name, first.get(name), second.get(name)) for name in dict.fromkeys([*first, *second])]
+    found = [compared(name, first.get(name), second.get(name)) for name in sorted({*first, *second})]
     if json:
         say_json(found)
         return

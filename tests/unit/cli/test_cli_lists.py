@@ -1,5 +1,6 @@
 """Lists: columns, JSON, and a line for each change and none for passing time."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -8,14 +9,16 @@ import pytest
 import typer
 
 from podium.cli.aliases import ALIASES
+from podium.cli.audits import ENTRIES
 from podium.cli.auth import SERVICES
-from podium.cli.fleet import DEVICES, matches
+from podium.cli.fleet import DEVICES, _query, matches
 from podium.cli.lists import Listing, changes, show
+from podium.cli.models import _fits
 from podium.cli.options import labels_of
 from podium.cli.output import ago, say_pairs
 from podium.cli.runs import RUNS
 from podium.device.link import PlaneAway
-from podium.wire.operator import AliasView, ServiceView
+from podium.wire.operator import AliasView, EntryView, ServiceView, VersionView
 from podium.wire.problems import OperatorFault
 from tests.e2e.test_cli_failing import a_device
 from tests.unit.cli.test_cli_screen import RUN
@@ -59,6 +62,12 @@ def test_a_list_is_columns_or_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "NAME  COUNT\na     1\n"
     show(ROWS, lambda: [Row("a", 1)], json=True, watch=False)
     assert json.loads(capsys.readouterr().out) == [{"name": "a", "count": 1, "seen_ms": 0}]
+
+
+def test_a_row_that_is_no_longer_among_the_newest_has_not_gone() -> None:
+    newest = dataclasses.replace(ROWS, newest=True)
+    seen: list[Sequence[Row]] = [[Row("a", 1), Row("b", 1)], [Row("b", 1), Row("c", 1)]]
+    assert [(sign, each.name) for sign, each in changes(newest, iter(seen))] == [("+", "a"), ("+", "b"), ("+", "c")]
 
 
 class Fetches:
@@ -147,6 +156,64 @@ def test_site_and_name_count_as_labels() -> None:
     assert matches(device, {"region": "eu", "site": "mercy", "name": "va"})
     assert not matches(device, {"region": "us"})
     assert not matches(device, {"zone": ""})
+
+
+def test_the_plane_chooses_by_what_it_can_and_the_rest_is_looked_at_here() -> None:
+    labels = {"region": "eu", "zone": "a,b", "site": "mercy", "name": "va"}
+    assert _query(labels, "cordoned", online=True) == {
+        "state": "cordoned",
+        "online": "true",
+        "label": "region=eu",
+        "site": "mercy",
+        "name": "va",
+    }
+    assert _query({"site": ""}, "", online=False) == {"state": "", "online": "", "label": ""}
+
+
+def test_an_entry_of_the_journal_is_called_by_its_place_once_it_has_one() -> None:
+    entry = EntryView(
+        number=9,
+        tree="plane",
+        place=4,
+        age_ms=61_000,
+        kind="run-paused",
+        subject="7f3a",
+        actor="person:x",
+        why={"why": "\x1b[31mred"},
+    )
+    assert ENTRIES.row(entry) == ("plane:4", "00:01:01 ago", "run-paused", "7f3a", "person:x", "why=?[31mred")
+    assert ENTRIES.row(msgspec.structs.replace(entry, place=-1))[0] == "#9"
+    assert ENTRIES.mark(entry) == ENTRIES.mark(msgspec.structs.replace(entry, place=-1, age_ms=0))
+
+
+@pytest.mark.parametrize(
+    ("labels", "fits"),
+    [
+        ({}, True),
+        ({"task": "heart"}, True),
+        ({"alias": "candidate"}, True),
+        ({"alias": "heart@candidate", "released": "no"}, True),
+        ({"alias": "production"}, False),
+        ({"released": "yes"}, False),
+    ],
+)
+def test_versions_are_chosen_by_task_alias_and_release(labels: dict[str, str], fits: bool) -> None:
+    view = VersionView(
+        digest="sha256:00",
+        number=1,
+        parent="",
+        run="7f3a",
+        round=1,
+        task="heart",
+        size_bytes=1,
+        contributors=1,
+        statement="",
+        aliases=["heart@candidate"],
+        released=False,
+        made_age_ms=0,
+        metrics={},
+    )
+    assert _fits(view, labels) is fits
 
 
 def test_pairs_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
