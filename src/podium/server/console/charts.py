@@ -16,6 +16,8 @@ from podium.wire.operator import PresenceView
 
 POINTS_MAX = 240
 ROWS_MAX = 200
+DOTS_MAX = 60
+"""With more points than this the sites are a band alone: marks would cover it."""
 EDGE = 0.02
 """How far the first and last point stay from the plot's edges, as a share of its width."""
 
@@ -77,7 +79,7 @@ def metric_figure(name: str, metric: str, points: Sequence[Spread], unit: str = 
     marks = [
         tag("circle", cx=percent(share), cy=y, r=3.5, class_="mark a") for share, y in line[-1:] if math.isfinite(y)
     ]
-    for share, point in zip(at, told, strict=True):
+    for share, point in zip(at, told if len(told) <= DOTS_MAX else (), strict=len(told) <= DOTS_MAX):
         marks += [tag("circle", cx=percent(share), cy=scale.y(value), r=1.8, class_="dot") for value in _few(point)]
     labels = [(at[place], told[place].label) for place in svg.some(len(told))]
     last = f"{metric} {number(told[-1].value)} in {unit} {told[-1].label}" if told else "nothing yet"
