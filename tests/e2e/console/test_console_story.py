@@ -53,7 +53,7 @@ def see_the_run(page: Page) -> None:
     )
     page.wait_for_function(
         "least => { const line = document.querySelector('#metric-0-title')?.parentElement.querySelector('.line');"
-        " return line !== null && line !== undefined && line.getAttribute('points').trim().split(' ').length >= least }",
+        " return Boolean(line) && line.getAttribute('points').trim().split(' ').length >= least }",
         arg=max(3, drawn + 2),
         timeout=60_000,
     )

@@ -1,4 +1,15 @@
 """The console: pages that the plane itself serves, over the operator API's own verbs."""
 
-PAGES: tuple[str, ...] = ("/", "/runs", "/runs/{run}", "/runs/{run}/rounds/{round}", "/fleet", "/fleet/{device}")
-"""Every screen by its path; `{run}`, `{round}`, `{device}`, `{version}` stand for one of the plane measured."""
+PAGES: tuple[str, ...] = (
+    "/",
+    "/runs",
+    "/runs/{run}",
+    "/runs/{run}/rounds/{round}",
+    "/fleet",
+    "/fleet/{device}",
+    "/models?run={run}",
+    "/models/{version}",
+    "/journal",
+    "/settings",
+)
+"""Every screen by its path, for whoever measures them; what is in braces is to be filled."""

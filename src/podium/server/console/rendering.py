@@ -41,6 +41,15 @@ TONES: dict[str, str] = {
 """State -> the look of its chip; what is not named here is calm."""
 
 
+ORDINARY = (
+    "",
+    *("run-finished", "run-stopped", "pausing", "paused", "preparing", "starting", "waiting-for-reports"),
+    *("being-checked", "aggregating", "returning", "not-checked-in", "at-work", "reserved", "contributed"),
+    *("seats-taken", "separation", "no-run", "at-work-elsewhere"),
+)
+"""Causes that time or a person's own act takes away: said calmly."""
+
+
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
     """One screen, ready to be drawn: `told` is what its template reads, `live` the path of its stream ("" none)."""
 
@@ -98,7 +107,7 @@ class Rendering:
             "share": share,
             "swatch": swatch,
             "menu": MENU,
-            "limits": {},
+            "ordinary": ORDINARY,
         }
         self._templates.globals["ui"] = self._templates.get_template("parts.html").module
 
