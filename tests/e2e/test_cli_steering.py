@@ -168,6 +168,43 @@ def test_a_followed_list_tells_each_change_on_a_line(plane: Dev, tmp_path: Path)
     assert (watching.returncode, "left the list" in err) == (130, True)
 
 
+def test_a_followed_list_is_redrawn_at_a_terminal(plane: Dev, tmp_path: Path) -> None:
+    device = enrolled(plane, tmp_path / "redrawn", "eu")
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "160", "NO_COLOR": "1"}
+    words = [*PODIUM, "device", "list", "--watch", "-l", "name=redrawn", "--data", str(plane.data)]
+    process = subprocess.Popen(words, stdout=slave, stderr=subprocess.PIPE, env=environment)
+    os.close(slave)
+    shown = b""
+    while device.encode() not in shown:
+        shown += os.read(master, 65_536)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    os.close(master)
+    assert (process.returncode, b"left the list" in err) == (130, True)
+    assert b"DEVICE" in shown
+    assert b"+  " not in shown
+
+
+def test_the_journal_says_who_did_what_and_why(plane: Dev, tmp_path: Path) -> None:
+    run = submitted(plane, tmp_path, name='"journalled"')
+    plane.podium("pause", run, "--now", "--why", "for lunch")
+    plane.podium("stop", run, "--yes")
+    words = ("audit", "list", "-l", f"subject={run}", "--json")
+    told = json.loads(plane.podium(*words).out)
+    assert [each["kind"] for each in told if each["kind"].startswith("run-")] == [
+        "run-submitted",
+        "run-paused",
+        "run-stopped",
+    ]
+    paused = next(each for each in told if each["kind"] == "run-paused")
+    assert (paused["actor"], "for lunch" in paused["why"].values()) == ("person:administrator", True)
+    assert len(json.loads(plane.podium(*words, "--limit", "1").out)) == 1
+    assert "for lunch" in plane.podium("audit", "list", "-l", "kind=run-paused").out
+    wrong = plane.podium("audit", "list", "-l", "colour=red")
+    assert (wrong.code, "an entry has kind, subject and actor" in wrong.err) == (2, True)
+
+
 def test_a_service_may_do_what_its_token_names_until_it_is_revoked(plane: Dev, tmp_path: Path) -> None:
     words = ("--verb", "status.read", "--verb", "whoami.read", "--expires", "1h")
     made = plane.podium("auth", "issue", "dashboard", *words)
