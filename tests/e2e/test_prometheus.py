@@ -1,5 +1,6 @@
 """Debian's promtool on what is shipped and on a real scrape: rules, their tests, the example configuration, metrics."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.scrape import lived, scraped
+from tools import dashboard
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy" / "observability"
 pytestmark = pytest.mark.long
@@ -30,6 +32,16 @@ def test_rules_and_configuration_are_valid() -> None:
     for kind, name in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
         done = promtool("check", kind, str(DEPLOY / name))
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_query_of_the_dashboard_parses(tmp_path: Path) -> None:
+    queries = [query for _, row in dashboard.ROWS for panel in row for query, _ in panel.lines]
+    asked = [query.replace("$__rate_interval", "5m").replace("$instance", ".*") for query in queries]
+    rules = [{"record": f"asked:{place}", "expr": query} for place, query in enumerate(asked)]
+    text = json.dumps({"groups": [{"name": "dashboard", "rules": rules}]})  # JSON is YAML too
+    (tmp_path / "rules.yml").write_text(text)
+    done = promtool("check", "rules", str(tmp_path / "rules.yml"))
+    assert done.returncode == 0 and f"{len(queries)} rules found" in done.stdout, done.stdout + done.stderr
 
 
 def test_each_alert_fires_when_it_should_and_only_then() -> None:
