@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Step
 from podium.core.events import Verdict
-from podium.core.rows import AnyRow, LeaseRow
+from podium.core.rows import AliasMoveRow, AnyRow, LeaseRow
 from podium.tasks.task import Task
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -156,4 +156,71 @@ class Metrics(Protocol):
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Put a value into a histogram."""
+        ...
+
+
+class DevicesWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listed devices must be; "" and () ask for nothing. `labels`: "name=value" each, all must hold."""
+
+    state: str = ""
+    site: str = ""
+    name: str = ""  # the beginning of it
+    labels: tuple[str, ...] = ()
+
+
+class EntriesWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the listed entries must be; "" asks for nothing."""
+
+    kind: str = ""
+    subject: str = ""
+    actor: str = ""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of a page in its order, and the number after which the next page begins: -1 at the end of the list.
+
+    A page may be short before the end: one call looks at a bounded number of rows.
+    """
+
+    numbers: list[int]
+    next: int
+
+
+class Pages(Protocol):
+    """Pages of the durable tables, each as quick at the end of a list as at its beginning. From any thread."""
+
+    def devices(self, wanted: DevicesWanted, after: int, limit: int) -> Found:
+        """Numbers of devices, in order of enrolment, or by name where a name is wanted, beyond device `after` (-1)."""
+        ...
+
+    def devices_among(self, numbers: Sequence[int], wanted: DevicesWanted) -> list[int]:
+        """Those of `numbers` whose devices are as wanted, in their order."""
+        ...
+
+    def device_leases(self, device: str, before: int, limit: int) -> list[tuple[int, LeaseRow]]:
+        """The leases of a device with their place in the table, newest first, below place `before` (0: all)."""
+        ...
+
+    def round_leases(self, run: str, round: int, after: int, limit: int) -> list[tuple[int, LeaseRow]]:
+        """The leases of a round with their place in the table, oldest first, above place `after`."""
+        ...
+
+    def versions(self, run: str, newest: bool, after: int, limit: int) -> list[tuple[int, str]]:
+        """Places and ids of versions, of `run` only if named; `newest` first or last, beyond place `after` (0: all)."""
+        ...
+
+    def moves(self, alias: str, before: int, limit: int) -> list[AliasMoveRow]:
+        """The moves of an alias, newest first, with a counter below `before` (0: all)."""
+        ...
+
+    def journal(self, wanted: EntriesWanted, before: int, limit: int) -> Found:
+        """Numbers of history entries, newest first, below `before` (0: all)."""
+        ...
+
+    def numbered(self, numbers: Sequence[int]) -> list[Entry]:
+        """The history entries of these numbers, in this order."""
+        ...
+
+    def pending(self) -> int:
+        """How many history entries wait for their place."""
         ...

@@ -83,6 +83,18 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sign_in_tries_max: int = 10  # wrong credentials from one address ...
     sign_in_ms: int = 60_000  # ... within this time
 
+    # watching
+    live_ms: int = 250  # a view that is watched is drawn at most this often
+    viewers_max: int = 500  # watchers of one plane at once
+
+    # webhooks
+    webhooks_max: int = 16
+    webhook_ms: int = 15_000  # one delivery, from the name to the answer
+    webhook_tries_max: int = 10
+    webhook_first_ms: int = 1_000  # until the second try; then twice as long each time ...
+    webhook_backoff_ms: int = 600_000  # ... up to this
+    webhook_dead_max: int = 1_000  # dead letters of one webhook; then it stands still
+
     # keeping
     versions_kept: int = 20  # unaliased versions of a run kept besides the parents of open rounds
     blob_grace_ms: int = 3_600_000  # a blob younger than this is never collected
@@ -117,5 +129,6 @@ SETTINGS: tuple[str, ...] = (
     "versions_kept",
     "blob_grace_ms",
     "drain_ms",
+    "viewers_max",
 )
 """The limits an operator may set (`podium serve --set NAME=VALUE`)."""

@@ -107,6 +107,7 @@ class Loop:
         self._pending: deque[Step] = deque()
         self._flushing, self._waking = Timer(), Timer()
         self._ahead = self._last_ms = self._failed_ms = self._failures = 0
+        self.moved = 0  # how many steps had records: whoever draws what the core holds looks whether it rose
         self.on_durable: Callable[[Step], None] = lambda step: None  # told before its sends go out; neither raises
         self.on_failed: Callable[[PodiumError], None] = lambda fault: None  # nor blocks, as this one (server/observe)
         self._reload: asyncio.Task[None] | None = None
@@ -256,6 +257,7 @@ class Loop:
             return
         self._wake(step.wake_ms)
         if step.records:
+            self.moved += 1
             self._ahead += 1
             self._writer.put(step)
         if step.records or step.sends:

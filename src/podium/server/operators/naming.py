@@ -52,6 +52,8 @@ def find_version(state: State, text: str) -> VersionRow:
 
 def find_device(state: State, text: str) -> DeviceRow:
     """The device of that id, unique prefix of it, or name. `OperatorFault(id-ambiguous)`, `not-found` as such."""
+    if text in state.device_numbers:
+        return state.devices[state.device_numbers[text]]
     named = [row.id for row in state.devices if row.name == text]
     found = named[0] if len(named) == 1 else _only("not-found", "device", text, state.device_numbers)
     return state.devices[state.device_numbers[found]]

@@ -96,6 +96,7 @@ class Operators:
             query=query,
             ask=decode(decoder, body or b"{}"),
             key=key,
+            still=lambda: self.who(request.headers.get("authorization", "")),
         )
 
     async def _body(self, row: AnyRoute, request: Request) -> bytes:

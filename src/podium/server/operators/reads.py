@@ -1,43 +1,72 @@
 """What people and services may see of a running plane: one method per reading verb, giving structs of wire/operator.
 
-Decides: which run, version or device a text names, and how long a page is. Never: who may see it, nor how it is sent:
-nothing here knows a request. Limits: pages of `history_page_max`.
+Decides: which run, version or device a text names, how long a page is, and where the next one begins: after a key, so
+that the last page of a million costs what the first does. Never: who may see it, nor how it is sent: nothing here knows
+a request. What is volatile (online, at work) comes from the core's columns, for the rows of the page alone.
+Limits: pages of `history_page_max`, `LEASES_SHOWN` leases with a device.
 """
 
-import contextlib
-import tempfile
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from podium.core.rows import RunRow
-from podium.core.views.fleet import device_view, online
-from podium.core.views.models import version_view
-from podium.core.views.plane import alerts, freeze_view
-from podium.core.views.runs import run_view
+from podium.core.state import State
+from podium.core.views.fleet import device_detail, device_view, lease_view, online, online_devices
+from podium.core.views.models import alias_view, move_view, version_view
+from podium.core.views.plane import alerts, freeze_view, service_view
+from podium.core.views.runs import round_view, run_view
+from podium.ports.plane import DevicesWanted, Found, Pages
 from podium.server.devices.uploads import BlobRoom
-from podium.server.journal.audit import export_data
 from podium.server.loop.loop import Loop
-from podium.server.operators.naming import find_run, find_version
+from podium.server.operators.naming import find_alias, find_device, find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.release import VERSION
 from podium.tasks.digest import task_bytes
 from podium.wire.canonical import decode_canonical, unb64
-from podium.wire.messages import Head, Signed, SignedRoot
-from podium.wire.operator import RUN_OPEN, Page, RunView, StatusView, VersionView, View, Wait, WhoAmI
+from podium.wire.messages import Head, Signed
+from podium.wire.operator import (
+    RUN_OPEN,
+    DeviceDetail,
+    Page,
+    RoundView,
+    RunView,
+    StatusView,
+    VersionView,
+    View,
+    Wait,
+    WhoAmI,
+)
 from podium.wire.problems import OperatorFault
+
+LEASES_SHOWN = 20
+AMONG = 2_000
+"""Devices of a volatile state that are looked up at once for what they must be besides."""
+Numbers = NDArray[np.intp]
+"""Device numbers, rising."""
+AT_WORK = ("any", "none", "OFFERED", "HELD")
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What listed devices must be just now: `online` "true" or "false", `lease` one of `AT_WORK`; "" asks nothing."""
+
+    online: str = ""
+    lease: str = ""
+
+
+ANY, EVER = DevicesWanted(), Moment()
 
 
 class Reads:
-    """Every reading verb."""
+    """Every reading verb but those of the journal (journal_reads.py)."""
 
-    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, data: Path) -> None:
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, pages: Pages) -> None:
         self._parts = parts
         self._loop = loop
         self._room = room
-        self._data = data
+        self._pages = pages
         self._started_ms = loop.now_ms()
         self.url = ""
         self.heads: Callable[[], dict[str, Signed]] = dict
@@ -51,7 +80,7 @@ class Reads:
 
     async def status(self) -> StatusView:
         """The plane in one look."""
-        pending = len(await self._room.run(self._parts.store.unplaced, self._parts.limits.history_page_max))
+        pending = await self._room.run(self._pages.pending)
         placed = sum(_size(head) for head in self.heads().values())
         state, now = self._loop.state, self._loop.now_ms()
         views = [run_view(state, run, now) for run in _newest(state.runs.values()) if run.state in RUN_OPEN]
@@ -71,10 +100,21 @@ class Reads:
             journal_pending=pending,
         )
 
-    async def runs(self, after: str, limit: int) -> Page:
-        """A page of runs, newest first."""
-        state, now = self._loop.state, self._loop.now_ms()
-        return self._page(after, limit, _newest(state.runs.values()), lambda run: run_view(state, run, now))
+    async def runs(self, after: str = "", limit: int = 0, state: str = "", task: str = "") -> Page:
+        """A page of runs, newest first; only those in `state`, or of the task of that name."""
+        core, now = self._loop.state, self._loop.now_ms()
+        rows = [
+            run
+            for run in _newest(core.runs.values())
+            if (not state or run.state == state) and (not task or core.tasks[run.task].task.task.name == task)
+        ]
+        if after:
+            started, _, id = after.partition(".")
+            start = (-_key(started), id)
+            rows = [run for run in rows if (-run.started_ms, run.id) > start]
+        count = self._length(limit)
+        end = f"{rows[count - 1].started_ms}.{rows[count - 1].id}" if len(rows) > count else ""
+        return _page([run_view(core, run, now) for run in rows[:count]], end)
 
     async def run(self, name: str) -> RunView:
         """One run: by id, unique prefix, task name, or @last. `OperatorFault(run-unknown | id-ambiguous)`."""
@@ -84,19 +124,104 @@ class Reads:
         """The canonical bytes of a run's task, whose SHA-256 is its digest; run-unknown, id-ambiguous."""
         return task_bytes(self._loop.state.task_of(find_run(self._loop.state, name).id).task)
 
-    async def devices(self, after: str, limit: int) -> Page:
-        """A page of devices in order of enrolment."""
+    async def rounds(self, run: str, after: str = "", limit: int = 0) -> Page:
+        """A page of a run's rounds, newest first. run-unknown, id-ambiguous."""
         state, now = self._loop.state, self._loop.now_ms()
-        return self._page(after, limit, state.devices, lambda row: device_view(state, row, now))
+        row = find_run(state, run)
+        first = min(_key(after) - 1, row.rounds_opened) if after else row.rounds_opened
+        numbers = range(first, max(0, first - self._length(limit)), -1)
+        rows = [state.rounds[row.id, number] for number in numbers if (row.id, number) in state.rounds]
+        end = str(numbers[-1]) if numbers and numbers[-1] > 1 else ""
+        return _page([round_view(state, each, now) for each in rows], end)
 
-    async def versions(self, run: str, after: str, limit: int) -> Page:
-        """A page of versions, oldest first; of `run` only, beginning with the version it began with, if named."""
+    async def round(self, run: str, number: int) -> RoundView:
+        """One round of a run. run-unknown, id-ambiguous, not-found."""
+        state = self._loop.state
+        row = state.rounds.get((find_run(state, run).id, number))
+        if row is None:
+            raise OperatorFault("not-found", what=f"run {run[:128]} has no round {number}")
+        return round_view(state, row, self._loop.now_ms())
+
+    async def round_leases(self, run: str, number: int, after: str = "", limit: int = 0) -> Page:
+        """A page of a round's leases, in the order in which they were granted. run-unknown, id-ambiguous, not-found."""
+        shown, now, count = await self.round(run, number), self._loop.now_ms(), self._length(limit)
+        rows = await self._room.run(self._pages.round_leases, shown.run, number, _key(after), count + 1)
+        end = str(rows[count - 1][0]) if len(rows) > count else ""
+        return _page([lease_view(row, now) for _, row in rows[:count]], end)
+
+    async def devices(
+        self, wanted: DevicesWanted = ANY, moment: Moment = EVER, after: str = "", limit: int = 0
+    ) -> Page:
+        """A page of devices in order of enrolment; by name where the beginning of one is wanted."""
+        start, count = _key(after) if after else -1, self._length(limit)
+        if moment == EVER:
+            found = await self._room.run(self._pages.devices, wanted, start, count)
+        else:
+            found = await self._among(wanted, _at_moment(self._loop.state, moment, self._loop.now_ms()), start, count)
         state, now = self._loop.state, self._loop.now_ms()
-        rows = sorted(state.versions.values(), key=lambda row: (row.made_ms, row.number))
-        if run:
-            wanted = find_run(state, run)
-            rows = [row for row in rows if row.run == wanted.id or row.id == wanted.first]
-        return self._page(after, limit, rows, lambda row: version_view(state, row, now))
+        items = [device_view(state, state.devices[number], now) for number in found.numbers]
+        return _page(items, str(found.next) if found.next >= 0 else "")
+
+    async def _among(self, wanted: DevicesWanted, numbers: Numbers, after: int, count: int) -> Found:
+        """The page of those of `numbers`, rising, beyond `after` that are as wanted; it looks at a bounded number."""
+        start = int(np.searchsorted(numbers, after, side="right"))
+        kept: list[int] = []
+        for place in range(start, min(len(numbers), start + 5 * AMONG), AMONG):
+            some = [int(number) for number in numbers[place : place + AMONG]]
+            kept += await self._room.run(self._pages.devices_among, some, wanted)
+            if len(kept) > count:
+                return Found(numbers=kept[:count], next=kept[count - 1])
+        seen = start + 5 * AMONG
+        return Found(numbers=kept, next=int(numbers[seen - 1]) if seen < len(numbers) else -1)
+
+    async def device(self, name: str) -> DeviceDetail:
+        """One device with its facts and last leases: by id, unique prefix of it, or name. not-found, id-ambiguous."""
+        id = find_device(self._loop.state, name).id
+        leases = await self._room.run(self._pages.device_leases, id, 0, LEASES_SHOWN)
+        state = self._loop.state
+        row = state.devices[state.device_number(id)]
+        return device_detail(state, row, [lease for _, lease in leases], self._loop.now_ms())
+
+    async def device_leases(self, name: str, after: str = "", limit: int = 0) -> Page:
+        """A page of a device's leases, newest first. not-found, id-ambiguous."""
+        id, now, count = find_device(self._loop.state, name).id, self._loop.now_ms(), self._length(limit)
+        rows = await self._room.run(self._pages.device_leases, id, _key(after), count + 1)
+        end = str(rows[count - 1][0]) if len(rows) > count else ""
+        return _page([lease_view(row, now) for _, row in rows[:count]], end)
+
+    async def versions(self, run: str = "", after: str = "", limit: int = 0, newest: bool = False) -> Page:
+        """A page of versions, oldest first unless `newest`; of `run` only, with the one it began with, if named."""
+        wanted = find_run(self._loop.state, run) if run else None
+        id, count = "" if wanted is None else wanted.id, self._length(limit)
+        rows = await self._room.run(self._pages.versions, id, newest, _key(after), count + 1)
+        state, now = self._loop.state, self._loop.now_ms()
+        ids = [id for _, id in rows[:count]]
+        over = len(rows) <= count
+        if wanted is not None and wanted.first not in ids and (over if newest else not after):
+            ids = [*ids, wanted.first] if newest else [wanted.first, *ids]
+        items = [version_view(state, state.versions[id], now) for id in ids]
+        return _page(items, "" if over else str(rows[count - 1][0]))
+
+    async def aliases(self, after: str = "", limit: int = 0) -> Page:
+        """A page of the aliases and where they point, by name; `after` is the last name of the page before."""
+        state, now, count = self._loop.state, self._loop.now_ms(), self._length(limit)
+        names = sorted(name for name in state.aliases if name > after)
+        end = names[count - 1] if len(names) > count else ""
+        return _page([alias_view(state, state.aliases[name], now) for name in names[:count]], end)
+
+    async def moves(self, alias: str, after: str = "", limit: int = 0) -> Page:
+        """A page of the moves of an alias by somebody, newest first. not-found."""
+        found, now, count = find_alias(self._loop.state, alias), self._loop.now_ms(), self._length(limit)
+        rows = await self._room.run(self._pages.moves, found.id, _key(after), count + 1)
+        end = str(rows[count - 1].counter) if len(rows) > count else ""
+        return _page([move_view(row, now) for row in rows[:count]], end)
+
+    async def services(self, after: str = "", limit: int = 0) -> Page:
+        """A page of services' credentials, by id; `after` is the last id of the page before."""
+        now, count = self._loop.now_ms(), self._length(limit)
+        rows = sorted((row for row in self._loop.state.services.values() if row.id > after), key=lambda row: row.id)
+        end = rows[count - 1].id if len(rows) > count else ""
+        return _page([service_view(row, now) for row in rows[:count]], end)
 
     async def version(self, name: str) -> VersionView:
         """One version: by digest, unique prefix, number, alias or @last. version-unknown, id-ambiguous."""
@@ -110,33 +235,39 @@ class Reads:
         """A version's signed provenance, a DSSE envelope."""
         return await self._room.whole(find_version(self._loop.state, name).statement)
 
-    async def export(self) -> IO[bytes]:
-        """The journal as JSON Lines in an unnamed file, at its beginning; `podium audit verify` reads it offline."""
-        return await self._room.run(exported, self._data, self._parts.identity.root)
-
-    def _page(self, after: str, limit: int, rows: Iterable[object], view: Callable[..., View]) -> Page:
-        """One page: `after` is the cursor that the page before gave as `next`."""
-        if not (after or "0").isdecimal() or len(after) > 15:
-            raise OperatorFault("usage", what=f"the query's after is {after[:32]!r}", why="it is a page's next")
-        start = int(after or "0")
-        limit = min(limit or self._parts.limits.history_page_max, self._parts.limits.history_page_max)
-        every = list(rows)
-        items = [msgspec.Raw(msgspec.json.encode(view(row))) for row in every[start : start + limit]]
-        end = start + len(items)
-        return Page(items=items, next=str(end) if end < len(every) else "")
+    def _length(self, limit: int) -> int:
+        longest = self._parts.limits.history_page_max
+        return min(limit or longest, longest)
 
 
-def exported(data: Path, root: SignedRoot) -> IO[bytes]:
-    """One committed state of the journal in an unnamed file, at its beginning. Blocking; `StoreFault`.
+def _at_moment(state: State, moment: Moment, now_ms: int) -> Numbers:
+    """The numbers of the devices that are as `moment` says, rising. `OperatorFault(usage)`."""
+    size = state.fleet.size
+    mask = np.ones(size, np.bool_)
+    if moment.online not in ("", "true", "false"):
+        raise OperatorFault("usage", what=f"online is {moment.online[:32]!r}", why="it is true or false")
+    if moment.lease not in ("", *AT_WORK):
+        raise OperatorFault("usage", what=f"lease is {moment.lease[:32]!r}", why=f"it is {', '.join(AT_WORK)}")
+    if moment.online:
+        mask &= online_devices(state, now_ms) == (moment.online == "true")
+    if moment.lease:
+        mask &= state.fleet.live[:size] == (moment.lease != "none")
+    numbers = np.flatnonzero(mask)
+    if moment.lease in ("OFFERED", "HELD"):
+        same = [state.leases[state.live_lease[int(number)]].state == moment.lease for number in numbers]
+        return numbers[np.array(same, np.bool_)]
+    return numbers
 
-    A file, because a page of it takes as long as the reader's network, and a snapshot belongs to one thread.
-    """
-    with contextlib.ExitStack() as unless_whole:
-        file = unless_whole.enter_context(tempfile.TemporaryFile())
-        file.writelines(export_data(data, root))
-        file.seek(0)
-        unless_whole.pop_all()
-    return file
+
+def _page(views: Sequence[View], end: str) -> Page:
+    return Page(items=[msgspec.Raw(msgspec.json.encode(view)) for view in views], next=end)
+
+
+def _key(after: str) -> int:
+    """The number that a cursor is, 0 for the first page. `OperatorFault(usage)`."""
+    if not ((after or "0").isascii() and (after or "0").isdecimal() and len(after) <= 16):
+        raise OperatorFault("usage", what=f"the query's after is {after[:32]!r}", why="it is a page's next")
+    return int(after or "0")
 
 
 def _newest(runs: Iterable[RunRow]) -> list[RunRow]:

@@ -37,7 +37,7 @@ class Parameter:
 class Call(Generic[A]):
     """One request, decoded: who asks, under which verbs, the names in its path, its query and its body.
 
-    `key`: its Idempotency-Key, "" if it gave none.
+    `key`: its Idempotency-Key, "" if it gave none. `still`: raises once the credential that was shown is over.
     """
 
     actor: str
@@ -46,6 +46,7 @@ class Call(Generic[A]):
     query: dict[str, str]
     ask: A
     key: str
+    still: Callable[[], object] = bool
 
     @property
     def id(self) -> str:
