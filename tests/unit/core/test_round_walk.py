@@ -210,6 +210,8 @@ def test_every_pair_of_the_run_goes_where_it_should(place: str, stimulus: str) -
     assert (after.state, after.reason) == RUN_GOES.get(place, {}).get(stimulus, (before.state, before.reason))
     assert (after.ended_ms >= 0) == (after.state not in RUN_OPEN)
     assert (after.paused_ms >= 0) == (after.state == "PAUSED")
+    ends = [kind for kind in drive.kinds() if kind in ("run-finished", "run-stopped", "run-timed-out", "run-abandoned")]
+    assert len(ends) == (after.state not in RUN_OPEN), "a run ends once"
     if before.state not in RUN_OPEN:
         assert after == before
         assert not drive.state.open
