@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Host = Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")]
+Tls = Annotated[
+    tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
+]
 P = ParamSpec("P")
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=f"A limit: {', '.join(SETTINGS)}.")]
 
@@ -31,20 +34,21 @@ class Address(NamedTuple):
 
     host: str
     port: int
+    tls: tuple[Path, Path] | None
 
 
 def listening(verb: Callable[Concatenate[Address, P], None]) -> Callable[..., None]:
-    """`verb` with the options --host and --port in the place of its first parameter, which they become."""
+    """`verb` with the options --host, --port and --tls in the place of its first parameter, which they become."""
     signature = inspect.signature(verb, eval_str=True)
     own = list(signature.parameters.values())[1:]
     common = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, default, annotation in (("host", "127.0.0.1", Host), ("port", 0, Port))
+        for name, default, annotation in (("host", "127.0.0.1", Host), ("port", 0, Port), ("tls", None, Tls))
     ]
 
     @functools.wraps(verb)
-    def called(host: str, port: int, *args: P.args, **given: P.kwargs) -> None:
-        verb(Address(host, port), *args, **given)
+    def called(host: str, port: int, tls: tuple[Path, Path] | None, *args: P.args, **given: P.kwargs) -> None:
+        verb(Address(host, port, tls), *args, **given)
 
     vars(called)["__signature__"] = signature.replace(parameters=[*own, *common])
     return called
@@ -54,14 +58,14 @@ def listening(verb: Callable[Concatenate[Address, P], None]) -> Callable[..., No
 def serve(
     address: Address,
     data: Data = DATA,
-    tls: Annotated[
-        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
-    ] = None,
     set_: Set = None,
     allow_dev_plans: Annotated[
         bool, typer.Option("--allow-dev-plans", help="Take tasks whose plan is an editable install.")
     ] = False,
     otel: Annotated[bool, typer.Option("--otel", help="Trace rounds, as the OTEL_* variables say.")] = False,
+    allow_local_webhooks: Annotated[
+        bool, typer.Option("--allow-local-webhooks", help="Let webhooks go to this machine, by http and any port.")
+    ] = False,
 ) -> None:
     """Serve a data directory; prints the address once it answers."""
     from podium.server.main import PlaneServer
@@ -70,11 +74,12 @@ def serve(
         data,
         host=address.host,
         port=address.port,
-        tls=tls,
+        tls=address.tls,
         limits=limits_from(set_ or []),
         pinned_plans=not allow_dev_plans,
     )
     server.traced = otel
+    server.local_webhooks = allow_local_webhooks
     _served(server, lambda: say(server.url))
 
 

@@ -23,10 +23,12 @@ from podium.wire.asks import (
     ServiceAsk,
     StopAsk,
     TokenAsk,
+    WebhookAsk,
 )
 from podium.wire.operator import (
     AliasMoveView,
     AliasView,
+    DeadLetterView,
     DeviceDetail,
     DeviceView,
     EntryView,
@@ -47,6 +49,8 @@ from podium.wire.operator import (
     TokenMade,
     VerifyView,
     VersionView,
+    WebhookMade,
+    WebhookView,
     WhoAmI,
 )
 
@@ -238,6 +242,28 @@ class OperatorLink(Calls):
     def revoke_service(self, service: str) -> ServiceView:
         """End a service's credential at once. `OperatorFault(service-unknown)`."""
         return self._delete(f"services/{name(service)}", ServiceView)
+
+    # -- webhooks --------------------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[WebhookView]:
+        """Who is told of records, and how that goes."""
+        return self._list("webhooks", WebhookView)
+
+    def set_webhook(self, ask: WebhookAsk) -> WebhookMade:
+        """Tell an address of records; its secret is shown this once. `OperatorFault(webhook-refused | usage)`."""
+        return self._post("webhooks", ask, WebhookMade)
+
+    def remove_webhook(self, webhook: str) -> WebhookView:
+        """Tell nobody there any more. `OperatorFault(webhook-unknown)`."""
+        return self._delete(f"webhooks/{name(webhook)}", WebhookView)
+
+    def dead_letters(self, webhook: str = "") -> list[DeadLetterView]:
+        """Deliveries that were given up, of one webhook or of all. `OperatorFault(webhook-unknown)`."""
+        return self._list("webhooks/dead", DeadLetterView, {"webhook": webhook} if webhook else {})
+
+    def retry_webhook(self, webhook: str) -> WebhookView:
+        """Try every dead letter of a webhook once more. `OperatorFault(webhook-unknown)`."""
+        return self._post(f"webhooks/{name(webhook)}/retry", None, WebhookView)
 
     def _start(self, path: str, ask: RunAsk | None, key: str) -> RunMade:
         """Start a run; a lost connection is tried once more under the same key, which cannot start a second."""

@@ -1,0 +1,1 @@
+"""Webhooks: who is told of records, as signed CloudEvents, in order, at least once."""
