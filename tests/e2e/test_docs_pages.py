@@ -1,5 +1,6 @@
 """The docs do what they say: every command of every page runs, in the page's order, against real planes and devices."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,7 +38,8 @@ def do(text: str, folder: Path, seconds: int) -> None:
         try:
             code = process.wait(seconds)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # all have ended
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     others = "\n".join(f"{log.name}: {log.read_text()[-2000:]}" for log in folder.glob("terminal.*"))
     assert code == 0, f"{(folder / 'said').read_text()[-4000:]}\n{others}"

@@ -63,7 +63,7 @@ class Device:
         url: str,
         token: str = "",
         data: Datasets | None = None,
-        state: Path | None = None,
+        state: str | Path | None = None,
         name: str = "",
         probes: Probes | None = None,
     ) -> None:
@@ -76,7 +76,7 @@ class Device:
         self._token = read_token(token) if token else None
         self._name = name or "device"
         self._data: Datasets = data if data is not None else {}
-        self._state = State(state)
+        self._state = State(None if state is None else Path(state))
         self._probes = probes or SystemProbes(self._state.disk_free_at())
         self.limits = Limits()
         self.own = OwnLimits()

@@ -45,6 +45,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     ca: str
     device_id: str = ""
 
+    def __repr__(self) -> str:
+        """Without the seed: a person may print what `enrol` gave."""
+        return f"Identity(device_id={self.device_id!r}, name={self.name!r}, plane_id={self.plane_id!r})"
+
 
 class HeadSeen(msgspec.Struct, frozen=True):
     """A journal head that verified: tree size and hex root."""

@@ -62,6 +62,12 @@ def test_without_a_folder_the_device_is_the_same_within_its_process_only() -> No
     assert State(None).identity is None
 
 
+def test_what_prints_an_identity_prints_no_key() -> None:
+    who = Identity(seed="c2VjcmV0", plane_id="p1", population="default", name="meter", ca="", device_id="d1")
+    assert "c2VjcmV0" not in f"{who} {who!r}"
+    assert "d1" in repr(who)
+
+
 def test_nobody_else_may_read_it(state: State, tmp_path: Path) -> None:
     state.keep_identity(IDENTITY)
     folder = tmp_path / "device"
