@@ -34,9 +34,13 @@ from podium.cli import (
     simulations,
     tasks,
     versions,
+    webhooks,
 )
 from podium.cli.errors import FAILED, INTERRUPTED, exit_code, say_bug, say_error
 from podium.wire.problems import OperatorFault, PodiumError
+
+PLANE, RUNS, NOUNS, BESIDE = "The plane", "Runs", "What a plane holds", "Beside a plane"
+"""The panels of `podium --help`."""
 
 app = typer.Typer(
     name="podium",
@@ -45,41 +49,42 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo.demo)
-app.command("dev")(planes.dev)
-app.command("serve")(planes.serve)
-app.command("status")(runs.status)
-app.command("run")(runs.run)
-app.command("watch")(runs.watch)
-app.command("stop")(runs.stop)
-app.command("pause")(runs.pause)
-app.command("resume")(runs.resume)
-app.command("retry")(runs.retry)
-app.command("freeze")(runs.freeze)
-app.command("unfreeze")(runs.unfreeze)
-app.command("explain")(explains.explain)
-app.command("compare")(comparing.compare)
-app.command("export")(exports.export)
-app.command("simulate")(simulations.simulate)
-app.command("bench")(benches.bench)
-app.command("completion")(completing.completion)
-app.command("error")(error_pages.error)
-app.command("mlflow")(experiments.mlflow)
-app.add_typer(tasks.app, name="task")
+app.command("demo", rich_help_panel=PLANE)(demo.demo)
+app.command("dev", rich_help_panel=PLANE)(planes.dev)
+app.command("serve", rich_help_panel=PLANE)(planes.serve)
+app.command("status", rich_help_panel=PLANE)(runs.status)
+app.command("run", rich_help_panel=RUNS)(runs.run)
+app.command("watch", rich_help_panel=RUNS)(runs.watch)
+app.command("stop", rich_help_panel=RUNS)(runs.stop)
+app.command("pause", rich_help_panel=RUNS)(runs.pause)
+app.command("resume", rich_help_panel=RUNS)(runs.resume)
+app.command("retry", rich_help_panel=RUNS)(runs.retry)
+app.command("freeze", rich_help_panel=PLANE)(runs.freeze)
+app.command("unfreeze", rich_help_panel=PLANE)(runs.unfreeze)
+app.command("explain", rich_help_panel=RUNS)(explains.explain)
+app.command("compare", rich_help_panel=RUNS)(comparing.compare)
+app.command("export", rich_help_panel=RUNS)(exports.export)
+app.command("simulate", rich_help_panel=BESIDE)(simulations.simulate)
+app.command("bench", rich_help_panel=BESIDE)(benches.bench)
+app.command("completion", rich_help_panel=BESIDE)(completing.completion)
+app.command("error", rich_help_panel=BESIDE)(error_pages.error)
+app.command("mlflow", rich_help_panel=RUNS)(experiments.mlflow)
+app.add_typer(tasks.app, name="task", rich_help_panel=NOUNS)
 fleet.add_to(devices.app)
-app.add_typer(devices.app, name="device")
+app.add_typer(devices.app, name="device", rich_help_panel=NOUNS)
 models.app.command("show")(versions.show)
 models.app.command("diff")(versions.diff)
 models.app.command("release")(releases.release)
 models.app.command("promote")(aliases.promote)
 models.app.command("rollback")(aliases.rollback)
 models.app.add_typer(aliases.app, name="alias")
-app.add_typer(models.app, name="model")
-app.add_typer(audits.app, name="audit")
-app.add_typer(auth.app, name="auth")
-app.add_typer(keys.app, name="key")
-app.command("doctor")(doctor.doctor)
-app.add_typer(databases.app, name="db")
+app.add_typer(models.app, name="model", rich_help_panel=NOUNS)
+app.add_typer(audits.app, name="audit", rich_help_panel=NOUNS)
+app.add_typer(auth.app, name="auth", rich_help_panel=NOUNS)
+app.add_typer(keys.app, name="key", rich_help_panel=NOUNS)
+app.add_typer(webhooks.app, name="webhook", rich_help_panel=NOUNS)
+app.command("doctor", rich_help_panel=PLANE)(doctor.doctor)
+app.add_typer(databases.app, name="db", rich_help_panel=NOUNS)
 
 
 def _say_version(asked: bool) -> None:
