@@ -34,6 +34,19 @@ KEEP_ALIVE_S = 75
 """An idle connection is kept this long: longer than the windows of a busy round, shorter than most proxies' own."""
 
 
+class Draining(uvicorn.Server):
+    """Ends every watch before it waits for what is under way: a stream has no end of its own."""
+
+    def __init__(self, config: uvicorn.Config, end_watches: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_watches = end_watches
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does it, once nobody watches."""
+        self._end_watches()
+        await super().shutdown(sockets)
+
+
 class PlaneServer:
     """A plane that serves HTTP from a thread of its own. Also a context manager: started inside, stopped after."""
 
@@ -69,6 +82,8 @@ class PlaneServer:
         self._fault: BaseException | None = None
         self._http: uvicorn.Server | None = None
         self.plane: Plane | None = None
+        self.local_webhooks = False
+        """To be set before `start`: webhooks may go to loopback, by http and any port (for trying them out)."""
 
     def start(self) -> "PlaneServer":
         """Serve; returns self once requests are answered.
@@ -126,8 +141,10 @@ class PlaneServer:
             unless_wired.pop_all()
         self.plane_id = parts.identity.plane_id
         self.url = _url("http" if context is None else "https", self._host, listener.getsockname()[1])
-        plane.reads.url = self.url
-        plane.pages.guarded = not _is_loopback(self._host)
+        plane.surface.reads.url = self.url
+        plane.surface.pages.guarded = not _is_loopback(self._host)
+        if self.local_webhooks:
+            plane.surface.webhooks.allow_local()
         plane.submission.pinned_plans = self._pinned_plans
         plane.submission.ca = "" if self._tls is None else fingerprint(self._tls[0])
         try:
@@ -163,7 +180,7 @@ class PlaneServer:
             timeout_graceful_shutdown=max(1, self._limits.drain_ms // 1000),
             ssl_context_factory=None if context is None else lambda config, default: context,
         )
-        self._http = uvicorn.Server(config)
+        self._http = Draining(config, plane.surface.live.end)
         write_port(self.data, listener.getsockname()[1])
         write_plane_file(self.data, self.url, self.plane_id, plane.submission.ca)
         listening = asyncio.get_running_loop().create_task(self._http.serve(sockets=[listener]))

@@ -10,7 +10,8 @@ from podium.server.console.door import Done, Form
 from podium.server.console.rendering import Screen
 from podium.server.operators.acts import Acts
 from podium.server.operators.submission import Submission
-from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, ServiceAsk, StopAsk
+from podium.server.webhooks.room import Webhooks
+from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, ServiceAsk, StopAsk, WebhookAsk
 
 WORDS = {
     "active": "takes leases again",
@@ -23,9 +24,10 @@ WORDS = {
 class Forms:
     """One method per form."""
 
-    def __init__(self, acts: Acts, submission: Submission) -> None:
+    def __init__(self, acts: Acts, submission: Submission, webhooks: Webhooks) -> None:
         self._acts = acts
         self._submission = submission
+        self._webhooks = webhooks
 
     async def pause(self, form: Form) -> Done:
         """Let a run rest after its present round."""
@@ -85,19 +87,34 @@ class Forms:
         """Make a service's credential; the page shows it this once."""
         verbs = tuple(name.removeprefix("verb:") for name in form.fields if name.startswith("verb:"))
         made = await self._acts.issue_service(form.actor, EVERY, ServiceAsk(name=form.text("name"), verbs=verbs))
-        screen = Screen(
-            template="secret.html",
-            title="A service's credential",
-            heading=f"Credential of {form.text('name')}",
-            crumbs=(("/", "Overview"), ("/settings", "Settings")),
-            told={"secret": made.token, "back": "/settings"},
-        )
-        return Done(screen=screen)
+        return Done(screen=_secret(f"Credential of {form.text('name')}", made.token))
 
     async def revoke_service(self, form: Form) -> Done:
         """End a service's credential."""
         view = await self._acts.revoke_service(form.actor, form.id)
         return Done(path="/settings", notice=f"The credential of {view.name} is revoked.")
+
+    async def set_webhook(self, form: Form) -> Done:
+        """Tell an address of records; the page shows the signing secret this once."""
+        kinds = tuple(kind for kind in form.text("kinds").replace(",", " ").split() if kind)
+        made = await self._webhooks.set(form.actor, WebhookAsk(url=form.text("url"), kinds=kinds))
+        return Done(screen=_secret(f"Secret of webhook {made.id}", made.secret))
+
+    async def remove_webhook(self, form: Form) -> Done:
+        """Tell nobody there any more."""
+        view = await self._webhooks.remove(form.actor, form.id)
+        return Done(path="/settings", notice=f"{view.url} is told nothing any more.")
+
+
+def _secret(heading: str, secret: str) -> Screen:
+    """The page that shows a secret this once."""
+    return Screen(
+        template="secret.html",
+        title=heading,
+        heading=heading,
+        crumbs=(("/", "Overview"), ("/settings", "Settings")),
+        told={"secret": secret, "back": "/settings"},
+    )
 
 
 def _count(text: str) -> int:

@@ -16,7 +16,6 @@ from podium.server.console.screens.overview import Overview
 from podium.server.console.screens.rounds import Rounds
 from podium.server.console.screens.runs import Runs
 from podium.server.console.screens.settings import Settings
-from podium.server.loop.loop import Loop
 from podium.server.operators.acts import Acts
 from podium.server.operators.explains import Explains
 from podium.server.operators.fleet_reads import FleetReads
@@ -24,6 +23,7 @@ from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.keys import KeyRoom
 from podium.server.operators.reads import Reads
 from podium.server.operators.submission import Submission
+from podium.server.webhooks.room import Webhooks
 from podium.wire.limits import Limits
 
 
@@ -31,13 +31,13 @@ from podium.wire.limits import Limits
 class Verbs:
     """The operator API's verbs, by room: what the screens read and the forms do."""
 
-    loop: Loop
     limits: Limits
     reads: Reads
     fleet: FleetReads
     journal: JournalReads
     explains: Explains
     keys: KeyRoom
+    webhooks: Webhooks
     acts: Acts
     submission: Submission
 
@@ -46,7 +46,7 @@ def console_routes(console: Console, verbs: Verbs) -> list[Route]:
     """Every route of the console."""
     overview, runs = Overview(verbs.reads, verbs.fleet), Runs(verbs.reads, verbs.explains)
     fleet, models = Fleet(verbs.reads, verbs.fleet, verbs.explains), Models(verbs.reads)
-    journal, settings = Journal(verbs.journal), Settings(verbs.reads, verbs.keys, verbs.loop, verbs.limits)
+    journal, settings = Journal(verbs.journal), Settings(verbs.reads, verbs.keys, verbs.webhooks, verbs.limits)
     return [
         *console.routes(),
         *console.page("/", overview.show),
@@ -65,7 +65,8 @@ def console_routes(console: Console, verbs: Verbs) -> list[Route]:
         *console.page("/journal/verify", journal.verify),
         *console.page("/settings", settings.show),
         *console.page("/settings/services/{id}/revoke", settings.revoke),
-        *_forms(console, Forms(verbs.acts, verbs.submission)),
+        *console.page("/settings/webhooks/{id}/remove", settings.remove),
+        *_forms(console, Forms(verbs.acts, verbs.submission, verbs.webhooks)),
     ]
 
 
@@ -83,4 +84,6 @@ def _forms(console: Console, forms: Forms) -> list[Route]:
         console.form("/models/{id}/promote", "versions.promote", forms.promote),
         console.form("/settings/services", "services.issue", forms.issue_service),
         console.form("/settings/services/{id}/revoke", "services.issue", forms.revoke_service),
+        console.form("/settings/webhooks", "webhooks.set", forms.set_webhook),
+        console.form("/settings/webhooks/{id}/remove", "webhooks.set", forms.remove_webhook),
     ]

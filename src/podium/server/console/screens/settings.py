@@ -4,16 +4,15 @@ Decides: what a service may be given on a form. Never: shows a secret twice.
 """
 
 from podium.core.access.roles import EVERY
-from podium.core.views.plane import service_view
 from podium.server.console.charts import ago
 from podium.server.console.door import Look
 from podium.server.console.paging import decoded
 from podium.server.console.rendering import Screen, size
-from podium.server.loop.loop import Loop
 from podium.server.operators.keys import KeyRoom
 from podium.server.operators.reads import Reads
+from podium.server.webhooks.room import Webhooks
 from podium.wire.limits import SETTINGS, Limits
-from podium.wire.operator import KeyView, ServiceView
+from podium.wire.operator import KeyView, ServiceView, WebhookView
 from podium.wire.problems import OperatorFault
 
 CRUMBS = (("/", "Overview"), ("/settings", "Settings"))
@@ -22,10 +21,10 @@ CRUMBS = (("/", "Overview"), ("/settings", "Settings"))
 class Settings:
     """The screens of settings."""
 
-    def __init__(self, reads: Reads, keys: KeyRoom, loop: Loop, limits: Limits) -> None:
+    def __init__(self, reads: Reads, keys: KeyRoom, webhooks: Webhooks, limits: Limits) -> None:
         self._reads = reads
         self._keys = keys
-        self._loop = loop
+        self._webhooks = webhooks
         self._limits = limits
 
     async def show(self, look: Look) -> Screen:
@@ -40,9 +39,9 @@ class Settings:
             told={
                 "status": await self._reads.status(),
                 "keys": decoded(await self._keys.keys(), KeyView),
-                "services": self._services(),
+                "services": await self._services(),
                 "verbs": sorted(EVERY),
-                "webhooks": [],
+                "webhooks": decoded(await self._webhooks.listed(), WebhookView),
                 "settings": [each for each in bounds if each[0] in SETTINGS],
                 "constants": [each for each in bounds if each[0] not in SETTINGS],
             },
@@ -50,7 +49,7 @@ class Settings:
 
     async def revoke(self, look: Look) -> Screen:
         """GET /settings/services/ID/revoke: asks before a credential ends."""
-        found = [each for each in self._services() if each.id == look.id]
+        found = [each for each in await self._services() if each.id == look.id]
         if not found:
             raise OperatorFault("service-unknown", what=f"service {look.id[:64]}")
         name = found[0].name
@@ -72,9 +71,31 @@ class Settings:
             },
         )
 
-    def _services(self) -> list[ServiceView]:
-        state, now = self._loop.state, self._loop.now_ms()
-        return [service_view(row, now) for row in state.services.values()]
+    async def remove(self, look: Look) -> Screen:
+        """GET /settings/webhooks/ID/remove: asks before an address is told no more."""
+        found = [each for each in decoded(await self._webhooks.listed(), WebhookView) if each.id == look.id]
+        if not found:
+            raise OperatorFault("webhook-unknown", what=f"webhook {look.id[:64]}")
+        return Screen(
+            template="confirm.html",
+            title=f"Remove webhook {found[0].id}",
+            heading="Remove the webhook",
+            twin=f"podium webhook remove {found[0].id}",
+            crumbs=CRUMBS,
+            told={
+                "effect": f"1 webhook: {found[0].url} is told nothing any more.",
+                "lines": ["Its signing secret and the deliveries that were given up are erased."],
+                "action": f"/settings/webhooks/{found[0].id}/remove",
+                "back": "/settings",
+                "kept": (),
+                "choices": (),
+                "shade": "bad",
+                "label": "Remove",
+            },
+        )
+
+    async def _services(self) -> list[ServiceView]:
+        return decoded(await self._reads.services(), ServiceView)
 
 
 def said(name: str, value: float) -> str:
