@@ -7,9 +7,8 @@ import pytest
 
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
-from podium.wire.asks import MarkAsk, PromoteAsk, StopAsk, TokenAsk
+from podium.wire.asks import MarkAsk, StopAsk, TokenAsk
 from podium.wire.operator import (
-    AliasMoveView,
     AliasView,
     DeviceDetail,
     DeviceView,
@@ -49,9 +48,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaneServer]:
             operator.post(f"/api/v1/runs/{run}/stop", StopAsk(why="enough"), RunView)
         operator.submit(task(rounds=2))
         (device,) = enrolled(operator, 1, site="at-work")
-        version = operator.get("/api/v1/versions/@last", VersionView).digest
-        for name in ("candidate", "canary"):
-            operator.post(f"/api/v1/aliases/one-hot@{name}", PromoteAsk(version=version, why="first"), AliasView)
         offer = offer_to(device)
         assert device.lease(offer.lease, "accept", m.Accept()).word == "go"
         yield serving
@@ -91,11 +87,10 @@ def problem(operator: Operator, path: str) -> Problem:
         ("devices", DeviceView, 4),
         ("versions", VersionView, 1),
         ("versions?newest=true", VersionView, 1),
-        ("runs/@last/rounds", RoundView, 1),
+        ("runs/@last/rounds", RoundView, 2),
         ("runs/@last/rounds/1/leases", LeaseView, 1),
         ("audit/entries?kind=device-enrolled", EntryView, 4),
-        ("aliases", AliasView, 2),
-        ("aliases/one-hot@canary/moves", AliasMoveView, 1),
+        ("aliases", AliasView, 0),
     ],
 )
 def test_pages_of_one_join_to_the_whole_list(operator: Operator, path: str, kind: Kind, count: int) -> None:
@@ -182,18 +177,13 @@ def test_the_journal_newest_first_by_kind_subject_and_actor(operator: Operator) 
 
 
 def test_a_cursor_that_none_gave_is_refused(operator: Operator) -> None:
-    for path in ("devices", "versions", "audit/entries", "runs/@last/rounds", "aliases/one-hot@canary/moves"):
+    for path in ("devices", "versions", "audit/entries", "runs/@last/rounds"):
         assert problem(operator, f"{path}?after=x").code == "usage"
     assert problem(operator, "devices?lease=LOST").code == "usage"
     assert problem(operator, "devices?online=perhaps").code == "usage"
 
 
-def test_an_alias_and_its_moves(operator: Operator) -> None:
-    aliases = [view.alias for view in listed(operator, "aliases", AliasView) if isinstance(view, AliasView)]
-    assert aliases == ["one-hot@canary", "one-hot@candidate"]
-    (move,) = listed(operator, "aliases/one-hot@canary/moves", AliasMoveView)
-    assert isinstance(move, AliasMoveView)
-    assert (move.why, move.before, move.actor) == ("first", "", "person:administrator")
+def test_an_alias_that_is_not_there_has_no_moves(operator: Operator) -> None:
     assert problem(operator, "aliases/none@here/moves").code == "not-found"
 
 
@@ -204,4 +194,4 @@ def test_the_journal_is_verified_once_for_each_state_of_it(operator: Operator, s
     status = operator.get("/api/v1/status", StatusView)
     assert status.journal_entries >= first.entries
     assert server.plane is not None
-    assert server.plane.journal.verified() is not None
+    assert server.plane.surface.journal.verified() is not None
