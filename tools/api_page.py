@@ -40,7 +40,7 @@ def table_of_routes() -> list[AnyRoute]:
     with tempfile.TemporaryDirectory() as folder:
         parts = open_parts(Path(folder) / "data", Limits())
         try:
-            return sorted(Plane(parts, Path(folder) / "data").table, key=lambda row: (row.path, row.method))
+            return sorted(Plane(parts, Path(folder) / "data").surface.table, key=lambda row: (row.path, row.method))
         finally:
             parts.store.close()
 

@@ -58,10 +58,10 @@ def test_a_plane_exports_every_metric_of_the_table_and_no_other(
 def test_beyond_loopback_a_scrape_wants_a_credential(tmp_path: Path) -> None:
     made = make_certificate(tmp_path)
     with PlaneServer(tmp_path / "data", host="0.0.0.0", tls=(made.file, made.key_file), limits=FAST) as server:
-        assert server.plane is not None and server.plane.pages.guarded
+        assert server.plane is not None and server.plane.surface.pages.guarded
     with PlaneServer(tmp_path / "data", limits=FAST) as server:
         assert server.plane is not None
-        server.plane.pages.guarded = True
+        server.plane.surface.pages.guarded = True
         with pytest.raises(AssertionError, match="credential-missing"):
             scraped(server.url)
         with pytest.raises(AssertionError, match="credential-invalid"):

@@ -183,8 +183,8 @@ def test_paths_and_methods_that_are_not_served(operator: Operator) -> None:
 
 def test_every_operator_route_wants_a_credential(server: PlaneServer) -> None:
     assert server.plane is not None
-    assert len(server.plane.table) >= 24
-    for row in server.plane.table:
+    assert len(server.plane.surface.table) >= 24
+    for row in server.plane.surface.table:
         method, target = row.method, row.path.replace("{id}", "x").replace("{number}", "1")
         for token, code in (("", "credential-missing"), ("pdma_" + "A" * 43, "credential-invalid")):
             answer = Operator(server.url, token).ask(method, target, None)

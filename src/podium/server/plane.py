@@ -12,16 +12,12 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 
 from podium.adapters.blobs import LocalBlobs
 from podium.adapters.clock import SystemClock
 from podium.adapters.engine import LocalEngine
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import FileKeys
-from podium.adapters.sqlite.pages import SqlitePages
-from podium.adapters.sqlite.reader import open_readonly
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.events import HeadSigned
 from podium.core.outbox import POPULATION
@@ -30,8 +26,6 @@ from podium.ports.plane import SignedHead
 from podium.server.aggregation.manifests import Notary
 from podium.server.aggregation.role import Aggregation
 from podium.server.boot import reconcile
-from podium.server.console.door import Console
-from podium.server.console.pages import Verbs, console_routes
 from podium.server.devices.device_routes import Conversation
 from podium.server.devices.gateway import Door, Gateway, Handler
 from podium.server.devices.lease_routes import Delivery
@@ -46,24 +40,12 @@ from podium.server.loop.loop import Loop
 from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
 from podium.server.observe.gauges import Gauges
-from podium.server.observe.requests import Observed
 from podium.server.observe.timed import TimedEngine
 from podium.server.observe.watch import Watch
-from podium.server.operators.act_routes import act_routes
-from podium.server.operators.acts import Acts
-from podium.server.operators.explains import Explains, explain_routes
-from podium.server.operators.fleet_reads import FleetReads, fleet_routes
-from podium.server.operators.journal_reads import JournalReads
-from podium.server.operators.keys import KeyRoom, key_routes
-from podium.server.operators.live import Live
-from podium.server.operators.openapi import openapi_route
-from podium.server.operators.operator_routes import Operators, broke, not_served
-from podium.server.operators.probes import Probes
-from podium.server.operators.read_routes import read_routes
-from podium.server.operators.reads import Reads
 from podium.server.operators.submission import Submission
-from podium.server.plane_data import Credentials, Parts, session_root
+from podium.server.plane_data import Parts, session_root
 from podium.server.retention import Retention
+from podium.server.surface import Surface
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
 from podium.wire.messages import Head, Signed
@@ -131,45 +113,8 @@ class Plane:
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
         self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
-        self.acts = Acts(parts, self.loop, self.room)
-        self._listed = SqlitePages(open_readonly(data))
-        self.reads = Reads(parts, self.loop, self.room, self._listed)
-        self.journal = JournalReads(parts, self.loop, self.room, self._listed, data)
-        self.reads.heads = self.journal.heads = self.heads
-        self.explains, self.fleet = Explains(self.loop), FleetReads(self.loop)
-        keys = KeyRoom(parts, self.loop, self.room)
-        self.table = [
-            *act_routes(self.acts, self.submission),
-            *read_routes(self.reads, self.journal),
-            *explain_routes(self.explains),
-            *key_routes(keys),
-            *fleet_routes(self.fleet),
-        ]
-        self.table.append(openapi_route(self.table))
-        credentials = self._credentials = Credentials(data, parts.entropy)
-        self.operators = Operators(parts, self.loop, credentials)
-        self.live = Live(self.loop, limits)
-        verbs = Verbs(
-            loop=self.loop,
-            limits=limits,
-            reads=self.reads,
-            fleet=self.fleet,
-            journal=self.journal,
-            explains=self.explains,
-            keys=keys,
-            acts=self.acts,
-            submission=self.submission,
-        )
-        pages = Starlette(
-            routes=[
-                *self.operators.routes(self.table),
-                *Probes(self.loop, self.metrics).routes(),
-                *console_routes(Console(parts, self.loop, credentials, self.live), verbs),
-            ],
-            exception_handlers={HTTPException: not_served, Exception: broke},
-        )
-        pages.router.redirect_slashes = False  # a path with a slash more is another path, and nothing is served there
-        self.pages = Observed(pages, self.metrics, parts.entropy, self._prove)
+        self.surface = Surface(parts, self.loop, self.room, self.submission, self.metrics, data)
+        self.surface.tells_heads(self.heads)
         self._standing: list[asyncio.Task[None]] = []
 
     def heads(self) -> dict[str, Signed]:
@@ -180,10 +125,6 @@ class Plane:
         """The newest signed head of `tree`."""
         head = self._sequencer.heads().get(tree)
         return None if head is None else to_signed(head)
-
-    def _prove(self, authorization: str) -> None:
-        """`OperatorFault` unless the header proves a person or a service of this plane."""
-        self._credentials.who(authorization, lambda: self.loop.state.services, self.loop.now_ms())
 
     def _placed(self) -> int:
         """How many journal entries have their place, over all trees."""
@@ -207,9 +148,9 @@ class Plane:
         await asyncio.to_thread(self._writer.start, durable, failed)
         self.watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
-        self._standing = [
-            running.create_task(standing) for standing in (self.retention.run(), self._witness(), self.fleet.run())
-        ]
+        standing = (self.retention.run(), self._witness(), self.surface.fleet.run())
+        self._standing = [running.create_task(each) for each in standing]
+        await self.surface.open()
         log.info("plane open", extra={"plane": self.parts.identity.plane_id})
 
     async def _witness(self) -> None:
@@ -229,11 +170,11 @@ class Plane:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self.surface.close()
         await self.loop.stop()
         await asyncio.to_thread(self.role.close)
         await asyncio.to_thread(self._writer.stop)
         await asyncio.to_thread(self.room.close)
-        self._listed.close()
         self.parts.store.close()
         log.info("plane closed", extra={"plane": self.parts.identity.plane_id})
 
@@ -243,7 +184,7 @@ class Plane:
         if scope["type"] == "http" and isinstance(path, str) and path.startswith("/v1/"):
             await self.gateway(scope, receive, send)
         else:
-            await self.pages(scope, receive, send)
+            await self.surface.pages(scope, receive, send)
 
 
 def _head_signed(head: Head, at_ms: int) -> HeadSigned:

@@ -156,7 +156,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlaneServer]:
 
 def table_of(server: PlaneServer) -> list[AnyRoute]:
     assert server.plane is not None
-    return server.plane.table
+    return server.plane.surface.table
 
 
 def test_every_row_has_a_known_verb_known_codes_and_a_path_of_its_own(server: PlaneServer) -> None:
