@@ -194,7 +194,8 @@ _BY_TYPE: dict[object, st.SearchStrategy[object]] = {
 def any_row(kind: type[AnyRow], **given: st.SearchStrategy[object]) -> st.SearchStrategy[AnyRow]:
     """Any row of a `kind`, its fields drawn by their types but for those `given`."""
     fields = {field.name: _BY_TYPE[field.type] for field in msgspec.structs.fields(kind)}
-    return st.builds(kind, **(fields | given)).map(settled)
+    built: st.SearchStrategy[AnyRow] = st.builds(kind, **(fields | given))
+    return built.map(settled)
 
 
 def settled(row: AnyRow) -> AnyRow:
