@@ -5,6 +5,7 @@ included, so a little more than the server's own), and viewers-100 (percent of a
 run cost). Limits: the same number of rows read by a bare SQLite loop and encoded as JSON; for the watchers, 5 %.
 """
 
+import contextlib
 import json
 import sqlite3
 import statistics
@@ -17,6 +18,7 @@ from bench._fleet_data import RUN, device_id, fill
 from bench._load import cpu_s, resident_bytes, scratch
 from bench._planes import plane
 from bench._rows import Row
+from podium.device.link import Link, PlaneAway
 from podium.plane.link import OperatorLink
 
 TARGET_MS = 100.0
@@ -105,15 +107,16 @@ def _floor(data: Path) -> float:
 def _viewers(pid: int, link: OperatorLink) -> float:
     """Percent of a core that the watchers cost beside the plane without them."""
     idle = _used(pid)
-    streams = [link._link.__class__(link.url, "") for _ in range(VIEWERS)]
+    streams = [Link(link.url, "") for _ in range(VIEWERS)]
     ready = threading.Barrier(VIEWERS + 1)
 
     def watch(number: int) -> None:
         _, pieces = streams[number].stream(f"/api/v1/events?subject=run:{RUN}", link._headers)
         next(pieces)
         ready.wait()
-        for _ in pieces:
-            pass
+        with contextlib.suppress(PlaneAway):  # the bench ends the plane
+            for _ in pieces:
+                pass
 
     for number in range(VIEWERS):
         threading.Thread(target=watch, args=(number,), daemon=True).start()

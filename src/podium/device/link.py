@@ -168,6 +168,9 @@ class Link:
             yield from response.stream(_PIECE_BYTES)
         except urllib3.exceptions.HTTPError as error:
             raise PlaneAway(f"GET {target} broke off", str(error)) from error
+        except GeneratorExit:
+            response.close()  # what is not read to its end cannot carry another request
+            raise
         finally:
             response.release_conn()
 

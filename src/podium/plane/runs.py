@@ -1,7 +1,8 @@
 """A run seen from outside: followed to its end as typed events, and a task made ready to be submitted.
 
 Decides: what counts as an event of a run, and how the model a task begins with becomes bytes. Never: how it is shown.
-Limits: the plane is asked every `poll_ms`; a plane that is away for longer than `AWAY_MS` ends the watch.
+Limits: where the plane does not tell by itself it is asked every `poll_ms`; one that is away for longer than `AWAY_MS`
+ends the watch.
 """
 
 import time
@@ -104,20 +105,35 @@ class Run:
                 yield RunMoved(view=view)
 
     def views(self, poll_ms: int = POLL_MS) -> Iterator[RunView]:
-        """The run's view every `poll_ms` until it is over, the last one included. `PlaneAway` as of `watch`."""
+        """The run's view whenever it changes until it is over, the last one included. `PlaneAway` as of `watch`.
+
+        The plane tells them as they come; where it does not (too many watch, the stream broke), and for a `poll_ms`
+        below `POLL_MS`, which is more often than a plane tells, it is asked every `poll_ms`.
+        """
         heard = time.monotonic()
         while True:
             try:
-                view = self._link.run(self.id)
+                for view in self._told(poll_ms):
+                    heard = time.monotonic()
+                    yield view
+                    if view.state not in RUN_OPEN:
+                        return
             except PlaneAway:
                 if (time.monotonic() - heard) * 1000 > AWAY_MS:
                     raise
-            else:
-                heard = time.monotonic()
-                yield view
-                if view.state not in RUN_OPEN:
-                    return
             time.sleep(poll_ms / 1000)
+
+    def _told(self, poll_ms: int) -> Iterator[RunView]:
+        """The view asked for once, then those that the plane tells, for as long as it does."""
+        yield self._link.run(self.id)
+        if poll_ms < POLL_MS:
+            return
+        try:
+            for kind, data in self._link.events(f"run:{self.id}"):
+                if kind == "run":
+                    yield msgspec.json.decode(data, type=RunView)
+        except OperatorFault:
+            return  # asking again says what is the matter
 
 
 def moved_mark(view: RunView) -> str:

@@ -61,7 +61,8 @@ class _Channel(Generic[T]):
 
 def _heard(task: asyncio.Task[object]) -> None:
     """A view that cannot be drawn now (the plane reloads) is drawn when it can: its watchers keep what they have."""
-    if not task.cancelled() and isinstance(error := task.exception(), BaseException) and not isinstance(error, PodiumError):
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, PodiumError):
         raise error
 
 
