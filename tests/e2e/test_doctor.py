@@ -75,6 +75,14 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists(), "it makes nothing"
 
 
+def test_a_directory_restored_without_its_keys(data: Path, tmp_path: Path) -> None:
+    assert podium("db", "backup", "--out", tmp_path / "b.tar", "--data", data).code == 0
+    assert podium("db", "restore", tmp_path / "b.tar", "--data", tmp_path / "restored").code == 0
+    told(found(tmp_path / "restored")["keys"], WARN, "cannot be served so", "--keys")
+    (tmp_path / "restored" / "keys").mkdir(mode=0o700)
+    told(found(tmp_path / "restored")["keys"], WARN, "cannot be served so")
+
+
 def test_secrets_that_others_can_read(data: Path) -> None:
     (data / "viewer.token").chmod(0o644)
     told(found(data)["secrets"], FAIL, "viewer.token", "chmod go-rwx")

@@ -39,6 +39,12 @@ def rotate(operator: Operator) -> KeyView:
     return operator.post("/api/v1/keys/rotate", RotateAsk(), KeyView)
 
 
+def sealed_so_far(operator: Operator, run: str, sealed: int) -> None:
+    """Wait until the run has that many sealed rounds."""
+    while operator.run(run).rounds_sealed < sealed:
+        time.sleep(0.02)
+
+
 def document(data: Path) -> RootDocument:
     """The newest root document of a directory."""
     return open_root(msgspec.json.decode((data / "identity.json").read_bytes(), type=IdentityFile).root, None)
@@ -54,8 +60,7 @@ def test_running_devices_follow_a_rotation_in_the_middle_of_a_run(tmp_path: Path
             run = operator.submit(_task(number=8))
             made = []
             for sealed in (2, 5):
-                while operator.run(run).rounds_sealed < sealed:
-                    time.sleep(0.02)
+                sealed_so_far(operator, run, sealed)
                 made.append(rotate(operator).id)
             view = _ended(operator, run)
         assert (view.state, view.rounds_sealed) == ("FINISHED", 8)

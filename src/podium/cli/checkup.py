@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -37,9 +37,6 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     what: str
     why: str = ""
     next: str = ""
-
-
-Check = Callable[[], Iterator[Finding]]
 
 
 def ok(check: str, what: str) -> Finding:
@@ -168,7 +165,7 @@ def keys(data: Path) -> Iterator[Finding]:
     """Whether the release key is still beside the directory, and whether the root document names one."""
     from podium.crypto.release import ROLE
     from podium.crypto.root import active_keys, open_root
-    from podium.server.identity import IdentityFile, release_key_path
+    from podium.server.identity import ONLINE, IdentityFile, release_key_path
 
     path = release_key_path(data)
     try:
@@ -178,7 +175,13 @@ def keys(data: Path) -> Iterator[Finding]:
         what = f"{data / 'identity.json'} does not say who the plane is"
         yield Finding(check="keys", state=FAIL, what=what, why=str(error), next="podium db restore")
         return
-    if not active_keys(document, ROLE):
+    name = active_keys(document, ONLINE)[0]
+    if not _held(data, name):
+        what = f"online key {name}, with which the plane signs, is not in {data / 'keys'}"
+        why = "the directory was restored without its keys, and cannot be served so"
+        next_ = "podium db restore FILE --keys KEYS, or copy keys/ of the directory that was backed up"
+        yield Finding(check="keys", state=WARN, what=what, why=why, next=next_)
+    elif not active_keys(document, ROLE):
         why = "a plane of an older release; `production` cannot be promoted to without one"
         next_ = "podium key rotate --role release --out FILE"
         yield Finding(check="keys", state=WARN, what="the root document names no release key", why=why, next=next_)
@@ -187,6 +190,18 @@ def keys(data: Path) -> Iterator[Finding]:
         yield Finding(check="keys", state=WARN, what=f"the release key is at {path}", why=why, next="move it offline")
     else:
         yield ok("keys", f"root version {document.version}; the release key is not here")
+
+
+def _held(data: Path, name: str) -> bool:
+    """Whether the Keys port of the directory holds the online key of that id; only its public half is looked at."""
+    from podium.adapters.keys import FileKeys
+    from podium.crypto.sign import key_id, public_key
+    from podium.server.identity import ONLINE_KEY
+
+    if not (data / "keys").is_dir():
+        return False
+    keys = FileKeys(data / "keys")
+    return any(key_id(public_key(keys.get(each))) == name for each in keys.names(ONLINE_KEY))
 
 
 def backup(data: Path) -> Iterator[Finding]:
