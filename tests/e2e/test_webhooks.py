@@ -113,9 +113,7 @@ def hook(operator: Operator) -> WebhookView:
 
 
 def dead(operator: Operator) -> list[DeadLetterView]:
-    return [
-        msgspec.json.decode(item, type=DeadLetterView) for item in operator.get("/api/v1/webhooks/dead", Page).items
-    ]
+    return [msgspec.json.decode(item, type=DeadLetterView) for item in operator.get("/api/v1/dead-letters", Page).items]
 
 
 def test_records_arrive_in_order_signed_and_without_secrets(receiver: Receiver, tmp_path: Path) -> None:

@@ -259,7 +259,7 @@ class OperatorLink(Calls):
 
     def dead_letters(self, webhook: str = "") -> list[DeadLetterView]:
         """Deliveries that were given up, of one webhook or of all. `OperatorFault(webhook-unknown)`."""
-        return self._list("webhooks/dead", DeadLetterView, {"webhook": webhook} if webhook else {})
+        return self._list("dead-letters", DeadLetterView, {"webhook": webhook} if webhook else {})
 
     def retry_webhook(self, webhook: str) -> WebhookView:
         """Try every dead letter of a webhook once more. `OperatorFault(webhook-unknown)`."""

@@ -218,7 +218,7 @@ def webhook_routes(hooks: Webhooks) -> list[AnyRoute]:
         ),
         Route(
             method="GET",
-            path="/api/v1/webhooks/dead",
+            path="/api/v1/dead-letters",
             verb="webhooks.read",
             summary="Deliveries that were given up, oldest first",
             ask=Ask,
