@@ -62,7 +62,7 @@ def test_a_changed_model_or_statement_ends_with_exit_code_8(plane: Dev, tmp_path
 
 
 def test_three_are_asked_for_and_none_is_connected_is_named_at_once(plane: Dev, tmp_path: Path) -> None:
-    run = submitted(plane, tmp_path, name='"short"', deadline='"3s"')
+    run = submitted(plane, tmp_path, name='"short"', deadline='"8s"')
     status = json.loads(plane.podium("status", "--json").out)
     waits = next(each["waiting"] for each in status["runs"] if each["id"] == run)
     assert (waits["have"], waits["need"]) == (0, 3)
