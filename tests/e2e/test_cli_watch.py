@@ -56,4 +56,4 @@ def test_a_simulation_wants_faults_and_counts_that_exist() -> None:
 def test_a_bench_that_is_not_there_is_named_with_those_that_are() -> None:
     said = podium("bench", "nothing")
     assert said.code == 2
-    assert "there are checkin, round" in said.err
+    assert "why:  there are checkin, " in said.err
