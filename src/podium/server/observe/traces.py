@@ -78,18 +78,18 @@ class Traces:
         self._provider = TracerProvider(resource=self.resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("podium", VERSION)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podium-traces")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podium-traces")
 
     def step(self, step: Step) -> None:
         """Begin the trace of every round that ended in `step`."""
         for record in step.records:
             row = first(record, RoundRow) if record.kind in ENDED else None
             if row is not None:
-                self._worker.submit(self._told, row, self._leases(row), step.number).add_done_callback(_done)
+                self._thread.submit(self._told, row, self._leases(row), step.number).add_done_callback(_done)
 
     def close(self) -> None:
         """Send what waits, as long as OTEL_* allow, and end. Blocking."""
-        self._worker.shutdown(wait=True)
+        self._thread.shutdown(wait=True)
         self._provider.shutdown()
 
     def _leases(self, row: RoundRow) -> list[LeaseRow]:
