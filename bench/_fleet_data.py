@@ -28,10 +28,13 @@ from podium.wire.canonical import canonical
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
 from podium.wire.messages import Head as TreeHead
+from podium.wire.tensors import write_arrays
 
 DEVICES, ROUNDS, LEASES, VERSIONS, SITES = 1_000_000, 10_000, 100_000, 300, 200
 RUN = "longrun1"
 HOUR = 3_600_000
+BASE = write_arrays({"w": np.zeros(16, np.float32)})
+"""The newest version's bytes: the open round is prepared from them."""
 
 
 def fill(data: Path) -> None:
@@ -42,6 +45,7 @@ def fill(data: Path) -> None:
     step, at_ms = parts.store.load().step, parts.clock.now_ms()
     leaves, number = parts.store.leaves("default"), sum(len(parts.store.leaves(t)) for t in parts.store.trees())
     seed, tree = parts.online_seed(), Tree(leaves)
+    parts.blobs.put(BASE)
     parts.store.close()
     db = sqlite3.connect(data / "podium.db", isolation_level=None)
     db.execute("PRAGMA synchronous = OFF")
@@ -170,7 +174,7 @@ def _run(at_ms: int) -> Iterator[tuple[str, AnyRow]]:
 
 
 def _version(number: int) -> str:
-    return "sha256:" + hashlib.sha256(b"v%d" % number).hexdigest()
+    return "sha256:" + hashlib.sha256(BASE if number == VERSIONS - 1 else b"v%d" % number).hexdigest()
 
 
 def _round(number: int, at_ms: int, sums: dict[str, tuple[float, float]]) -> RoundRow:

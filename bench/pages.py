@@ -20,6 +20,7 @@ from bench._planes import plane
 from bench._rows import Row
 from podium.device.link import Link, PlaneAway
 from podium.plane.link import OperatorLink
+from podium.wire.asks import TokenAsk
 
 TARGET_MS = 100.0
 REQUESTS = 21
@@ -65,6 +66,9 @@ def measure() -> Iterator[Row]:
             for name, path in PAGES.items():
                 times = [_asked(link, path) for _ in range(REQUESTS)]
                 yield _row(name, statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
+            view = link.run(RUN)
+            if view.state != "RUNNING" or view.waiting is None:
+                raise RuntimeError(f"the run that is measured is {view.state}: {view.reason}")
             yield _row("viewers-100", _viewers(pid, link), "%", ("allowed", 5.0), 5.0)
 
 
@@ -106,7 +110,7 @@ def _floor(data: Path) -> float:
 
 def _viewers(pid: int, link: OperatorLink) -> float:
     """Percent of a core that the watchers cost beside the plane without them."""
-    idle = _used(pid)
+    idle = _used(pid, link)
     streams = [Link(link.url, "") for _ in range(VIEWERS)]
     ready = threading.Barrier(VIEWERS + 1)
 
@@ -121,10 +125,13 @@ def _viewers(pid: int, link: OperatorLink) -> float:
     for number in range(VIEWERS):
         threading.Thread(target=watch, args=(number,), daemon=True).start()
     ready.wait(60)
-    return (_used(pid) - idle) / WATCHED_S * 100
+    return (_used(pid, link) - idle) / WATCHED_S * 100
 
 
-def _used(pid: int) -> float:
-    before = cpu_s(pid)
-    time.sleep(WATCHED_S)
+def _used(pid: int, link: OperatorLink) -> float:
+    """Processor seconds of the plane while its core moves four times a second, so that every view is drawn anew."""
+    before, until = cpu_s(pid), time.monotonic() + WATCHED_S
+    while time.monotonic() < until:
+        link.token(TokenAsk())
+        time.sleep(0.25)
     return cpu_s(pid) - before
