@@ -6,7 +6,7 @@ ends the watch.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import msgspec
@@ -112,18 +112,16 @@ class Run:
         """
         heard = time.monotonic()
         while True:
-            try:
-                for view in self._told(poll_ms):
-                    heard = time.monotonic()
-                    yield view
-                    if view.state not in RUN_OPEN:
-                        return
-            except PlaneAway:
-                if (time.monotonic() - heard) * 1000 > AWAY_MS:
-                    raise
+            told = self._told(poll_ms)
+            while (view := _next(told, heard)) is not None:
+                heard = time.monotonic()
+                yield view
+                if view.state not in RUN_OPEN:
+                    told.close()
+                    return
             time.sleep(poll_ms / 1000)
 
-    def _told(self, poll_ms: int) -> Iterator[RunView]:
+    def _told(self, poll_ms: int) -> Generator[RunView, None, None]:
         """The view asked for once, then those that the plane tells, for as long as it does."""
         yield self._link.run(self.id)
         if poll_ms < POLL_MS:
@@ -134,6 +132,16 @@ class Run:
                     yield msgspec.json.decode(data, type=RunView)
         except OperatorFault:
             return  # asking again says what is the matter
+
+
+def _next(told: Iterator[RunView], heard_s: float) -> RunView | None:
+    """The next view; None where there is none now, `PlaneAway` if the plane was heard at `heard_s` and too long ago."""
+    try:
+        return next(told, None)
+    except PlaneAway:
+        if (time.monotonic() - heard_s) * 1000 > AWAY_MS:
+            raise
+        return None
 
 
 def moved_mark(view: RunView) -> str:

@@ -107,7 +107,7 @@ class Loop:
         self._pending: deque[Step] = deque()
         self._flushing, self._waking = Timer(), Timer()
         self._ahead = self._last_ms = self._failed_ms = self._failures = 0
-        self.moved = 0  # how many steps had records: whoever draws what the core holds looks whether it rose
+        self.moved = 0  # steps with records so far: who draws the core looks whether it rose
         self.on_durable: Callable[[Step], None] = lambda step: None  # told before its sends go out; neither raises
         self.on_failed: Callable[[PodiumError], None] = lambda fault: None  # nor blocks, as this one (server/observe)
         self._reload: asyncio.Task[None] | None = None
@@ -125,8 +125,7 @@ class Loop:
 
     def refusal(self) -> PodiumError:
         """What a request hears while the plane takes none: the store's own fault, made anew, or `overloaded`."""
-        if isinstance(self._fault, StoreFault):
-            fault = self._fault
+        if isinstance(fault := self._fault, StoreFault):
             return StoreFault(fault.code, what=fault.what, why=fault.why, retryable=fault.retryable)
         return busy(self.broken or "the plane is loading")
 
@@ -248,17 +247,16 @@ class Loop:
         self._release(self._pending[0].number - 1 if self._pending else 0)
 
     def _step(self, core: Core, make: MakeEvent) -> None:
-        at = self._last_ms = self.now_ms()
+        self._last_ms = self.now_ms()
         try:
-            step = core.step(make(at))
+            step = core.step(make(self._last_ms))
         except Exception as error:  # the one supervised place: whatever broke the core, its memory is dropped
             log.critical("the core broke", exc_info=error)
             self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
             return
         self._wake(step.wake_ms)
         if step.records:
-            self.moved += 1
-            self._ahead += 1
+            self.moved, self._ahead = self.moved + 1, self._ahead + 1
             self._writer.put(step)
         if step.records or step.sends:
             self._pending.append(step)

@@ -8,7 +8,7 @@ Limits: `live_ms` between two drawings of one view, `viewers_max` watchers, `TIM
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from podium.server.loop.loop import Loop
 from podium.wire.limits import Limits
@@ -66,6 +66,13 @@ def _heard(task: asyncio.Task[object]) -> None:
         raise error
 
 
+async def _news(woken: asyncio.Event) -> None:
+    """Wait for something new, at most `BEAT_MS`."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(BEAT_MS / 1000):
+            await woken.wait()
+
+
 class Live:
     """Everything that is watched on one plane."""
 
@@ -98,10 +105,8 @@ class Live:
             self._tick()
             while not self._ended:
                 woken.clear()
-                yield channel.value
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(BEAT_MS / 1000):
-                        await woken.wait()
+                yield cast(T, channel.value)  # whoever names a key draws the same
+                await _news(woken)
         finally:
             self.viewers -= 1
             channel.waiting.discard(woken)
