@@ -1,8 +1,9 @@
 """What a page costs the plane over a million devices and ten thousand rounds, and what a hundred watchers cost.
 
-Rows: one for each list and view of the operator API (the median time to the last byte over one kept connection, client
-included, so a little more than the server's own), and viewers-100 (percent of a core that a hundred streams of one live
-run cost). Limits: the same number of rows read by a bare SQLite loop and encoded as JSON; for the watchers, 5 %.
+Rows: one for each list and view of the operator API and each screen of the console (the median time to the last byte
+over one kept connection, the asker included, so a little more than the server's own), and viewers-100 (percent of a
+core that a hundred streams of one live run cost).
+Limits: the same number of rows read by a bare SQLite loop and encoded as JSON; for the watchers, 5 %.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench._console import SignedIn
 from bench._fleet_data import RUN, device_id, fill
 from bench._load import cpu_s, resident_bytes, scratch
 from bench._planes import plane
@@ -66,6 +68,11 @@ def measure() -> Iterator[Row]:
             for name, path in PAGES.items():
                 times = [_asked(link, path) for _ in range(REQUESTS)]
                 yield _row(name, statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
+            signed_in = SignedIn(link.url, (data / "administrator.token").read_text().strip())
+            version = link.versions(RUN, limit=1)[0].digest
+            named = {"run": RUN, "round": "9990", "device": device_id(777_777), "version": version}
+            for page, times in signed_in.times_ms(REQUESTS, **named):
+                yield _row(f"console {page}", statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
             view = link.run(RUN)
             if view.state != "RUNNING" or view.waiting is None:
                 raise RuntimeError(f"the run that is measured is {view.state}: {view.reason}")

@@ -137,7 +137,7 @@ def verify_the_journal(page: Page, stage: Stage) -> None:
     table = page.get_by_role("region", name="Journal entries")
     expect(table).to_contain_text("person:administrator")
     expect(page.locator("#badge")).to_contain_text("Verified")
-    expect(page.locator(".twin code")).to_have_text("podium audit list --kind alias-moved")
+    expect(page.locator(".twin code")).to_have_text("podium audit list -l kind=alias-moved")
 
 
 def freeze(page: Page, stage: Stage) -> None:

@@ -1,5 +1,6 @@
 """The console on a real plane: what devices tell stays text, what was refused is marked, forms do their verb."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def test_a_refused_update_is_marked_with_its_norm(shown: Shown) -> None:
     device.report(offer.lease, update.report)
     browser = shown.browser()
     path = f"/runs/{run}/rounds/1"
-    while "norm-bound" not in (page := browser.page(path)):
+    while ", the largest 4<" not in (page := browser.page(path)) or "norm-bound" not in page:
         assert shown.operator.run(run).state == "RUNNING"
     norms = page[page.index('id="norms-title"') : page.index('id="norms-table"')]
     assert norms.count("mark bad") == 2, "the mark, and its key"
@@ -190,7 +191,7 @@ def test_lists_are_filtered_by_their_url(shown: Shown) -> None:
     assert "No device matches" in none and 'value="south"' in none
     assert "podium device list -l site=south" in none
     page = browser.page("/journal?kind=run-finished")
-    assert shown.run in page and "podium audit list --kind run-finished" in page
+    assert shown.run in page and "podium audit list -l kind=run-finished" in page
     assert "No entry matches" in browser.page("/journal?kind=nothing")
     assert shown.run in browser.page("/runs?state=FINISHED&task=one-hot")
     assert browser.get("/fleet?after=nonsense").status == 422
@@ -204,17 +205,21 @@ def events(browser: Browser, path: str) -> Iterator[tuple[str, str]]:
         "GET", f"{browser.url}/live{path}", headers={"cookie": cookie}, preload_content=False
     )
     assert (response.status, response.headers["content-type"].split(";")[0]) == (200, "text/event-stream")
-    name, rest = "", b""
-    try:
-        for chunk in response.stream(65_536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if line.startswith(b"event: "):
-                    name = line[7:].decode()
-                if line.startswith(b"data: "):
-                    yield name, line[6:].decode()
-    finally:
-        response.close()
+    name = ""
+    with contextlib.closing(response):
+        for line in lines_of(response):
+            if line.startswith(b"event: "):
+                name = line[7:].decode()
+            if line.startswith(b"data: "):
+                yield name, line[6:].decode()
+
+
+def lines_of(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """The whole lines of a response, as they come."""
+    rest = b""
+    for chunk in response.stream(65_536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
 
 
 def test_a_stream_tells_every_fragment_then_only_what_changed(shown: Shown) -> None:

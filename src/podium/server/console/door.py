@@ -41,7 +41,7 @@ log = logging.getLogger("podium.console")
 SEE_OTHER = 303
 FOREVER = "public, max-age=31536000, immutable"
 NOBODY = "/sign-in"
-DRAW_MS = 700
+DRAW_MS = 1_000
 """The fragments of a page are drawn at most this often, however fast the plane moves: a person reads no faster."""
 
 

@@ -27,7 +27,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     text: str  # one sentence: what the chart shows now
     svg: Markup
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     key: tuple[tuple[str, str], ...] = ()  # (mark class, what it means)
 
 

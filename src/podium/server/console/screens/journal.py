@@ -36,7 +36,7 @@ class Journal:
     async def _shown(self, look: Look, verified: VerifyView | None) -> Screen:
         asked = {name: look.query.get(name, "").strip() for name, _, _ in FIELDS}
         page = await self._journal.entries(EntriesWanted(**asked), look.query.get("after", ""), PAGE_ROWS)
-        words = [f"--{name} {shlex.quote(value)}" for name, value in asked.items() if value]
+        words = [f"-l {shlex.quote(f'{name}={value}')}" for name, value in asked.items() if value]
         verifying = look.path.endswith("/verify")
         return Screen(
             template="journal.html",
