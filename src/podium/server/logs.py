@@ -110,7 +110,9 @@ class JsonLine(logging.Formatter):
 
 
 def log_to(path: Path | None, level: int = logging.INFO) -> logging.Handler:
-    """Send Podium's, the HTTP server's and the trace exporter's logs to `path`, or to stderr without one; the handler, to be removed.
+    """Send Podium's, the HTTP server's and the trace exporter's logs to `path`, or to stderr without one.
+
+    The handler, to be removed.
 
     A file is turned over at `FILE_BYTES_MAX`; the last `FILES_KEPT` are kept beside it.
     """
