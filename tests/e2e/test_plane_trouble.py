@@ -14,7 +14,7 @@ from podium.tasks.digest import task_bytes
 from podium.tasks.task import ModelSource
 from podium.wire.asks import RunAsk, TokenAsk
 from podium.wire.canonical import unb64
-from podium.wire.operator import Page, PlaneFile, StatusView, VersionView
+from podium.wire.operator import Page, PlaneFile, StatusView, VersionView, WhoAmI
 from podium.wire.problems import Problem, StoreFault
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.certificates import make_certificate
@@ -128,8 +128,8 @@ def test_pages_and_views(tmp_path: Path) -> None:
         assert (status.devices, status.online, status.url) == (5, 5, server.url)
         metrics = operator.ask("GET", "/metrics").data
         assert b'podium_devices{state="active"} 5.0' in metrics and b'route="/v1/enrol"' in metrics
-        who = operator.ask("GET", "/api/v1/whoami")
-        assert who.json() == {"role": "administrator", "plane_id": server.plane_id}
+        who = operator.get("/api/v1/whoami", WhoAmI)
+        assert (who.role, who.actor, who.plane_id) == ("administrator", "person:administrator", server.plane_id)
         assert Operator(server.url, "").ask("GET", "/nowhere").status == 404
         assert msgspec.json.decode(operator.ask("GET", "/api/v1/runs/x").data, type=Problem).code == "run-unknown"
         assert administrator(server).ask("POST", "/api/v1/runs/x/stop", b"{}").status == 404
