@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from podium.core.effects import Record, Step
 from podium.core.events import AggregateFailed, AnyEvent, Denied
-from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
+from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES
 from podium.core.rows import LeaseRow, RoundRow
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
@@ -301,7 +301,8 @@ CAMPAIGNS_MAX = 4
 WORDS_UNREACHED_MAX = len(LEASE_STATES) * len(WORDS) // 12
 MET_BY_RUNS = tuple(each for each in HAPPENINGS if each != "erased")
 HAPPENINGS_UNREACHED_MAX = 4
-RUNS_UNREACHED_MAX = len(RUN_STATES) * len(MET_BY_RUNS) // 12
+RUNS_UNREACHED_MAX = len(RUN_OPEN) * len(MET_BY_RUNS) // 12
+"""Of a run that is not over: nothing that is tried here can happen to an ended one."""
 
 
 def unreached(cells: dict[tuple[str, str], int]) -> int:
@@ -319,7 +320,7 @@ def test_any_order_of_events_keeps_the_invariants() -> None:
         )
         words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
         happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
-        runs = {(state, each): RUN_CELLS[state, each] for state in RUN_STATES for each in MET_BY_RUNS}
+        runs = {(state, each): RUN_CELLS[state, each] for state in RUN_OPEN for each in MET_BY_RUNS}
         enough = unreached(happened) <= HAPPENINGS_UNREACHED_MAX and unreached(runs) <= RUNS_UNREACHED_MAX
         if enough and unreached(words) <= WORDS_UNREACHED_MAX:
             break
@@ -327,3 +328,4 @@ def test_any_order_of_events_keeps_the_invariants() -> None:
     assert unreached(words) <= WORDS_UNREACHED_MAX, words
     assert unreached(happened) <= HAPPENINGS_UNREACHED_MAX, happened
     assert unreached(runs) <= RUNS_UNREACHED_MAX, runs
+    assert {"FINISHED", "STOPPED"} <= {state for state, _ in RUN_CELLS}
