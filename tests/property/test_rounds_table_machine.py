@@ -296,8 +296,8 @@ def pick_done(drive: Drive) -> int:
     return drive.now_ms + 1
 
 
-CAMPAIGNS_MAX = 4
-"""One campaign of random orders in four leaves more cells out than is allowed; further ones add to what it reached."""
+CAMPAIGNS_MAX = 8
+"""One campaign of random orders in some leaves more cells out than is allowed; further ones add to what it reached."""
 WORDS_UNREACHED_MAX = len(LEASE_STATES) * len(WORDS) // 12
 MET_BY_RUNS = tuple(each for each in HAPPENINGS if each != "erased")
 HAPPENINGS_UNREACHED_MAX = 4
@@ -316,7 +316,11 @@ def test_any_order_of_events_keeps_the_invariants() -> None:
     RUN_CELLS.clear()
     for _ in range(CAMPAIGNS_MAX):
         run_state_machine_as_test(
-            Plane, settings=settings(max_examples=250, stateful_step_count=50, report_multiple_bugs=False)
+            Plane,
+            # drawn anew each time, also where hypothesis would repeat itself (CI): a campaign again adds nothing
+            settings=settings(
+                max_examples=250, stateful_step_count=50, report_multiple_bugs=False, derandomize=False, database=None
+            ),
         )
         words = {(state, word): LEASE_CELLS[state, word] for state in LEASE_STATES for word in WORDS}
         happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
