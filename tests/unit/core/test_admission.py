@@ -1,5 +1,6 @@
 """Why a device got a lease, a reserved seat or nothing: every reason, the order of runs, and what a person is told."""
 
+import msgspec
 from msgspec.structs import replace
 
 from podium.core.effects import CheckinAnswers
@@ -334,3 +335,12 @@ def test_another_run_may_want_a_device_before_its_separation_is_over() -> None:
     drive.begin(task(goal=1, name="u"), run="s")
     ((ok, otherwise),) = windows(drive, 0)
     assert ok == otherwise < 1_000
+
+
+def test_a_view_is_plain_numbers_whenever_it_is_asked_for() -> None:
+    drive = Drive()
+    drive.bring()
+    drive.submit(task())
+    view = views.run_view(drive.state, drive.run(), drive.now_ms - 10)
+    assert view.round is not None and type(view.round.left_ms) is int
+    assert msgspec.json.encode(view)

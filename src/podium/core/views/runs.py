@@ -145,7 +145,7 @@ def _left(state: State, row: RoundRow, now_ms: int) -> int:
         return max(0, rounds.report_due(state, row) - at)
     if row.state == "FORMING" and row.form_deadline_ms >= 0:
         # a round that began to form while its run was paused has all of its time before it
-        return min(max(0, row.form_deadline_ms - at), state.task_of(row.run).task.round.form_deadline)
+        return min(max(0, row.form_deadline_ms - at), int(state.task_of(row.run).task.round.form_deadline))
     return -1
 
 
