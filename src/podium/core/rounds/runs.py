@@ -175,8 +175,7 @@ def due(state: State) -> int:
 
 
 def _round_due(state: State, row: RoundRow) -> int:
-    standing = state.runs[row.run].state
-    if standing == "PAUSED" or (standing == "PAUSING" and row.state == "FORMING"):
+    if state.runs[row.run].state == "PAUSED":  # of a pausing run only the round at work has a base, so only it is due
         return state.never
     if row.state == "FORMING":
         starts = rounds.start_due(state, row)
