@@ -4,6 +4,7 @@ Decides: when, for how long and how hard (leases left or revoked). Never: what f
 not taken back, because the plane died before it was durable, does it again: so every simulation still ends.
 """
 
+import math
 import random
 from collections.abc import Iterator
 
@@ -36,7 +37,9 @@ class People:
         yield from self._on_devices(at_ms, state)
 
     def _for(self, what: str, at_ms: int, span_ms: tuple[int, int]) -> None:
-        self._until[what] = at_ms + self.chance.randint(*span_ms)
+        # log-uniform: short and long alike, and seldom so long that nothing else happens
+        shortest, longest = (math.log(ms) for ms in span_ms)
+        self._until[what] = at_ms + int(math.exp(self.chance.uniform(shortest, longest)))
 
     def _on_run(self, at_ms: int, state: State) -> Iterator[AnyEvent]:
         standing = state.runs[self.run].state
