@@ -17,11 +17,11 @@ RATES: dict[str, float] = {
     "late": 0.05,  # a report comes after everybody else's
     "corrupt": 0.04,  # an update does not pass its content checks
     "clock-jump": 0.50,  # per crash: the clock jumps while the plane is down
-    "crash": 0.003,  # per commit: the plane dies before it, or between it and its sends
+    "crash": 0.004,  # per commit: the plane dies before it, or between it and its sends
     "pause": 0.004,  # per window: a person pauses the run, after its round or at once, and resumes it later
     "freeze": 0.004,  # per window: a person freezes the plane, with or without its leases, and unfreezes it later
     "cordon": 0.010,  # per window: a person cordons some devices, with or without their leases, for a while
-    "lost-ack": 0.003,  # per commit: the store applies it but its acknowledgement is lost, or it fails
+    "lost-ack": 0.004,  # per commit: the store applies it but its acknowledgement is lost, or it fails
 }
 ALL: frozenset[str] = frozenset(RATES)
 
