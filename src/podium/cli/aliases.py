@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli.completing import VersionName
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, VersionName, Watch, Where, Why, at_plane
+from podium.cli.options import Json, Watch, Where, Why, at_plane
 from podium.cli.output import ago, note, printable, say, say_json, short
 from podium.wire.asks import PromoteAsk, RollbackAsk
 from podium.wire.operator import AliasMoveView, AliasView

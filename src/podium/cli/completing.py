@@ -1,7 +1,7 @@
-"""podium completion, and what shells complete: verbs and options by typer, ids of runs, devices, versions by the plane.
+"""podium completion, and the names that shells complete: verbs and options by typer, the rest by the plane.
 
-Decides: which words are offered. Never: says anything: where no plane answers, or not within `ASK_S`, there are none.
-Limits: the first `OFFERED_MAX` of a list.
+Decides: what a RUN, DEVICE or VERSION argument is, and which words are offered for it. Never: says anything: where no
+plane answers, or not within `ASK_S`, there are none. Limits: the first `OFFERED_MAX` of a list.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from podium.cli.options import DATA, connect
 from podium.wire.operator import DeviceView, RunView, VersionView
 from podium.wire.problems import PodiumError
 
@@ -63,6 +64,22 @@ def versions(context: typer.Context, incomplete: str) -> Words:
     return _asked(context, incomplete, _versions)
 
 
+RunName = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.", autocompletion=runs),
+]
+DeviceName = Annotated[
+    str,
+    typer.Argument(metavar="DEVICE", help="An id, a unique prefix, or a name.", autocompletion=devices),
+]
+VersionName = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION", help="A digest, a unique prefix, v3, an alias, or @last.", autocompletion=versions
+    ),
+]
+
+
 def _runs(link: "OperatorLink") -> Words:
     views = link.first_of("runs", RunView, OFFERED_MAX)
     return [("@last", "the newest"), *((view.id, f"{view.task} {view.state}") for view in views)]
@@ -81,8 +98,6 @@ def _versions(link: "OperatorLink") -> Words:
 
 def _asked(context: typer.Context, incomplete: str, ask: Callable[["OperatorLink"], Words]) -> Words:
     """What the plane of the options before the word offers that begins with `incomplete`."""
-    from podium.cli.options import DATA, connect
-
     given = context.params
     file = given.get("token_file")
     try:

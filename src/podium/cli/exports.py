@@ -14,8 +14,9 @@ from typing import Annotated
 import msgspec
 import typer
 
+from podium.cli.completing import RunName
 from podium.cli.figures import bars, line_chart
-from podium.cli.options import RunName, Where, at_plane
+from podium.cli.options import Where, at_plane
 from podium.cli.output import note, say
 from podium.wire.operator import LeaseView, RoundView, RunView
 from podium.wire.problems import OperatorFault

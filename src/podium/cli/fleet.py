@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import typer
 
 from podium.cli import completing
+from podium.cli.completing import DeviceName
 from podium.cli.confirming import confirm
 from podium.cli.lists import Listing, show
-from podium.cli.options import DeviceName, Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
+from podium.cli.options import Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
 from podium.cli.output import ago, count_of_bytes, decimals, note, printable, say, say_json, say_pairs, say_table
 from podium.cli.standing import plane_lines
 from podium.wire.asks import MarkAsk

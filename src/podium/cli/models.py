@@ -11,8 +11,9 @@ import msgspec
 import typer
 
 from podium.cli import completing
+from podium.cli.completing import VersionName
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, VersionName, Watch, Where, at_plane, labels_of
+from podium.cli.options import Json, Watch, Where, at_plane, labels_of
 from podium.cli.output import count_of_bytes, decimals, say, say_json, short
 from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import VersionView

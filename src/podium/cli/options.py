@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 
 import typer
 
-from podium.cli import completing
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -31,25 +30,6 @@ Labels = Annotated[
 ]
 Why = Annotated[str, typer.Option("--why", help="Kept in the journal.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN", help="An id, a unique prefix, a task's name, or @last.", autocompletion=completing.runs
-    ),
-]
-DeviceName = Annotated[
-    str,
-    typer.Argument(metavar="DEVICE", help="An id, a unique prefix, or a name.", autocompletion=completing.devices),
-]
-VersionName = Annotated[
-    str,
-    typer.Argument(
-        metavar="VERSION",
-        help="A digest, a unique prefix, v3, an alias, or @last.",
-        autocompletion=completing.versions,
-    ),
-]
 
 P = ParamSpec("P")
 

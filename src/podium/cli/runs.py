@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli.completing import RunName
 from podium.cli.confirming import confirm
 from podium.cli.errors import INTERRUPTED, run_exit_code
 from podium.cli.lists import Listing, show
-from podium.cli.options import Json, RunName, Watch, Where, Why, Yes, at_plane
+from podium.cli.options import Json, Watch, Where, Why, Yes, at_plane
 from podium.cli.output import note, say, say_json
 from podium.cli.standing import Standing, frozen_text, paused_text, plane_lines
 from podium.wire.durations import format_duration

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from podium.cli.options import Json, VersionName, Where, at_plane
+from podium.cli.completing import VersionName
+from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import ago, count_of_bytes, decimals, printable, say, say_json, say_pairs, say_table, short
 from podium.wire.operator import AliasMoveView, VersionView
 from podium.wire.problems import OperatorFault
