@@ -1,24 +1,28 @@
-"""Stuck runs on a real plane: the API and `podium explain` name the cause that binds, count the devices it holds, and
-print a next step which, done as it is printed, lets the run go on to its end.
+"""Stuck runs on a real plane: the API, `podium explain` and the console's page name the same binding cause, count the
+devices it holds, and print the same next step which, done as it is printed, lets the run go on to its end.
 """
 
+import re
 import time
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from podium.core.views.explain import TROUBLES
 from podium.server.main import PlaneServer
 from podium.tasks.task import Select, Task
 from podium.wire import messages as m
 from podium.wire.asks import TokenAsk
 from podium.wire.operator import Cause, Explanation, RunView
-from podium.wire.problems import Problem
-from tests.e2e.cli_made import Said, dev, device_running, podium, task_file
+from podium.wire.problems import KINDS, Problem
+from tests.e2e.cli_made import Dev, Said, dev, device_running, podium, task_file
 from tests.e2e.kills.test_full_disk import fill, limit, small_disk
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.e2e.test_plane_trouble import Full
+from tests.support.console_browser import Browser
 from tests.support.plane_cases import Operator, enrolled, plane, task
 from tests.support.scripted_device import PLAN, ScriptedDevice
 
@@ -26,20 +30,46 @@ DIGEST = "sha256:" + "0" * 64
 OLD, NEW = "0.7", "1.0"
 
 
-def explained(server: PlaneServer, operator: Operator, run: str) -> Explanation:
-    """What the API and the command line say of a run: the same, in JSON and in lines."""
+def explained(server: PlaneServer | Dev, operator: Operator, run: str, name: str = "@last") -> Explanation:
+    """What the API says of a run, once the command line (in JSON, and in lines by `name`) and the page say the same."""
     told = operator.get(f"/api/v1/runs/{run}/explain", Explanation)
     in_json = podium("explain", run, "--json", "--data", server.data)
     assert in_json.code == 0, in_json.err
     by_cli = msgspec.json.decode(in_json.out, type=Explanation)
     assert (by_cli.subject, by_cli.cause, by_cli.next) == (told.subject, told.cause, told.next)
-    in_lines = podium("explain", "--data", server.data)  # @last
+    assert causes(by_cli) == causes(told)
+    in_lines = podium("explain", name, "--data", server.data)
     assert in_lines.code == 0, in_lines.err
     lines = in_lines.out.splitlines()
-    assert lines[:2] == [f"run {run}  {told.state}", f"cause  {told.cause}"]
+    assert lines[0].split()[:2] == ["run", run]
+    assert lines[1] == f"cause  {told.cause}"
     assert [line for line in lines if line.startswith("next ")] == [f"next   {step}" for step in told.next]
     assert told.subject == run and told.cause == told.causes[0].code
+    on_page(server, f"/runs/{run}", told)
     return told
+
+
+def on_page(server: PlaneServer | Dev, path: str, told: Explanation) -> None:
+    """Somebody who signs in now reads the same on that page: the sentence, each cause and its devices, each step."""
+    page = Browser(server.url).sign_in((server.data / "viewer.token").read_text().strip()).page(path)
+    why = page[page.index('id="why-title"') :].partition("</section>")[0]
+    row = r'<th scope="row"><code>(.*?)</code></th><td>(.*?)</td>(?:<td class="num">(.*?)</td>)?</tr>'
+    shown = [Cause(code=code, text=unescape(text), devices=int(n or 0)) for code, text, n in re.findall(row, why)]
+    sentence = unescape(why.partition("<strong>")[2].partition("</strong>")[0])
+    assert causes(msgspec.structs.replace(told, causes=shown)) == causes(told)
+    assert timeless(sentence) == timeless(told.what)
+    assert [unescape(step) for step in re.findall("<li>(.*?)</li>", why)] == told.next
+
+
+def causes(told: Explanation) -> list[tuple[str, str, int]]:
+    """The causes of `told`; of a plane in trouble that one, since what is known besides depends on when it reloads."""
+    told_of = told.causes[:1] if told.cause in TROUBLES else told.causes
+    return [(each.code, timeless(each.text), each.devices) for each in told_of]
+
+
+def timeless(text: str) -> str:
+    """`text` without its times, which pass while three are asked."""
+    return re.sub(r"\d+:\d\d:\d\d", "a time", text)
 
 
 def followed(server: PlaneServer, step: str) -> Said:
@@ -143,6 +173,7 @@ def test_the_wrong_runtime(tmp_path: Path) -> None:
         ]
         assert told.next[0].startswith(f"make `{rule}` true on device-0, device-1, then start the agent again")
         one = operator.get(f"/api/v1/devices/{devices[0].device_id}/explain", Explanation)
+        on_page(server, f"/fleet/{devices[0].device_id}", one)
         assert one.causes[0].text == f"run {run} requires `{rule}`; it has runtimes[executorch] {OLD}"
         for device in devices[:2]:
             device.open(able(NEW))
@@ -192,12 +223,12 @@ def test_a_store_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         disk = Full(server)
         monkeypatch.setattr(server.plane.parts.store, "commit", disk.commit)
         assert operator.ask("POST", "/api/v1/tokens", TokenAsk()).status == 503
-        for subject in (f"runs/{run}", f"devices/{devices[0].device_id}"):
-            told = operator.get(f"/api/v1/{subject}/explain", Explanation)
-            assert (told.cause, told.subject) == ("store-full", subject.split("/")[1])
+        told = explained(server, operator, run, run)
+        one = operator.get(f"/api/v1/devices/{devices[0].device_id}/explain", Explanation)
+        on_page(server, f"/fleet/{devices[0].device_id}", one)
+        assert (told.cause, one.cause, one.subject) == ("store-full", "store-full", devices[0].device_id)
         assert told.next[0].startswith("free space on the disk")
-        said = podium("explain", run, "--data", server.data)
-        assert (said.code, said.out.splitlines()[1]) == (0, "cause  store-full")
+        assert refused(podium("pause", run, "--data", server.data)) == "store-full"
         disk.full = False
         until(lambda: operator.ask("GET", "/readyz").status == 200)
         assert explained(server, operator, run).cause == "not-connected", (
@@ -212,22 +243,44 @@ def test_a_store_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("means", ["disk", "limit"])
 def test_a_disk_that_is_really_full(tmp_path: Path, means: str) -> None:
     with small_disk(tmp_path / "small") as mounted, dev(tmp_path / "small" / "data") as serving:
+        operator = Operator(serving.url, (serving.data / "administrator.token").read_text().strip())
         file = task_file(tmp_path, rounds="1", goal="1", minimum="1")
-        assert serving.podium("run", file).code == 0
+        said = serving.podium("run", file)
+        assert said.code == 0, said.err
+        run = said.out.strip()
         pid = msgspec.json.decode((serving.data / "plane.json").read_bytes(), type=dict[str, str | int])["pid"]
         really = mounted and means == "disk"
         free = fill(tmp_path / "small") if really else limit(int(pid))
-        refused = serving.podium("device", "token")
-        assert (refused.code, "store-" in refused.err) == (1, True), refused
-        told = msgspec.json.decode(serving.podium("explain", "--json").out, type=Explanation)
         # SQLite calls EFBIG an I/O error, so that under a limit the store fails rather than is full
-        assert told.cause in (["store-full"] if really else ["store-full", "store-failed"]), told
+        codes = {"store-full"} if really else {"store-full", "store-failed", "store-unknown"}
+        for verb in (
+            ("device", "token"),
+            ("pause", run),
+            ("stop", run, "--yes"),
+            ("freeze", "--yes"),
+            ("run", file),
+            ("auth", "issue", "ci", "--verb", "runs.read"),
+        ):
+            assert refused(serving.podium(*verb)) in codes, verb
+        told = explained(serving, operator, run, run)
+        assert told.cause in codes, told
+        assert told.next[0].startswith("free space on" if really else ("free space on", "look at")), told
         free()
         until(lambda: serving.podium("device", "token").code == 0)
-        told = msgspec.json.decode(serving.podium("explain", "--json").out, type=Explanation)
+        told = explained(serving, operator, run)
         assert (told.cause, told.causes[0].devices) == ("too-few-enrolled", 1)
         with device_running(serving, tmp_path / "device", "cleveland"):
             assert serving.podium("watch").code == 0
+
+
+def refused(said: Said) -> str:
+    """The code of what a verb says that the plane refused: the whole error, and exit code 1."""
+    error, *lines = said.err.splitlines()
+    found = re.fullmatch(r"error\[P300\d (store-[a-z]+)\]: .+", error)
+    assert found is not None and said.code == 1, said
+    code = found.group(1)
+    assert lines[-2:] == [f"  next: {KINDS[code].next}", f"  docs: podium error {code}"]
+    return code
 
 
 def test_who_is_not_there_and_who_may_not_ask(tmp_path: Path) -> None:

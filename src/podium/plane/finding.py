@@ -28,6 +28,8 @@ def connect_data(data: Path) -> OperatorLink:
     try:
         return OperatorLink(said.url, token, ca=said.ca, plane_id=said.plane_id)
     except PlaneAway as error:
+        if error.code != "plane-unreachable":
+            raise  # it answers, and says itself what is the matter
         raise OperatorFault(
             "plane-unreachable",
             what=f"the plane of {data} does not answer",

@@ -5,7 +5,6 @@ asked for, nor how an answer is read (calls.py). Limits: lists are read page by 
 """
 
 import secrets
-from collections.abc import Iterator
 
 import msgspec
 
@@ -58,8 +57,8 @@ from podium.wire.operator import (
 class OperatorLink(Calls):
     """One plane's operator API under one credential.
 
-    Every call may raise `PlaneAway` (plane-unreachable) and `OperatorFault` with the code that the plane gave. What a
-    run, version, device, alias or service may be called is naming.py's: an id, a unique prefix, a name, @last.
+    What every call may raise is said of `Calls`. What a run, version, device, alias or service may be called is
+    naming.py's: an id, a unique prefix, a name, @last.
     """
 
     # -- the plane -------------------------------------------------------------------------------------------
@@ -95,11 +94,6 @@ class OperatorLink(Calls):
     def export(self) -> bytes:
         """The whole journal as JSON Lines, for an offline verification."""
         return self._send("GET", "audit/export")
-
-    def events(self, subject: str) -> Iterator[tuple[str, bytes]]:
-        """(kind, view as JSON) now and whenever it changes, of status, runs, run:ID, round:ID.N, fleet, device:ID,
-        models or journal; ends when the plane does. `OperatorFault(viewers-full)`, and `PlaneAway` midway."""
-        return self._stream("events", {"subject": subject})
 
     def openapi(self) -> bytes:
         """The OpenAPI document of this very plane."""

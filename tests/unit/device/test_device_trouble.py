@@ -49,7 +49,7 @@ def _near(wait_ms: int, mean_ms: int) -> bool:
 # -- retries -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("instead", [_drop, _status(502), _status(503), _status(504)])
+@pytest.mark.parametrize("instead", [_drop, _status(502), _status(503), _status(504), _refusal("store-full")])
 def test_unavailable_is_tried_three_times_in_all(plane: ScriptedPlane, instead: Callable[[], Answer]) -> None:
     plane.misdeeds.append(Misdeed(match="/v1/checkin", times=2, instead=instead))
     with quick_device(plane) as device:
@@ -83,8 +83,22 @@ def test_a_full_plane_that_names_a_window_is_obeyed_at_once(plane: ScriptedPlane
         plane.misdeeds.append(Misdeed(match="/v1/checkin", instead=_status(status, 4_321)))
         with quick_device(plane) as device:
             outcome = device.run_once()
-        assert (outcome.word, outcome.wait_ms) == ("away", 4_321)
+        assert (outcome.word, outcome.code, outcome.wait_ms) == ("away", "overloaded", 4_321)
     assert plane.requests("/v1/checkin") == 2
+
+
+def test_a_plane_that_says_why_it_takes_nothing_is_quoted(plane: ScriptedPlane) -> None:
+    unknown = replace(problem(DeviceFault("overloaded")), code="of-tomorrow")
+    for instead, code in (
+        (_refusal("store-full"), "store-full"),
+        (_drop, "plane-unreachable"),
+        (lambda: Answer(503, msgspec.json.encode(unknown)), "plane-unreachable"),
+        (lambda: Answer(503, b"<html>a proxy</html>"), "plane-unreachable"),
+    ):
+        plane.misdeeds.append(Misdeed(match="/v1/checkin", times=3, instead=instead))
+        with quick_device(plane) as device:
+            outcome = device.run_once()
+        assert (outcome.word, outcome.code) == ("away", code)
 
 
 @pytest.mark.parametrize("code", ["device-banned", "not-found", "body-malformed"])

@@ -19,6 +19,7 @@ from podium.tasks.task import Aggregate
 from podium.wire import messages as m
 from podium.wire.operator import Page, RunView
 from tests.e2e.test_plane_round import ended, offer_to, train
+from tests.e2e.test_plane_trouble import Full
 from tests.support.console_browser import Browser
 from tests.support.plane_cases import Operator, administrator, enrolled, plane, task
 from tests.support.scripted_device import ScriptedDevice
@@ -248,6 +249,30 @@ def test_a_stream_is_for_those_who_are_signed_in_and_ends_with_them(shown: Shown
     assert Browser(shown.server.url).get("/live/runs").status == 401
     assert shown.browser().get("/live/runs/none").status == 404
     administrator(shown.server).ask("POST", f"/api/v1/runs/{run}/stop", b"{}")
+
+
+def test_a_screen_says_live_that_the_store_fails_and_is_whole_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        run = operator.submit(task(goal=1, rounds=1))
+        assert server.plane is not None
+        disk = Full(server)
+        monkeypatch.setattr(server.plane.parts.store, "commit", disk.commit)
+        browser = Browser(server.url).sign_in((server.data / "administrator.token").read_text().strip())
+        assert operator.ask("POST", "/api/v1/tokens", b"{}").status == 503
+        page = unescape(browser.page("/runs/%24%28id%29"))
+        assert "<code>store-full</code>" in page
+        assert page.count("podium explain '$(id)'") == 3, (
+            "what a link names is no command: the step, the twin, its copy"
+        )
+        told = events(browser, f"/runs/{run}")
+        first = json.loads(next(told)[1])
+        assert "<code>store-full</code>" in first["why"] and "tiles" not in first
+        disk.full = False
+        while "tiles" not in (fragments := json.loads(next(told)[1])):
+            pass
+        assert "<code>too-few-enrolled</code>" in fragments["why"]
 
 
 def test_a_plane_that_stops_waits_for_no_watcher(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

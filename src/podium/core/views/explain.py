@@ -6,6 +6,8 @@ work, on their way back) are counted as if they had. Never: what a cause is call
 holds (holdups.py). Reads only.
 """
 
+import shlex
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -37,6 +39,8 @@ OVER = {
     "TIMED_OUT": "run-timed-out",
     "ABANDONED": "run-abandoned",
 }
+TROUBLES = ("store-full", "store-failed", "plane-loading")
+"""What holds a plane that decides nothing, whatever is asked about: the causes that `explain_trouble` tells."""
 _ENDED = {
     "cohort-short": "could not start: fewer devices than its minimum of {need} might take part",
     "below-minimum": "ended with fewer updates than its minimum of {need}",
@@ -47,7 +51,8 @@ def explain_trouble(kind: str, subject: str, trouble: str, last: Explanation | N
     """What is said while the plane decides nothing; `trouble`: the loop's problem code; `last`: how it stood before."""
     store = "store-full" if trouble == "store-full" else "store-failed"
     code = store if trouble.startswith("store-") else "plane-loading"
-    told = explained(kind, subject, "", [Found(code, 0, {"subject": subject, "trouble": trouble})])
+    # nobody could look it up, so the name is whatever was typed, or stood in a link: no command of its own
+    told = explained(kind, subject, "", [Found(code, 0, {"subject": shlex.quote(subject), "trouble": trouble})])
     if last is None:
         return told
     return replace(told, state=last.state, causes=[*told.causes, *last.causes], waiting=last.waiting)

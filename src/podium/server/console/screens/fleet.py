@@ -9,10 +9,12 @@ import shlex
 import msgspec
 
 from podium.core.views.census import STATES
+from podium.core.views.explain import TROUBLES
 from podium.ports.plane import DevicesWanted
 from podium.server.console.door import Look
 from podium.server.console.paging import PAGE_ROWS, decoded, links
 from podium.server.console.rendering import Screen
+from podium.server.console.screens.standstill import standstill
 from podium.server.console.screens.swim import lanes_figure
 from podium.server.operators.explains import Explains
 from podium.server.operators.fleet_reads import FleetReads
@@ -112,8 +114,11 @@ class Fleet:
         )
 
     async def show(self, look: Look) -> Screen:
-        """GET /fleet/ID."""
-        detail = await self._reads.device(look.id)
+        """GET /fleet/ID; of a plane that decides nothing, why."""
+        told = await self._explains.device(look.id)
+        if told.cause in TROUBLES:
+            return standstill(told, CRUMBS)
+        detail = await self._reads.device(told.subject)
         device = detail.device
         name = device.name or device.id[:12]
         return Screen(
@@ -128,7 +133,7 @@ class Fleet:
                 "device": device,
                 "marks": [(mark, MARKS[mark][0], MARKS[mark][2]) for mark in OFFERED[device.state]],
                 "lanes": lanes_figure(detail.leases),
-                "explained": await self._explains.device(device.id),
+                "explained": told,
             },
         )
 

@@ -4,11 +4,13 @@ Decides: which rounds are drawn: the newest `ROUNDS_DRAWN` in charts, `LANES_DRA
 """
 
 from podium.core.rounds.table import RUN_STATES
+from podium.core.views.explain import TROUBLES
 from podium.server.console.charts import Lane, Span, Spread, ago, metric_figure, timeline_figure
 from podium.server.console.door import Look
 from podium.server.console.paging import PAGE_ROWS, SHORT_ROWS, decoded, links
 from podium.server.console.rendering import Screen, share
 from podium.server.console.screens.overview import run_row
+from podium.server.console.screens.standstill import standstill
 from podium.server.console.svg import Figure
 from podium.server.operators.explains import Explains
 from podium.server.operators.reads import Reads
@@ -48,8 +50,11 @@ class Runs:
         )
 
     async def show(self, look: Look) -> Screen:
-        """GET /runs/ID."""
-        view = await self._reads.run(look.id)
+        """GET /runs/ID; of a plane that decides nothing, why."""
+        told = await self._explains.run(look.id)
+        if told.cause in TROUBLES:
+            return standstill(told, CRUMBS)
+        view = await self._reads.run(told.subject)
         rounds = await self._rounds(view.id)
         page = await self._reads.rounds(view.id, look.query.get("after", ""), SHORT_ROWS)
         return Screen(
@@ -68,7 +73,7 @@ class Runs:
                 "gantt": gantt(rounds[-LANES_DRAWN:]) if rounds else None,
                 "rounds": decoded(page, RoundView),
                 "pages": links(look, page),
-                "explained": await self._explains.run(view.id),
+                "explained": told,
             },
         )
 
