@@ -115,8 +115,12 @@ def test_pausing_again_changes_nothing(now: bool) -> None:
 
 def test_who_cannot_be_paused_or_resumed() -> None:
     drive = forming()
-    assert (pause(drive, "none").code, resume(drive, "none").code) == ("run-unknown", "run-unknown")
-    assert resume(drive).code == "run-not-paused"
+    refused = [pause(drive, "none"), resume(drive, "none"), resume(drive)]
+    assert [(each.word, each.code, each.id) for each in refused] == [
+        ("", "run-unknown", "none"),
+        ("", "run-unknown", "none"),
+        ("", "run-not-paused", "r"),
+    ]
     drive.stop()
     assert (pause(drive).code, pause(drive, now=True).code) == ("run-over", "run-over")
     assert resume(drive).code == "run-not-paused"

@@ -100,6 +100,16 @@ def test_a_round_opened_while_paused_has_all_its_time_from_then() -> None:
     assert drive.round(2).form_deadline_ms == drive.now_ms + FORM_MS
 
 
+def test_a_round_without_a_deadline_gets_none_by_a_pause() -> None:
+    drive = reporting()
+    pause(drive, now=True)
+    drive.wait(HOUR)
+    resume(drive)
+    first, second = drive.round(1), drive.round(2)
+    assert (first.state, first.report_deadline_ms) == ("REPORTING", -1), "no device has a lease of it yet"
+    assert (second.state, second.form_deadline_ms) == ("FORMING", -1), "it has no parent yet"
+
+
 def test_every_pause_is_given_back() -> None:
     drive = forming(1)
     for stood in (1, 10, 100):
