@@ -3,11 +3,13 @@
 Decides: the text of an error and the number a process ends with (docs/reference/cli.md). Never: what went wrong.
 """
 
+import re
 import sys
 import traceback
+from importlib.metadata import PackageNotFoundError, requires
 from types import TracebackType
 
-from podium.wire.problems import Bug, PodiumError
+from podium.wire.problems import Bug, OperatorFault, PodiumError
 
 FAILED, USAGE, NOT_FOUND, DENIED, CONFLICT, TIMED_OUT, PARTIAL, UNVERIFIED, ABANDONED = range(1, 10)
 """The exit codes beside 0, in the order of the contracts."""
@@ -65,6 +67,25 @@ def error_text(error: PodiumError) -> str:
 def say_error(error: PodiumError) -> None:
     """Print `error` to stderr."""
     sys.stderr.write(error_text(error) + "\n")
+
+
+def of_missing(error: ModuleNotFoundError) -> OperatorFault | None:
+    """What to install for a verb whose package only podium[server] brings; None if that does not bring it."""
+    wanted = (error.name or "").partition(".")[0].replace("_", "-")
+    try:
+        named = requires("podium") or []
+    except PackageNotFoundError:
+        named = []
+    for text in named:
+        package = re.match(r"[A-Za-z0-9._-]+", text)
+        if package and package[0].lower() == wanted and "extra == 'server'" in text:
+            return OperatorFault(
+                "not-available",
+                what=f"this installation has no {wanted}, which the verb needs",
+                why="a device does not need it, so podium alone does not bring it",
+                next="pip install 'podium[server]'",
+            )
+    return None
 
 
 def say_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -36,7 +36,7 @@ from podium.cli import (
     versions,
     webhooks,
 )
-from podium.cli.errors import FAILED, INTERRUPTED, exit_code, say_bug, say_error
+from podium.cli.errors import FAILED, INTERRUPTED, exit_code, of_missing, say_bug, say_error
 from podium.wire.problems import OperatorFault, PodiumError
 
 PLANE, RUNS, NOUNS, BESIDE = "The plane", "Runs", "What a plane holds", "Beside a plane"
@@ -116,6 +116,11 @@ def _ended() -> int:
     except PodiumError as error:
         say_error(error)
         return exit_code(error)
+    except ModuleNotFoundError as error:
+        if (missing := of_missing(error)) is None:
+            raise
+        say_error(missing)
+        return exit_code(missing)
     except typer.TyperException as error:
         fault = OperatorFault("usage", what=error.format_message(), next=f"podium {_verb()}--help")
         say_error(fault)

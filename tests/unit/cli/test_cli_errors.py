@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from podium.cli.error_pages import error as error_page
-from podium.cli.errors import error_text, exit_code, run_exit_code, say_bug
+from podium.cli.errors import error_text, exit_code, of_missing, run_exit_code, say_bug
 from podium.cli.planes import make_directory
 from podium.core.rounds.table import RUN_STATES
 from podium.wire.advice import advice
@@ -98,3 +98,14 @@ def test_what_nobody_foresaw_is_a_bug_with_a_story_and_no_traceback(capsys: pyte
 def test_a_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
     make_directory(tmp_path / "plane")
     assert (tmp_path / "plane").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [("uvicorn", True), ("prometheus_client.core", True), ("cel_expr_python", True), ("numpy", False), ("", False)],
+)
+def test_a_package_that_only_the_server_extra_brings_is_no_bug(module: str, named: bool) -> None:
+    fault = of_missing(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert (fault is not None) is named
+    if fault is not None:
+        assert (fault.code, exit_code(fault), fault.next) == ("not-available", 2, "pip install 'podium[server]'")
