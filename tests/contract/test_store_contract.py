@@ -34,6 +34,7 @@ def head(tree: str, size: int) -> SignedHead:
 
 def test_a_new_store_is_empty(store: AnyStore) -> None:
     assert store.load() == Loaded(rows=(), step=0, at_ms=0)
+    assert store.last_ms() == 0
     assert not store.unplaced(10)
     assert not store.entries(0, 10)
     assert not store.heads()
@@ -47,6 +48,7 @@ def test_a_commit_keeps_rows_history_and_the_last_step(store: AnyStore) -> None:
     first, second = record(device("d1"), lease()), record(lease(state="HELD", weight=0.25), tree="plane")
     store.commit("steps", [step(1, first), step(2), step(4, second)], salts(2))
     assert store.load() == Loaded(rows=(device("d1"), lease(state="HELD", weight=0.25)), step=4, at_ms=40)
+    assert store.last_ms() == 40
     one, two = store.entries(0, 10)
     assert (one.number, one.step, one.tree, one.place) == (1, 1, "default", -1)
     assert (two.number, two.step, two.tree, two.place) == (2, 4, "plane", -1)

@@ -59,6 +59,11 @@ class MemoryStore:
             keys = sorted(self._rows, key=lambda key: (_ORDER[key[0]], key[1]))
             return Loaded(rows=tuple(self._rows[key] for key in keys), step=self._step, at_ms=self._at_ms)
 
+    def last_ms(self) -> int:
+        """`at_ms` of the last durable step, 0 if none."""
+        with self._lock:
+            return self._at_ms
+
     def commit(self, name: str, steps: Sequence[Step], salts: Sequence[bytes]) -> None:
         """Write whole `steps` at once; refuses as the embedded store does, and fails as `fail_next` was told."""
         if not steps:

@@ -51,11 +51,15 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 class Store(Protocol):
     """Current-state tables and the append-only history, in one place and one transaction.
 
-    Called from one writer thread, except `load`, `entries` and `heads`, which may be called from any.
+    Called from one writer thread, except `load`, `last_ms`, `entries` and `heads`, which may be called from any.
     """
 
     def load(self) -> Loaded:
         """Every current row, and where the last durable step stood."""
+        ...
+
+    def last_ms(self) -> int:
+        """`at_ms` of the last durable step, 0 if none, without reading the rows."""
         ...
 
     def commit(self, name: str, steps: Sequence[Step], salts: Sequence[bytes]) -> None:

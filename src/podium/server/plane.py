@@ -68,7 +68,7 @@ def open_parts(data: Path, limits: Limits) -> Parts:
         # Kept in the database too, so that a copy of it alone can be verified.
         store.set_meta(META_ROOT, msgspec.json.encode(identity.root).decode())
         return Parts(
-            clock=SystemClock(store.load().at_ms),
+            clock=SystemClock(store.last_ms()),
             entropy=entropy,
             keys=keys,
             blobs=LocalBlobs(data / "blobs", alone=True),

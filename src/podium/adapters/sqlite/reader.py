@@ -68,6 +68,11 @@ class SqliteReader:
             step, at_ms = last_step(db)
         return Loaded(rows=rows, step=step, at_ms=at_ms)
 
+    def last_ms(self) -> int:
+        """`at_ms` of the last durable step, 0 if none."""
+        with self.read("reading the last step") as db:
+            return last_step(db)[1]
+
     def unplaced(self, limit: int) -> list[Entry]:
         """Up to `limit` entries without a place, by number."""
         with self.read("reading unplaced entries") as db:
