@@ -4,6 +4,7 @@ Decides: how the funnel is counted and what a run is said to wait for. Anything 
 until when, and why it is short. Never: how it is shown. Reads only.
 """
 
+import math
 from collections import Counter
 from weakref import WeakKeyDictionary
 
@@ -27,8 +28,9 @@ _LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED"
 
 
 def finalised(sums: dict[str, tuple[float, float]]) -> MetricView:
-    """Metric -> numerator / denominator; a metric over nothing is left out."""
-    return {name: over / under for name, (over, under) in sums.items() if under}
+    """Metric -> numerator / denominator; a metric over nothing is left out, and one that no float (nor JSON) holds."""
+    values = {name: over / under for name, (over, under) in sums.items() if under}
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
