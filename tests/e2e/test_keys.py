@@ -10,18 +10,18 @@ import pytest
 
 from podium.crypto.root import active_keys, open_root
 from podium.device.state import State
-from podium.server.identity import IdentityFile, open_identity, read_release_key, release_key_path
+from podium.server.identity import Identity, IdentityFile, open_identity, read_release_key, release_key_path
 from podium.server.journal.audit import verify_data, verify_export
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
 from podium.wire.asks import RotateAsk
-from podium.wire.messages import RootDocument
+from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import KeyView, Page
-from podium.wire.problems import StoreFault
+from podium.wire.problems import OperatorFault, StoreFault
 from tests.e2e.cli_made import podium
 from tests.e2e.test_backup import seated, train_held
 from tests.e2e.test_device_on_plane import _device, _ended, _running, _task
-from tests.e2e.test_plane_restart import process
+from tests.e2e.test_plane_restart import moved
 from tests.e2e.test_plane_round import ended, offer_to
 from tests.support.plane_cases import Operator, enrolled, plane, task, viewer
 
@@ -234,24 +234,75 @@ def _as_of_before(data: Path) -> None:
     release_key_path(data).unlink()
 
 
-@pytest.mark.parametrize("lost", ["identity.json", "nothing"])
-def test_a_plane_killed_in_a_rotation_starts_under_a_root_it_can_sign_for(tmp_path: Path, lost: str) -> None:
-    """Killed after the record: the key is there and told of, the root document is the old one (or the new one)."""
+@pytest.mark.parametrize("found", ["older", "none"])
+def test_the_root_document_is_made_again_from_the_database(tmp_path: Path, found: str) -> None:
+    """Somebody put an older identity.json in place, or lost it: the plane is still who it is."""
     data = tmp_path / "data"
-    with process(data) as (child, operator):
-        shutil.copy(data / "identity.json", tmp_path / "older.json")
-        enrolled(operator, 1)
-        rotate(operator)
-        child.kill()
-        child.wait()
-    if lost == "identity.json":  # as if it had been killed before it was written; nothing was signed under it then
-        shutil.copy(tmp_path / "older.json", data / "identity.json")
     with plane(data) as (_, operator):
-        version = document(data).version
-        assert version == (1 if lost == "identity.json" else 2)
-        assert rotate(operator).root_version == version + 1
+        older = (data / "identity.json").read_bytes()
+        (device,) = enrolled(operator, 1)
+        rotate(operator)
+        whole = (data / "identity.json").read_bytes()
+    (data / "identity.json").unlink()
+    if found == "older":
+        (data / "identity.json").write_bytes(older)
+    with plane(data) as (server, operator):
+        assert (data / "identity.json").read_bytes() == whole
+        moved(device, server.url)
+        assert device.check_in().reason == "no-task"
+        assert rotate(operator).root_version == 3
+
+
+def test_an_identity_of_another_plane_is_refused(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        with plane(tmp_path / name):
+            pass
+    shutil.copy(tmp_path / "one" / "identity.json", tmp_path / "two" / "identity.json")
+    with pytest.raises(StoreFault, match="store-corrupt") as caught:
+        PlaneServer(tmp_path / "two").start()
+    assert "contradicts the database" in caught.value.what and "another plane" in caught.value.why
+
+
+def test_the_private_key_before_is_erased_and_keys_of_before_start_no_plane(tmp_path: Path) -> None:
+    """What it signed still verifies; nothing new can be signed with it by who takes the directory."""
+    data, before = tmp_path / "data", tmp_path / "before"
+    with plane(data) as (_, operator):
+        old = (data / "keys" / "plane%2Fonline.key").read_bytes()
+        shutil.copytree(data / "keys", before)
+        name = rotate(operator).id
+        kept = [path.name for path in (data / "keys").iterdir() if "online" in path.name]
+        assert kept == [f"plane%2Fonline%2F{name}.key"]
+        assert old not in b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
+    verify_data(data)
+    shutil.rmtree(data / "keys")
+    before.rename(data / "keys")
+    with pytest.raises(OperatorFault, match="data-missing") as caught:
+        PlaneServer(data).start()
+    assert "before or after a rotation" in caught.value.why
+    assert (data / "keys" / "plane%2Fonline.key").exists(), "nothing is erased by a start that is refused"
+
+
+def test_a_rotation_that_could_not_be_finished_is_finished_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk failed after the record: the plane signs on with the key before, and says so."""
+
+    def full(self: Identity, root: SignedRoot) -> None:
+        raise StoreFault("store-full", what="writing identity.json failed", retryable=True)
+
+    with plane(tmp_path / "data") as (server, operator):
+        monkeypatch.setattr(Identity, "keep", full)
+        assert operator.ask("POST", "/api/v1/keys/rotate", RotateAsk()).status == 503
+        assert len(keys_of(operator)["online"]) == 1
         (device,) = enrolled(operator, 1)
         assert device.check_in().reason == "no-task"
+        monkeypatch.undo()
+        assert rotate(operator).root_version == 3
+        assert [state for _, state in keys_of(operator)["online"]] == ["active", "retired", "retired"]
+        assert operator.ask("GET", "/api/v1/audit/export").data.count(b'"key-rotated"') == 2
+        assert device.check_in().reason == "no-task"
+        device.open()
+        assert server.plane is not None
 
 
 def test_without_the_root_key_the_plane_goes_on_but_rotates_nothing(tmp_path: Path) -> None:

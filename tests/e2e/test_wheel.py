@@ -40,11 +40,10 @@ class Installed:
         """`alone`: beside it only what the wheel's base requirements name, and what those need."""
         self.folder, self._alone = folder, alone
         pip("install", "--target", folder, wheel)
-        if alone:
-            for needed in closure(Distribution.at(next(folder.glob("podium-*.dist-info")))):
-                for top in {file.parts[0] for file in needed.files or () if file.parts[0] != ".."}:
-                    if top != "__pycache__":
-                        (folder / top).symlink_to(str(needed.locate_file(top)))
+        root = Distribution.at(next(folder.glob("podium-*.dist-info")))
+        for needed in closure(root) if alone else ():
+            for top in {file.parts[0] for file in needed.files or ()} - {"..", "__pycache__"}:
+                (folder / top).symlink_to(str(needed.locate_file(top)))
 
     def start(self, *words: str | Path) -> "subprocess.Popen[str]":
         """Python with `words`, in a directory that is not the tree."""

@@ -68,13 +68,17 @@ def rotate(
 def impact(link: "OperatorLink", role: str) -> str:
     """What rotating the key of `role` touches now, in a sentence or two."""
     if role == "release":
-        return "the release key before signs no release any more; released versions stay released"
+        return (
+            "the release key before signs no release any more; released versions stay released; "
+            "devices refuse a plane restored from a backup of before: take a new one"
+        )
     status = link.status()
     rounds = [view.round for view in status.runs if view.round is not None and view.round.state != "SEALED"]
     away = status.devices - status.online
     return (
         f"{len(rounds)} open rounds go on: their manifests still verify; {status.online} sessions go on, and their "
-        f"devices learn of the new key by their next session, within an hour; {away} devices when they come back"
+        f"devices learn of the new key by their next session, within an hour; {away} devices when they come back; "
+        "the private key before is erased, and devices refuse a plane restored from a backup of before: take a new one"
     )
 
 

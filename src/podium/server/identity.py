@@ -3,10 +3,12 @@
 Decides: what a first start makes, and what the next root document says when a key is rotated. Never: who may rotate
 (core/access). `DATA/identity.json` holds the root document; the private keys lie in the Keys port, but for the release
 key: a first start writes it beside the directory (`<data>.release.key`, 0600) for somebody to move offline, and the
-plane never reads it again. Limits: root and online keys are one each; the root key is the plane's own in this release,
-so who captures the plane can name another release key: keep a root document outside to notice.
+plane never reads it again. A retired online key verifies what it signed by its public half; nothing needs its private
+half, which is erased. Limits: root and online keys are one each; the root key is the plane's own in this release, so
+who captures the plane can name another release key: keep a root document outside to notice.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -67,7 +69,13 @@ class Identity:
 
     def online_seed(self) -> bytes:
         """The 32-byte seed of the online key that signs today; `StoreFault(key-erased)`."""
-        return self._keys.get(self._now.name)
+        while True:
+            now = self._now
+            try:
+                return self._keys.get(now.name)
+            except StoreFault:
+                if now is self._now:  # else it was retired and erased just then
+                    raise
 
     def next_root(self, role: str, public: bytes) -> SignedRoot:
         """The root document in which `public` (32 bytes) signs for `role`, signed by the plane's root key.
@@ -88,6 +96,12 @@ class Identity:
         """Sign and answer under `root`, whose online key is in the Keys port, from now on."""
         self._now = _Standing(root, self._keys)
 
+    def erase_retired(self) -> None:
+        """Erase every online key but the one that signs today, once its root document is durable. `StoreFault`."""
+        for name in self._keys.names(ONLINE_KEY):
+            if name != self._now.name:
+                self._keys.erase(name)
+
 
 class _Standing:
     """One root document opened, and the Keys name of its online key."""
@@ -105,17 +119,22 @@ def online_name(name: str) -> str:
     return f"{ONLINE_KEY}/{name}"
 
 
-def open_identity(data: Path, keys: Keys, entropy: Entropy) -> Identity:
+def open_identity(data: Path, keys: Keys, entropy: Entropy, kept: Sequence[SignedRoot] = ()) -> Identity:
     """The plane's identity; a first start makes its keys and the root document version 1 (1 of 1).
 
-    `OperatorFault(data-newer)`, `StoreFault(store-corrupt)` when identity.json does not decode,
+    `kept`: root documents of the database, by which identity.json is made again if it is older or lost.
+    `OperatorFault(data-newer)`, `StoreFault(store-corrupt)` when identity.json does not decode or is of another plane,
     `OperatorFault(data-missing)` when the plane's own online key is gone, as after a restore without keys,
     `OperatorFault(file-unreadable)` when what lies beside a new directory as release key is none.
     """
     path = data / "identity.json"
-    if path.exists():
-        identity = Identity(path, _read(path), keys)
+    held = [_read(path)] if path.exists() else []
+    if held or kept:
+        identity = Identity(path, _newest(path, [*held, *kept]), keys)
         _check_held(identity, data)
+        if held != [identity.root]:
+            identity.keep(identity.root)
+        identity.erase_retired()
         return identity
     root_seed, online_seed = (secret(keys, entropy, name) for name in (ROOT_KEY, ONLINE_KEY))
     roles = {
@@ -138,16 +157,36 @@ def open_identity(data: Path, keys: Keys, entropy: Entropy) -> Identity:
 def _check_held(identity: Identity, data: Path) -> None:
     """A plane that cannot sign as itself must not start: devices would refuse it, and nothing of it could be proven."""
     try:
-        identity.online_seed()
+        if key_id(public_key(identity.online_seed())) == identity.online_id:
+            return
     except StoreFault as error:
         if error.code != "key-erased":
             raise
-        raise OperatorFault(
-            "data-missing",
-            what=f"the key that plane {identity.plane_id} signs with is not in {data / 'keys'}",
-            why=f"online key {identity.online_id} was erased, or the directory was restored without its keys",
-            next="restore with podium db restore --keys FILE, or copy keys/ of the directory that was backed up",
-        ) from error
+    raise OperatorFault(
+        "data-missing",
+        what=f"the key that plane {identity.plane_id} signs with is not in {data / 'keys'}",
+        why=f"online key {identity.online_id} was erased, or the directory was restored without its keys, or with those"
+        " of before or after a rotation",
+        next="restore with podium db restore --keys FILE, or copy keys/ of the directory when it was backed up",
+    )
+
+
+def _newest(path: Path, roots: Sequence[SignedRoot]) -> SignedRoot:
+    """The newest of `roots`, which must follow each other; `StoreFault(store-corrupt)`."""
+    newest = roots[0]
+    for root in roots[1:]:
+        document, before = open_root(root, None), open_root(newest, None)
+        try:
+            if document.version > before.version:
+                open_root(root, before)
+                newest = root
+            else:
+                open_root(newest, document)
+        except DeviceFault as error:
+            raise StoreFault(
+                "store-corrupt", what=f"{path} contradicts the database beside it", why=error.why
+            ) from error
+    return newest
 
 
 def _put_aside(heads: Path, plane_id: str) -> None:

@@ -18,6 +18,7 @@ from podium.adapters.clock import SystemClock
 from podium.adapters.engine import LocalEngine
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import FileKeys
+from podium.adapters.sqlite.pages import SqlitePages
 from podium.adapters.sqlite.store import SqliteStore
 from podium.core.events import HeadSigned
 from podium.core.outbox import POPULATION
@@ -45,6 +46,7 @@ from podium.server.observe.watch import Watch
 from podium.server.operators.submission import Submission
 from podium.server.plane_data import Parts, session_root
 from podium.server.retention import Retention
+from podium.server.rotation import kept_roots
 from podium.server.surface import Surface
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
@@ -63,7 +65,7 @@ def open_parts(data: Path, limits: Limits) -> Parts:
     try:
         entropy = SystemEntropy()
         keys = FileKeys(data / "keys", alone=True)  # the store holds the directory's lock
-        identity = open_identity(data, keys, entropy)
+        identity = open_identity(data, keys, entropy, kept_roots(store, SqlitePages(store)))
         check_not_older(heads_path(data), identity.document, store.head)
         # Kept in the database too, so that a copy of it alone can be verified.
         store.set_meta(META_ROOT, msgspec.json.encode(identity.root).decode())

@@ -52,7 +52,7 @@ class Surface:
         self.reads = Reads(parts, loop, room, self._listed)
         self.journal = JournalReads(parts, loop, room, self._listed, data)
         self.explains, self.fleet = Explains(loop), FleetReads(loop)
-        self.keys = KeyRoom(parts, loop, room)
+        self.keys = KeyRoom(parts, loop, room, self._listed)
         self.webhooks = Webhooks(parts, loop, data)
         self.live = Live(loop, parts.limits)
         self.table = self._table()

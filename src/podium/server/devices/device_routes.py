@@ -128,6 +128,7 @@ class Conversation:
             raise DeviceFault("device-banned")
         if told.plane_key_id != self._parts.identity.online_id:
             raise DeviceFault("challenge-expired", why="the statement names another key of the plane")
+        seed = self._parts.online_seed()  # of the key that the challenge named, though another may sign meanwhile
         self._sessions.check_challenge(told.challenge, self._loop.now_ms())
         check_capabilities(told.capabilities, self._parts.limits.facts_bytes_max)
         if not 0 <= told.epoch <= COUNT_MAX:
@@ -149,7 +150,7 @@ class Conversation:
             root_version=self._parts.identity.document.version,
             head=self.head_of(row.population),
         )
-        return answer(sign(self._parts.online_seed(), "session-grant", canonical(grant)))
+        return answer(sign(seed, "session-grant", canonical(grant)))
 
     async def check_in(self, request: Request, name: str) -> Response:
         """POST /v1/checkin: momentary facts in; an offer or a reason, and two return windows, out."""

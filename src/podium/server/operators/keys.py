@@ -1,11 +1,8 @@
 """The keys of the root document: which there are, and letting another one sign.
 
-Decides: the order of a rotation, so that a crash anywhere leaves a plane that signs under a root document it shows,
-with a key it holds. Never: who may rotate (core/access), nor what a device does about it (device/trust.py).
-The order: the new private key is durable; the record of the rotation is; then the root document, in its file and in
-the database; only then is anything signed under it. A crash after the record leaves a rotation that was told and did
-not happen: it is asked for again. Limits: a retired private key stays in the Keys port, so that an older backup can be
-served with the keys of today.
+Decides: the steps of a rotation, in the order that server/rotation.py gives the reasons of. Never: who may rotate
+(core/access), nor what a device does about it (device/trust.py). One that was told, but could not be finished for want
+of a disk, is finished before the next one.
 """
 
 import asyncio
@@ -14,8 +11,9 @@ import msgspec
 
 from podium.core.events import KeyRotated
 from podium.crypto.release import ROLE as RELEASE
-from podium.crypto.root import RETIRED, active_keys
+from podium.crypto.root import RETIRED, active_keys, open_root
 from podium.crypto.sign import KEY_BYTES, key_id, public_key
+from podium.ports.plane import Pages
 from podium.server.devices.device_words import checked
 from podium.server.devices.uploads import BlobRoom
 from podium.server.identity import ONLINE, SECRET_BYTES, online_name
@@ -23,6 +21,7 @@ from podium.server.journal.audit import META_ROOT
 from podium.server.loop.loop import Loop
 from podium.server.operators.route_table import AnyRoute, Route
 from podium.server.plane_data import Parts
+from podium.server.rotation import META_NEXT, is_told
 from podium.wire.asks import Ask, RotateAsk
 from podium.wire.canonical import unb64
 from podium.wire.messages import RootDocument, SignedRoot
@@ -35,11 +34,15 @@ ROTATED = (ONLINE, RELEASE)
 class KeyRoom:
     """Reads and rotates the plane's keys. Every method may also raise as `Loop.ask` does."""
 
-    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom) -> None:
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, listed: Pages) -> None:
+        """`listed`: the durable entries of the journal."""
         self._parts = parts
         self._loop = loop
         self._room = room
+        self._listed = listed
         self._one = asyncio.Lock()
+        self._staged: SignedRoot | None = None
+        """Of a rotation that is under way, or failed on its way."""
 
     async def keys(self) -> Page:
         """Every key of the newest root document, by role, those that sign today first."""
@@ -53,10 +56,14 @@ class KeyRoom:
         if ask.role == ONLINE and ask.public_key:
             raise OperatorFault("usage", what=what, why="a public key was given, but the plane makes that key itself")
         async with self._one:
-            public = await self._room.run(self._new_online) if ask.role == ONLINE else _given(ask)
             identity = self._parts.identity
+            staged = self._staged
+            if staged is not None and await self._room.run(self._is_told, staged):
+                await self._finish(staged)
+            public = await self._room.run(self._new_online) if ask.role == ONLINE else _given(ask)
             root = await self._room.run(identity.next_root, ask.role, public)
             name, number = key_id(public), identity.document.version + 1
+            await self._room.run(self._stage, root)
             checked(
                 await self._loop.ask(
                     lambda at, ticket: KeyRotated(
@@ -64,8 +71,7 @@ class KeyRoom:
                     )
                 )
             )
-            await self._room.run(self._keep, root)
-            identity.adopt(root)
+            await self._finish(root)
         return next(view for view in key_views(identity.document) if view.id == name)
 
     def _new_online(self) -> bytes:
@@ -74,6 +80,19 @@ class KeyRoom:
         public = public_key(seed)
         self._parts.keys.put(online_name(key_id(public)), seed)
         return public
+
+    def _stage(self, root: SignedRoot) -> None:
+        self._parts.store.set_meta(META_NEXT, msgspec.json.encode(root).decode())
+        self._staged = root
+
+    def _is_told(self, root: SignedRoot) -> bool:
+        return is_told(self._listed, open_root(root, None), self._parts.identity.document)
+
+    async def _finish(self, root: SignedRoot) -> None:
+        await self._room.run(self._keep, root)
+        self._parts.identity.adopt(root)
+        self._staged = None
+        await self._room.run(self._parts.identity.erase_retired)
 
     def _keep(self, root: SignedRoot) -> None:
         self._parts.identity.keep(root)
@@ -118,6 +137,7 @@ def key_routes(keys: KeyRoom) -> list[AnyRoute]:
             ask=Ask,
             answer=Page,
             items=KeyView,
+            watched=True,
             call=lambda call: keys.keys(),
         ),
         Route(
