@@ -1,13 +1,15 @@
 """podium export: a run as files that other programs read: CSV, JSON and figures as SVG.
 
 Decides: which files there are and what stands in their columns. Never: how a figure is drawn (figures.py).
-Times count from the opening of the run's first round, in ms. A text that a spreadsheet would run as a formula gets an
-apostrophe before it. Limits: everything of a run is read into memory, round by round.
+Times count from the opening of the run's first round, in ms; the plane tells ages, so they are as exact as one answer
+is quick. A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, "CSV Injection").
+Limits: everything of a run is read into memory, round by round; `SITES_DRAWN` sites are drawn one by one.
 """
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +25,12 @@ from podium.wire.problems import OperatorFault
 
 BARS_MAX = 12
 """More rounds than these are drawn as lines."""
+SITES_DRAWN = 6
+"""More sites than these are drawn as the lowest and the highest of each round."""
+ROUNDS_NOTED = 100
+"""Progress is told after so many rounds."""
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with, in full width too."""
 FUNNEL = ("leased", "reported", "accepted")
 _ROUNDS = ("round", "state", "reason", "base", "version", "goal", "minimum", "opened_ms", "took_ms", "lost")
 _LEASES = ("lease", "round", "device", "site", "state", "reason", "granted_ms", "ended_ms", "upload_bytes", "weight")
@@ -39,16 +47,19 @@ def export(
     """Write a run's rounds, leases and metrics as CSV, run.json, and figures as SVG; prints the files."""
     with where.link() as link:
         view = link.run(name)
-        rounds = sorted(link.rounds(view.id), key=lambda each: each.number)
-        leases: list[LeaseView] = []
+        rounds, asked_s = sorted(link.rounds(view.id), key=lambda each: each.number), time.monotonic()
+        now_ms = max((each.opened_age_ms for each in rounds), default=0)
+        leases: list[tuple[int, LeaseView]] = []
         for each in rounds:
-            note(f"round {each.number} of {len(rounds)}")
-            leases += link.leases(view.id, each.number)
+            if each.number % ROUNDS_NOTED == 0:
+                note(f"round {each.number} of {len(rounds)}")
+            found = link.leases(view.id, each.number)
+            later_ms = now_ms + int((time.monotonic() - asked_s) * 1000)
+            leases += [(later_ms, lease) for lease in found]
     files: dict[str, str | bytes] = {"run.json": msgspec.json.format(msgspec.json.encode(view), indent=2) + b"\n"}
-    start_ms = max((each.opened_age_ms for each in rounds), default=0)
     tables = {
-        "rounds.csv": round_rows(rounds, start_ms),
-        "leases.csv": lease_rows(leases, start_ms),
+        "rounds.csv": round_rows(rounds, now_ms),
+        "leases.csv": lease_rows(leases),
         "metrics.csv": metric_rows(rounds),
     }
     files |= {f"{name}.svg": text for name, text in figures(view, rounds).items()}
@@ -68,28 +79,31 @@ def export(
 
 def safe(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula: texts that begin as one get an apostrophe before them."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
-def round_rows(rounds: Sequence[RoundView], start_ms: int) -> Iterable[Row]:
-    """rounds.csv: a head, then a row for each round; one column for each stage of the funnel."""
+def round_rows(rounds: Sequence[RoundView], now_ms: int) -> Iterable[Row]:
+    """rounds.csv: a head, then a row for each round, told at `now_ms`; one column for each stage of the funnel."""
     stages = list(dict.fromkeys(stage for each in rounds for stage in each.funnel))
     yield (*_ROUNDS, *stages)
     for each in rounds:
         lost = ";".join(f"{reason}={count}" for reason, count in each.lost.items())
         plain = (each.number, each.state, each.reason, each.base, each.version, each.goal, each.minimum)
-        times = (start_ms - each.opened_age_ms, each.took_ms)
+        times = (now_ms - each.opened_age_ms, each.took_ms)
         yield (*plain, *times, lost, *(each.funnel.get(stage, "") for stage in stages))
 
 
-def lease_rows(leases: Sequence[LeaseView], start_ms: int) -> Iterable[Row]:
-    """leases.csv: a head, then a row for each lease; one column for each metric; empty where a thing never was."""
-    metrics = sorted({name for each in leases for name in each.metrics})
+def lease_rows(leases: Sequence[tuple[int, LeaseView]]) -> Iterable[Row]:
+    """leases.csv: a head, then a row for each lease, told at the ms beside it; one column for each metric.
+
+    Empty where a thing never was.
+    """
+    metrics = sorted({name for _, each in leases for name in each.metrics})
     yield (*_LEASES, "norm", *metrics)
-    for each in leases:
-        ended = start_ms - each.ended_age_ms if each.ended_age_ms >= 0 else ""
+    for now_ms, each in leases:
+        ended = now_ms - each.ended_age_ms if each.ended_age_ms >= 0 else ""
         whose = (each.id, each.round, each.device, each.site, each.state, each.reason)
-        times = (start_ms - each.granted_age_ms, ended)
+        times = (now_ms - each.granted_age_ms, ended)
         norm = each.norm if each.norm >= 0 else ""
         yield (*whose, *times, each.upload_bytes, each.weight, norm, *(each.metrics.get(name, "") for name in metrics))
 
@@ -111,16 +125,23 @@ def figures(view: RunView, rounds: Sequence[RoundView]) -> dict[str, str]:
     sealed = [each for each in rounds if each.state == "SEALED"]
     made: dict[str, str] = {}
     for metric in sorted({name for each in sealed for name in each.metrics}):
-        series = {"pooled": _points(sealed, [each.metrics.get(metric) for each in sealed])}
-        for site in sorted({site for each in sealed for site in each.site_metrics}):
-            values = [each.site_metrics.get(site, {}).get(metric) for each in sealed]
-            series[site or "no site"] = _points(sealed, values)
+        series = {"pooled": _points(sealed, [each.metrics.get(metric) for each in sealed]), **_by_site(sealed, metric)}
         title = f"{metric} per round, run {view.id}"
-        made[f"metric-{_file(metric)}"] = line_chart(series, title=title, x_label="round", y_label=metric)
+        made[_file(metric, made)] = line_chart(series, title=title, x_label="round", y_label=metric)
     made["funnel"] = _funnel(view, rounds)
     took = {"round": _points(rounds, [each.took_ms / 1000 for each in rounds])}
     made["time"] = line_chart(took, title=f"time per round, run {view.id}", x_label="round", y_label="seconds")
     return made
+
+
+def _by_site(sealed: Sequence[RoundView], metric: str) -> dict[str, list[tuple[float, float]]]:
+    """A line for each site that measured the metric; of many sites two: the lowest and the highest of each round."""
+    told = [{site: each[metric] for site, each in row.site_metrics.items() if metric in each} for row in sealed]
+    sites = sorted({site for each in told for site in each})
+    if len(sites) <= SITES_DRAWN:
+        return {site or "no site": _points(sealed, [each.get(site) for each in told]) for site in sites}
+    ends = {"lowest site": min, "highest site": max}
+    return {name: _points(sealed, [end(each.values(), default=None) for each in told]) for name, end in ends.items()}
 
 
 def _points(rounds: Sequence[RoundView], values: Sequence[float | None]) -> list[tuple[float, float]]:
@@ -136,6 +157,9 @@ def _funnel(view: RunView, rounds: Sequence[RoundView]) -> str:
     return line_chart(series, title=title, x_label="round", y_label="devices")
 
 
-def _file(name: str) -> str:
-    """A metric's name as part of a file's."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+def _file(metric: str, taken: Container[str]) -> str:
+    """The name of a metric's file, which no other has."""
+    name = "metric-" + re.sub(r"[^A-Za-z0-9._-]", "_", metric)
+    while name in taken:
+        name += "_"
+    return name

@@ -1,11 +1,13 @@
 """Figures as SVG text that stands on its own: lines over rounds, bars by group.
 
 Decides: scales, ticks, marks and the words a screen reader hears. Never: what is drawn (exports.py). It imports nothing
-of ours and no plotting library. The console's charts are its own: they fill a page and take its colours; these keep
-their size and carry their colours, those of Okabe and Ito, "Color Universal Design" (2008), told apart by dashes too.
+of ours and no plotting library: a command line without the server's packages draws too. The console's charts are its
+own (server/console/svg.py): they fill a page in per cents and take its colours; these keep their size in pixels and
+carry their colours, those of Okabe and Ito, "Color Universal Design" (2008), told apart by dashes too. What both would
+share is how an axis is stepped, ten lines.
 No style attribute and no style element, so that a page under a strict content security policy may show them.
-Limits: `POINTS_MARKED` points of a series are marked one by one; more are a line only. What is not finite, or beyond
-`VALUE_MAX`, is left out.
+Limits: as many series as `COLOURS`, so that no two look alike; `POINTS_MARKED` points of a series are marked one by
+one; more are a line only. What is not finite, or beyond `VALUE_MAX`, is left out.
 """
 
 import math
@@ -18,9 +20,11 @@ DASHES = ("", "6 3", "2 2", "8 3 2 3", "4 4", "1 3", "10 4")
 POINTS_MARKED = 60
 VALUE_MAX = 1e150
 TICKS = 5
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 14.0, 30.0, 42.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 24.0, 30.0, 42.0
 _LETTER = 6.6
 """The mean width of a letter of the 11 px labels: a legend is set by it."""
+_ACROSS, _ROW = 4, 14.0
+"""Names in one row of a legend, and its height in pixels."""
 
 Points = Sequence[tuple[float, float]]
 
@@ -33,6 +37,12 @@ class _Frame:
     height: int
     x: tuple[float, float]
     y: tuple[float, float]
+    names: Sequence[str]
+
+    @property
+    def top(self) -> float:
+        """The pixel row at which the drawing begins, below the legend."""
+        return _TOP + _ROW * max(0, math.ceil(len(self.names) / _ACROSS) - 1)
 
     def across(self, value: float) -> float:
         """The pixel column of a data x."""
@@ -42,22 +52,23 @@ class _Frame:
     def up(self, value: float) -> float:
         """The pixel row of a data y; rows count downwards."""
         low, high = self.y
-        return self.height - _BOTTOM - (value - low) / (high - low) * (self.height - _TOP - _BOTTOM)
+        return self.height - _BOTTOM - (value - low) / (high - low) * (self.height - self.top - _BOTTOM)
 
 
 def line_chart(
     series: Mapping[str, Points], *, title: str, x_label: str, y_label: str, width: int = 640, height: int = 280
 ) -> str:
-    """One line for each name of `series`: (x, y) pairs in data units, drawn in the order given; sizes in pixels.
+    """One line for each name of `series`: (x, y) pairs in data units, the first on top; sizes in pixels.
 
-    The x axis fits the points, the y axis too (not from zero: a metric moves little). No point at all: an empty frame
-    that says so.
+    The x axis fits the points, the y axis too (not from zero: a metric moves little). Whole x have whole ticks. No
+    point at all: an empty frame that says so.
     """
     shown = {name: [at for at in points if all(map(_drawable, at))] for name, points in series.items()}
     every = [at for points in shown.values() for at in points]
-    frame = _Frame(width, height, _span([x for x, _ in every]), _span([y for _, y in every]))
-    marks = [_axes(frame, x_label, y_label, _ticks(*frame.x)), _legend(list(shown))]
-    marks += [_line(frame, place, name, points) for place, (name, points) in enumerate(shown.items())]
+    frame = _Frame(width, height, _span([x for x, _ in every]), _span([y for _, y in every]), list(shown))
+    ticks = [tick for tick in _ticks(*frame.x) if tick == round(tick) or any(x != round(x) for x, _ in every)]
+    lines = [_line(frame, place, name, points) for place, (name, points) in enumerate(shown.items())]
+    marks = [_axes(frame, x_label, y_label, ticks), _legend(frame), *lines[::-1]]
     told = [f"{name}: {_told(points)}" for name, points in shown.items() if points]
     return _svg(frame, title, f"{y_label} by {x_label}. " + "; ".join(told or ["nothing yet"]), marks, not every)
 
@@ -77,8 +88,8 @@ def bars(
     """
     names = list(dict.fromkeys(name for group in groups.values() for name in group))
     values = [value for group in groups.values() for value in group.values() if _drawable(value)]
-    frame = _Frame(width, height, (0.0, float(max(1, len(groups)))), (0.0, _ceiling(max(values, default=0.0))))
-    marks = [_axes(frame, x_label, y_label, []), _legend(names)]
+    frame = _Frame(width, height, (0.0, float(max(1, len(groups)))), (0.0, _ceiling(max(values, default=0.0))), names)
+    marks = [_axes(frame, x_label, y_label, []), _legend(frame)]
     step = (width - _LEFT - _RIGHT) / max(1, len(groups))
     every = max(1, math.ceil((max(map(len, groups), default=0) + 1) * _LETTER / step))
     for place, (group, held) in enumerate(groups.items()):
@@ -141,7 +152,7 @@ def _axes(frame: _Frame, x_label: str, y_label: str, x_ticks: Sequence[float]) -
         f'stroke-opacity="0.6"/>'
     )
     parts.append(_text((left + right) / 2, frame.height - 8, x_label, "middle"))
-    middle = (_TOP + ground) / 2
+    middle = (frame.top + ground) / 2
     parts.append(
         f'<text class="label" x="12" y="{middle:.1f}" text-anchor="middle" fill="currentColor" '
         f'transform="rotate(-90 12 {middle:.1f})">{_words(y_label)}</text>'
@@ -149,19 +160,24 @@ def _axes(frame: _Frame, x_label: str, y_label: str, x_ticks: Sequence[float]) -
     return "".join(parts)
 
 
-def _legend(names: Sequence[str]) -> str:
-    """A swatch and a name for each series, in one row above the frame; none for a single one."""
-    if len(names) < 2:
+def _legend(frame: _Frame) -> str:
+    """A swatch and a name for each series, in columns above the drawing; none for a single one."""
+    if len(frame.names) < 2:
         return ""
-    parts, left = [], _LEFT
-    for place, name in enumerate(names):
-        number = place % len(COLOURS)
+    parts, column = [], (frame.width - _LEFT - _RIGHT) / _ACROSS
+    letters = int((column - 24) / _LETTER)
+    for place, name in enumerate(frame.names):
+        number, left, top = place % len(COLOURS), _LEFT + column * (place % _ACROSS), 10 + _ROW * (place // _ACROSS)
         parts.append(
-            f'<rect class="swatch series-{number + 1}" x="{left:.1f}" y="10" width="12" height="8" '
-            f'fill="{COLOURS[number]}"/>' + _text(left + 16, 18, name, "start")
+            f'<rect class="swatch series-{number + 1}" x="{left:.1f}" y="{top}" width="12" height="8" '
+            f'fill="{COLOURS[number]}"/>' + _text(left + 16, top + 8, _short(name, letters), "start")
         )
-        left += 16 + _LETTER * len(name) + 14
     return "".join(parts)
+
+
+def _short(name: str, letters: int) -> str:
+    """`name` in at most so many letters: its beginning and its end."""
+    return name if len(name) <= letters else f"{name[: letters // 2]}…{name[len(name) + letters // 2 + 1 - letters :]}"
 
 
 def _svg(frame: _Frame, title: str, description: str, marks: Sequence[str], empty: bool) -> str:

@@ -91,16 +91,19 @@ def test_rounds_leases_and_metrics_are_rows_from_the_first_rounds_opening() -> N
     assert head[-3:] == ("registered", "leased", "reported")
     assert [row[head.index("opened_ms")] for row in rounds[1:]] == [0, 1_000, 2_000]
     assert rounds[3][head.index("lost")] == "LAPSED=2"
-    leases = list(lease_rows([LEASE], 9_000))
+    later = msgspec.structs.replace(LEASE, granted_age_ms=8_700, ended_age_ms=200)
+    leases = list(lease_rows([(9_000, LEASE), (9_200, later)]))
     row = dict(zip(leases[0], leases[1], strict=True))
     assert (row["granted_ms"], row["ended_ms"], row["norm"], row["accuracy"]) == (500, "", "", 0.25)
+    row = dict(zip(leases[0], leases[2], strict=True))
+    assert (row["granted_ms"], row["ended_ms"]) == (500, 9_000)
     metrics = list(metric_rows(ROUNDS))
     assert metrics[1:3] == [(1, "", "accuracy", 0.5, ""), (1, "va", "accuracy", 0.25, 45.0)]
     assert len(metrics) == 5
 
 
 def test_a_cell_is_never_a_formula() -> None:
-    for text in ('=HYPERLINK("x")', "+1", "-1", "@sum", "\tx"):
+    for text in ('=HYPERLINK("x")', "+1", "-1", "@sum", "\tx", "\n=1", "\uff1d1"):
         assert safe(text) == f"'{text}"
     assert (safe("accuracy"), safe(-1.5), safe(""), safe(None)) == ("accuracy", -1.5, "", None)
     out = io.StringIO()
@@ -109,8 +112,8 @@ def test_a_cell_is_never_a_formula() -> None:
 
 
 def test_figures_are_one_for_each_metric_the_funnel_and_the_time() -> None:
-    made = figures(RUN, [*ROUNDS, sealed(4, 0.8, metrics={"a/b": 1.0})])
-    assert sorted(made) == ["funnel", "metric-a_b", "metric-accuracy", "time"]
+    made = figures(RUN, [*ROUNDS, sealed(4, 0.8, metrics={"a/b": 1.0, "a b": 2.0})])
+    assert sorted(made) == ["funnel", "metric-a_b", "metric-a_b_", "metric-accuracy", "time"]
     for text in made.values():
         assert ElementTree.fromstring(text).get("role") == "img"
     assert "va: 3 points" in made["metric-accuracy"]
@@ -118,6 +121,15 @@ def test_figures_are_one_for_each_metric_the_funnel_and_the_time() -> None:
     many = [sealed(number, 0.5) for number in range(1, 40)]
     assert "polyline" in figures(RUN, many)["funnel"]
     assert "nothing yet" in figures(RUN, [])["time"]
+
+
+def test_many_sites_are_their_lowest_and_highest() -> None:
+    sites = {f"site {place}": {"accuracy": place / 10} for place in range(7)}
+    made = figures(RUN, [sealed(1, 0.5, site_metrics=sites), sealed(2, 0.5, site_metrics={})])["metric-accuracy"]
+    assert "lowest site: 1 points, first 0, last 0; highest site: 1 points, first 0.6, last 0.6" in made
+    assert "site 3" not in made
+    few = figures(RUN, [sealed(1, 0.5, site_metrics=dict(list(sites.items())[:6]))])["metric-accuracy"]
+    assert "site 3: 1 points, first 0.3, last 0.3" in few
 
 
 def test_two_tensors_are_compared_by_hand() -> None:

@@ -31,7 +31,7 @@ def lines(series: dict[str, list[tuple[float, float]]], **sizes: int) -> Element
 
 
 def test_a_line_goes_through_its_points_from_left_to_right_and_upwards() -> None:
-    root = lines({"pooled": [(1, 0.5), (2, 0.75), (3, 1.0)]}, width=372, height=272)
+    root = lines({"pooled": [(1, 0.5), (2, 0.75), (3, 1.0)]}, width=382, height=272)
     points = root.find(f".//{SVG}polyline")
     assert points is not None
     # 300 px across from 58, 200 px up from 230: x 1, 2, 3 and y 0.5, 0.75, 1.0 are the edges and the middle
@@ -52,10 +52,27 @@ def test_series_differ_by_colour_and_by_dash_and_are_named() -> None:
     names = [f"site {place}" for place in range(7)]
     root = lines({name: [(0, place), (1, place + 1)] for place, name in enumerate(names)})
     found = list(root.iter(f"{SVG}polyline"))
-    assert [each.get("class") for each in found] == [f"line series-{place}" for place in range(1, 8)]
+    assert [each.get("class") for each in found] == [f"line series-{place}" for place in range(7, 0, -1)]
     assert len({each.get("stroke") for each in found}) == len(COLOURS) == 7
     assert len({each.get("stroke-dasharray") for each in found}) == len(DASHES) == 7
     assert set(names) <= {each.text for each in root.iter(f"{SVG}text")}
+
+
+def test_a_legend_is_within_its_figure_and_above_the_lines() -> None:
+    names = [f"the hospital of the city of {place}" for place in range(7)]
+    root = lines({name: [(1, 0.0), (2, 1.0)] for name in names})
+    told = {each.text: each for each in root.iter(f"{SVG}text") if (each.text or "").startswith("the hos")}
+    assert [text[-4:] for text in told if text] == [f"of {place}" for place in range(7)]
+    assert all(float(each.get("x") or 0) + 6.6 * len(each.text or "") <= 640 for each in told.values())
+    lowest = max(float(each.get("y") or 0) for each in told.values())
+    points = [each.get("points") or "" for each in root.iter(f"{SVG}polyline")]
+    assert all(float(at.split(",")[1]) > lowest for line in points for at in line.split())
+
+
+def test_whole_numbers_across_have_whole_ticks() -> None:
+    texts = [each.text for each in lines({"loss": [(1, 0.5)]}).iter(f"{SVG}text")]
+    assert "1" in texts and "0.98" not in texts
+    assert "1.4" in [each.text for each in lines({"loss": [(1.25, 0.5), (2, 0.5)]}).iter(f"{SVG}text")]
 
 
 def test_one_point_is_a_dot_and_many_are_a_line_only() -> None:
@@ -103,7 +120,7 @@ def test_names_that_a_device_chose_are_text_and_nothing_else() -> None:
 def test_any_numbers_give_a_figure_within_its_frame(series: dict[str, list[tuple[float, float]]]) -> None:
     root = lines(series)
     for each in root.iter(f"{SVG}circle"):
-        assert 57.9 <= float(each.get("cx") or 0) <= 626.1
+        assert 57.9 <= float(each.get("cx") or 0) <= 616.1
         assert 29.9 <= float(each.get("cy") or 0) <= 238.1
     for each in root.iter(f"{SVG}polyline"):
         assert not re.search("nan|inf", each.get("points") or "")

@@ -2,7 +2,8 @@
 
 Decides: how a chart scales. Positions across are percentages and text is in pixels, so one picture is right at 340 px
 and at 1,400 px without a script. Never: colours (classes; console.css) nor inline styles (the page's policy forbids
-them). Lines live in a stretched inner picture (`preserveAspectRatio="none"`), text and marks beside it.
+them). Lines live in a stretched inner picture (`preserveAspectRatio="none"`), text and marks beside it. The figures
+that `podium export` writes are drawn elsewhere (cli/figures.py, which says why): they stand without a page around them.
 Source: SVG 2, sections 7 (percentages) and 8.7 (preserveAspectRatio).
 """
 
