@@ -197,6 +197,10 @@ class Pages(Protocol):
         """Numbers of devices, in order of enrolment, or by name where a name is wanted, beyond device `after` (-1)."""
         ...
 
+    def devices_called(self, text: str, limit: int) -> tuple[list[int], list[int]]:
+        """Numbers of devices of that very name, and of those whose id begins with `text`; at most `limit` each."""
+        ...
+
     def devices_among(self, numbers: Sequence[int], wanted: DevicesWanted) -> list[int]:
         """Those of `numbers` whose devices are as wanted, in their order."""
         ...

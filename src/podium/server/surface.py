@@ -5,6 +5,7 @@ routes adds its list here.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -26,6 +27,7 @@ from podium.server.operators.fleet_reads import FleetReads, fleet_routes
 from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.keys import KeyRoom, key_routes
 from podium.server.operators.live import Live
+from podium.server.operators.naming import Devices
 from podium.server.operators.openapi import openapi_route
 from podium.server.operators.operator_routes import Operators, broke, not_served
 from podium.server.operators.probes import Probes
@@ -48,10 +50,11 @@ class Surface:
         self._parts, self._loop, self._room = parts, loop, room
         self._listed = SqlitePages(open_readonly(data))
         self.submission = submission
-        self.acts = Acts(parts, loop, room)
-        self.reads = Reads(parts, loop, room, self._listed)
+        devices = Devices(lambda: loop.state, partial(room.run, self._listed.devices_called))
+        self.acts = Acts(parts, loop, room, devices)
+        self.reads = Reads(parts, loop, room, self._listed, devices)
         self.journal = JournalReads(parts, loop, room, self._listed, data)
-        self.explains, self.fleet = Explains(loop), FleetReads(loop)
+        self.explains, self.fleet = Explains(loop, devices), FleetReads(loop)
         self.keys = KeyRoom(parts, loop, room, self._listed)
         self.webhooks = Webhooks(parts, loop, data)
         self.live = Live(loop, parts.limits)

@@ -1,17 +1,21 @@
 """Which devices a mark means and what it would change, and what people call aliases and services."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from podium.adapters.sqlite.pages import SqlitePages
+from podium.adapters.sqlite.store import SqliteStore
 from podium.core.rows import AliasMoveRow, AliasRow, DeviceRow, ServiceRow
 from podium.core.state import State
 from podium.server.operators.marking import DEVICES_TOLD, MARKS, SLICE, Marking, chosen
-from podium.server.operators.naming import find_alias, find_service, version_before
+from podium.server.operators.naming import Called, Devices, find_alias, find_service, version_before
 from podium.wire.asks import MarkAsk
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
+from tests.contract.rows_made import record, salts, step
 from tests.support.aggregation_rig import rows
 
 MAX = Limits().marked_devices_max
@@ -38,9 +42,14 @@ def fleet(size: int) -> State:
     return state
 
 
-def meant(state: State, most: int = MAX, **terms: object) -> list[str]:
+async def nobody(text: str, limit: int) -> tuple[list[int], list[int]]:
+    """A store without devices: whole ids are known without it."""
+    return [], []
+
+
+def meant(state: State, most: int = MAX, called: Called = nobody, **terms: object) -> list[str]:
     ask = replace(MarkAsk(mark="banned"), **terms)
-    return [row.id for row in asyncio.run(chosen(state, ask, most))]
+    return [row.id for row in asyncio.run(chosen(state, Devices(lambda: state, called), ask, most))]
 
 
 def test_all_labels_must_match_and_site_and_name_are_labels_too() -> None:
@@ -62,13 +71,36 @@ def test_a_fleet_is_looked_through_beyond_one_slice_and_never_beyond_the_bound()
     assert len(meant(state, 2, devices=("d000001", "d000002"))) == 2
 
 
-def test_devices_are_named_by_id_prefix_or_name_each_once() -> None:
-    state = fleet(12)
-    assert meant(state, devices=("d000003", "name-3", "d00000", "d000011")[:2]) == ["d000003"]
-    assert meant(state, devices=("d000011", "name-4")) == ["d000011", "d000004"]
-    for texts, code in ((("d0",), "id-ambiguous"), (("x",), "not-found"), (("d000001", ""), "not-found")):
+def test_devices_are_named_by_id_prefix_or_name_each_once(tmp_path: Path) -> None:
+    state = fleet(112)
+    state.put(replace(state.devices[50], name="d0000"))
+    state.put(replace(state.devices[0], id="e77", number=112, public_key="e"))
+    store = SqliteStore(tmp_path / "data")
+    store.commit("fleet", [step(1, record(*state.devices))], salts(1))
+    pages = SqlitePages(store)
+
+    async def called(text: str, limit: int) -> tuple[list[int], list[int]]:
+        return pages.devices_called(text, limit)
+
+    assert meant(state, called=called, devices=("d000013", "name-13")) == ["d000013"]
+    assert meant(state, called=called, devices=("d000111", "name-14")) == ["d000111", "d000014"]
+    assert meant(state, called=called, devices=("d0000",)) == ["d000050"], "a whole name before the beginning of ids"
+    assert meant(state, called=called, devices=("e",)) == ["e77"]
+    for texts, code in (
+        (("d00001",), "id-ambiguous"),
+        (("name-3",), "not-found"),
+        (("name",), "not-found"),
+        (("x",), "not-found"),
+        (("d000001", ""), "not-found"),
+    ):
         with pytest.raises(OperatorFault, match=code):
-            meant(state, devices=texts)
+            meant(state, called=called, devices=texts)
+    pages.close()
+    store.close()
+
+
+def test_how_devices_are_meant_is_asked_for_one_way() -> None:
+    state = fleet(12)
     with pytest.raises(OperatorFault, match="exactly one"):
         meant(state)
     with pytest.raises(OperatorFault, match="exactly one"):

@@ -10,21 +10,20 @@ from msgspec.structs import replace
 from podium.core.rows import AliasRow
 from podium.core.state import State
 from podium.server.logs import log_to, stop_logging
-from podium.server.operators.naming import find_device, find_run, find_version
+from podium.server.operators.naming import find_run, find_version
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
 from tests.support.aggregation_rig import rows
 
 
 def world() -> State:
-    """Three runs, two versions, two devices."""
+    """Three runs, two versions."""
     state = State(rows("sha256:aa11", "key"), Limits())
     first = state.runs["r"]
     state.put(replace(first, id="7f3a", started_ms=5))
     state.put(replace(first, id="7f4b", started_ms=9))
     state.put(replace(state.versions["sha256:aa11"], id="sha256:ab22", made_ms=7))
     state.put(AliasRow(id="m@latest", version="sha256:ab22", counter=1, actor="", why="", at_ms=0))
-    state.put(replace(state.devices[0], id="d1", number=1, name="twin", public_key="other"))
     return state
 
 
@@ -64,15 +63,6 @@ def test_a_version_is_called_by_its_number_while_no_other_has_it() -> None:
         find_version(state, "v9")
     with pytest.raises(OperatorFault, match="no model version is called v8"):
         find_version(state, "v8")
-
-
-def test_devices_by_id_prefix_or_name() -> None:
-    state = world()
-    assert find_device(state, "d0").id == "d0"
-    assert find_device(state, "twin").id == "d1"
-    for text, code in (("d", "id-ambiguous"), ("x", "not-found")):
-        with pytest.raises(OperatorFault, match=code):
-            find_device(state, text)
 
 
 def test_a_log_line_carries_the_named_fields_and_nothing_else(tmp_path: Path) -> None:

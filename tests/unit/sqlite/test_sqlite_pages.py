@@ -106,6 +106,15 @@ def test_pages_meet_every_device_that_is_wanted_once(
     assert pages.devices_among(range(COUNT), wanted) == sorted(expected)
 
 
+def test_a_device_is_looked_for_by_its_indexes(pages: SqlitePages, data: Path) -> None:
+    for text in ("", "d", "d0", "d01", "n", "n3", "none", DEVICES[0].name):
+        named, begun = pages.devices_called(text, COUNT)
+        assert named == [row.number for row in DEVICES if row.name == text]
+        by_id = sorted((row for row in DEVICES if row.id.startswith(text)), key=lambda row: row.id)
+        assert begun == [row.number for row in by_id]
+        assert pages.devices_called(text, 1) == (named[:1], begun[:1])
+
+
 def _asked(wanted: DevicesWanted, key: str) -> bool:
     return any(label.startswith(f"{key}=") for label in wanted.labels)
 

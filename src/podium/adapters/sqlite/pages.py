@@ -44,6 +44,14 @@ class SqlitePages:
         given = [*values, *(value for _, each in conditions for value in each)]
         return self._found("listing devices", (query, given), (some, values), limit)
 
+    def devices_called(self, text: str, limit: int) -> tuple[list[int], list[int]]:
+        """Numbers of devices of that very name, and of those whose id begins with `text`; at most `limit` each."""
+        with self._reader.read("looking for a device") as db:
+            named = db.execute("SELECT number FROM devices WHERE name = ? ORDER BY number LIMIT ?", (text, limit))
+            numbers = [number for (number,) in named]
+            query = "SELECT number FROM devices WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+            return numbers, [number for (number,) in db.execute(query, (text, text + _LAST, limit))]
+
     def devices_among(self, numbers: Sequence[int], wanted: DevicesWanted) -> list[int]:
         """Those of `numbers` whose devices are as wanted, in their order."""
         conditions = _of_devices(wanted)

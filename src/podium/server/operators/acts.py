@@ -33,7 +33,7 @@ from podium.server.devices.uploads import BlobRoom
 from podium.server.identity import SECRET_BYTES
 from podium.server.loop.loop import AskEvent, Loop
 from podium.server.operators.marking import Marking, chosen
-from podium.server.operators.naming import find_alias, find_run, find_service, find_version, version_before
+from podium.server.operators.naming import Devices, find_alias, find_run, find_service, find_version, version_before
 from podium.server.plane_data import SERVICE_PREFIX, Parts, token_hash
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, ReleaseAsk, RollbackAsk, ServiceAsk, StopAsk
 from podium.wire.canonical import b64
@@ -46,10 +46,11 @@ WHY_CHARS_MAX = 256
 class Acts:
     """Every changing verb but those of submission.py. Every method may also raise as `Loop.ask` does."""
 
-    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom) -> None:
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, devices: Devices) -> None:
         self._parts = parts
         self._loop = loop
         self._room = room
+        self._devices = devices
 
     async def _tell(self, make: AskEvent) -> tuple[State, int]:
         """Let the core decide; the state and the time after it did. `DeviceFault` with the code of its refusal."""
@@ -110,7 +111,7 @@ class Acts:
         usage, not-found, id-ambiguous; more than `marked_devices_max` devices are refused (usage).
         """
         marking, why = Marking.of(ask.mark), _why(ask.why)
-        rows = await chosen(self._loop.state, ask, self._parts.limits.marked_devices_max)
+        rows = await chosen(self._loop.state, self._devices, ask, self._parts.limits.marked_devices_max)
         done = marking.done(self._loop.state, rows, ask.dry_run)
         touched = marking.touched(rows)
         if touched and not ask.dry_run:

@@ -6,7 +6,7 @@ Decides: that a store which fails, or a core that is not there, is itself the an
 
 from podium.core.views.explain import explain_device, explain_run, explain_trouble
 from podium.server.loop.loop import Loop
-from podium.server.operators.naming import find_device, find_run
+from podium.server.operators.naming import Devices, find_run
 from podium.server.operators.route_table import AnyRoute, Route
 from podium.wire.asks import Ask
 from podium.wire.operator import Explanation
@@ -16,8 +16,9 @@ from podium.wire.problems import DeviceFault, StoreFault
 class Explains:
     """Explanations of runs and devices."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, devices: Devices) -> None:
         self._loop = loop
+        self._devices = devices
 
     async def run(self, name: str) -> Explanation:
         """Why the run of that name stands where it stands. `OperatorFault(run-unknown | id-ambiguous)`."""
@@ -34,8 +35,8 @@ class Explains:
         """Why the device of that name does or does not work. `OperatorFault(not-found | id-ambiguous)`."""
         told = None
         try:
-            state, now = self._loop.state, self._loop.now_ms()
-            told = explain_device(state, find_device(state, name), now)
+            row = await self._devices.find(name)
+            told = explain_device(self._loop.state, row, self._loop.now_ms())
             await self._loop.settled()
         except (StoreFault, DeviceFault) as fault:
             return explain_trouble("device", told.subject if told else name, fault.code, told)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from podium.core.rows import DeviceRow
 from podium.core.state import State
-from podium.server.operators.naming import find_device
+from podium.server.operators.naming import Devices
 from podium.wire.asks import MarkAsk
 from podium.wire.operator import MarkDone
 from podium.wire.problems import OperatorFault
@@ -67,7 +67,7 @@ MARKS = {
 }
 
 
-async def chosen(state: State, ask: MarkAsk, devices_max: int) -> list[DeviceRow]:
+async def chosen(state: State, devices: Devices, ask: MarkAsk, devices_max: int) -> list[DeviceRow]:
     """The devices that `ask` means, each once; none if no labels match.
 
     `OperatorFault`: usage (both ways of naming, neither, or more than `devices_max`), not-found, id-ambiguous.
@@ -77,17 +77,10 @@ async def chosen(state: State, ask: MarkAsk, devices_max: int) -> list[DeviceRow
         raise OperatorFault("usage", what="which devices are meant is not clear", why=why)
     if len(ask.devices) > devices_max:
         raise _too_many(devices_max)
-    return await (_named(state, ask.devices) if ask.devices else _labelled(state, ask.labels, devices_max))
-
-
-async def _named(state: State, texts: tuple[str, ...]) -> list[DeviceRow]:
-    found: dict[str, DeviceRow] = {}
-    for text in texts:
-        row = find_device(state, text)
-        found[row.id] = row
-        if row.id != text:
-            await asyncio.sleep(0)  # what is no whole id was looked for through the whole fleet
-    return list(found.values())
+    if ask.devices:
+        named = [await devices.find(text) for text in ask.devices]
+        return list({row.id: row for row in named}.values())
+    return await _labelled(state, ask.labels, devices_max)
 
 
 async def _labelled(state: State, labels: dict[str, str], devices_max: int) -> list[DeviceRow]:

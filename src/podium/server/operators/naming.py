@@ -3,13 +3,17 @@
 Decides: which one is meant. Never: what is done with it. Reads only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from podium.core.rows import AliasRow, DeviceRow, RunRow, ServiceRow, VersionRow
 from podium.core.state import State
 from podium.wire.problems import OperatorFault
 
 LAST = "@last"
+TOLD = 3
+"""Devices that are named to whoever's text means several."""
+Called = Callable[[str, int], Awaitable[tuple[list[int], list[int]]]]
+"""`Pages.devices_called`, awaited."""
 
 
 def find_run(state: State, text: str) -> RunRow:
@@ -50,15 +54,6 @@ def find_version(state: State, text: str) -> VersionRow:
     return state.versions[_only("version-unknown", "model version", wanted, state.versions)]
 
 
-def find_device(state: State, text: str) -> DeviceRow:
-    """The device of that id, unique prefix of it, or name. `OperatorFault(id-ambiguous)`, `not-found` as such."""
-    if text in state.device_numbers:
-        return state.devices[state.device_numbers[text]]
-    named = [row.id for row in state.devices if row.name == text]
-    found = named[0] if len(named) == 1 else _only("not-found", "device", text, state.device_numbers)
-    return state.devices[state.device_numbers[found]]
-
-
 def find_alias(state: State, text: str) -> AliasRow:
     """The alias of that whole name. `OperatorFault(not-found)`."""
     if text not in state.aliases:
@@ -92,6 +87,32 @@ def find_service(state: State, text: str) -> ServiceRow:
     named = [row.id for row in state.services.values() if row.name == text and not row.revoked]
     found = named[0] if len(named) == 1 else _only("service-unknown", "service credential", text, state.services)
     return state.services[found]
+
+
+class Devices:
+    """What people call devices: looked up in the store's indexes, since there may be a million."""
+
+    def __init__(self, state: Callable[[], State], called: Called) -> None:
+        """`state`: the core's, as it now is; may raise."""
+        self._state = state
+        self._called = called
+
+    async def find(self, text: str) -> DeviceRow:
+        """The device of that id, name that no other has, or unique prefix of its id; raises as `state` does too.
+
+        `OperatorFault(not-found | id-ambiguous)`.
+        """
+        number = self._state().device_numbers.get(text)
+        if number is not None:
+            return self._state().devices[number]
+        named, begun = await self._called(text, TOLD + 1) if text else ([], [])
+        rows = [self._state().devices[number] for number in (named if len(named) == 1 else begun)]
+        if not rows:
+            raise OperatorFault("not-found", what=f"no device is called {text[:128]}")
+        if len(rows) > 1:
+            why = ", ".join(row.id for row in rows[:TOLD])
+            raise OperatorFault("id-ambiguous", what=f"{text[:128]} names several devices", why=why)
+        return rows[0]
 
 
 def _only(code: str, what: str, prefix: str, ids: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from podium.core.views.runs import round_view, run_view
 from podium.ports.plane import DevicesWanted, Found, Pages
 from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
-from podium.server.operators.naming import find_alias, find_device, find_run, find_version
+from podium.server.operators.naming import Devices, find_alias, find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.release import VERSION
 from podium.tasks.digest import task_bytes
@@ -62,11 +62,12 @@ ANY, EVER = DevicesWanted(), Moment()
 class Reads:
     """Every reading verb but those of the journal (journal_reads.py)."""
 
-    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, pages: Pages) -> None:
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, pages: Pages, devices: Devices) -> None:
         self._parts = parts
         self._loop = loop
         self._room = room
         self._pages = pages
+        self._devices = devices
         self._started_ms = loop.now_ms()
         self.url = ""
         self.heads: Callable[[], dict[str, Signed]] = dict
@@ -176,7 +177,7 @@ class Reads:
 
     async def device(self, name: str) -> DeviceDetail:
         """One device with its facts and last leases: by id, unique prefix of it, or name. not-found, id-ambiguous."""
-        id = find_device(self._loop.state, name).id
+        id = (await self._devices.find(name)).id
         leases = await self._room.run(self._pages.device_leases, id, 0, LEASES_SHOWN)
         state = self._loop.state
         row = state.devices[state.device_number(id)]
@@ -184,7 +185,7 @@ class Reads:
 
     async def device_leases(self, name: str, after: str = "", limit: int = 0) -> Page:
         """A page of a device's leases, newest first. not-found, id-ambiguous."""
-        id, now, count = find_device(self._loop.state, name).id, self._loop.now_ms(), self._length(limit)
+        id, now, count = (await self._devices.find(name)).id, self._loop.now_ms(), self._length(limit)
         rows = await self._room.run(self._pages.device_leases, id, _key(after), count + 1)
         end = str(rows[count - 1][0]) if len(rows) > count else ""
         return _page([lease_view(row, now) for _, row in rows[:count]], end)
