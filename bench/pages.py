@@ -1,8 +1,11 @@
-"""What a page costs the plane over a million devices and ten thousand rounds, and what a hundred watchers cost.
+"""What a page costs the plane over a million devices and twelve thousand rounds, and what a hundred watchers cost.
 
+All of it while a run goes on: the hundred devices of the digits example check in, take leases, train and report to the
+very run whose ten thousand rounds are looked at, so that nothing is read twice from an idle plane.
 Rows: one for each list and view of the operator API and each screen of the console (the median time to the last byte
-over one kept connection, the asker included, so a little more than the server's own), and viewers-100 (percent of a
-core that a hundred streams of one live run cost).
+over one kept connection, the asker included, so a little more than the server's own); the same of the overview while
+the whole journal is verified; and what a hundred viewers of the live run cost, percent of a core: viewers-page-100 of
+its page in the console (half of them administrators), viewers-api-100 of its stream in the operator API.
 Limits: the same number of rows read by a bare SQLite loop and encoded as JSON; for the watchers, 5 %.
 """
 
@@ -10,33 +13,41 @@ import contextlib
 import json
 import sqlite3
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench._console import SignedIn
-from bench._fleet_data import RUN, device_id, fill
+from bench import _fleet_runs
+from bench._console import Asker, Watchers, screens, signed_in
+from bench._fleet_data import fill
+from bench._fleet_runs import RUN, WIDE, device_id
 from bench._load import cpu_s, resident_bytes, scratch
 from bench._planes import plane
 from bench._rows import Row
-from podium.device.link import Link, PlaneAway
 from podium.plane.link import OperatorLink
-from podium.wire.asks import TokenAsk
 
-TARGET_MS = 100.0
+TARGET_MS, ALLOWED = 100.0, 5.0
 REQUESTS = 21
-VIEWERS = 100
-WATCHED_S = 10.0
+VIEWERS, WATCHED_ROUNDS, WATCHES = 100, 6, 3
+"""So many viewers, each time while so many rounds are sealed, so often."""
 ROWS = 100
+TOP = Path(__file__).resolve().parents[1]
+RETURN_MS = 1_000
+"""How soon devices come back: a fleet of a million would be told hours."""
+DEVICE = device_id(_fleet_runs.BUSY)
 PAGES: dict[str, str] = {
     "status": "status",
     "runs": f"runs?limit={ROWS}",
     "run": f"runs/{RUN}",
+    "run-explain": f"runs/{RUN}/explain",
     "rounds": f"runs/{RUN}/rounds?limit={ROWS}",
     "rounds-last": f"runs/{RUN}/rounds?limit={ROWS}&after=101",
+    "rounds-wide": f"runs/{WIDE}/rounds?limit={ROWS}",
     "round": f"runs/{RUN}/rounds/9990",
-    "round-leases": f"runs/{RUN}/rounds/9990/leases?limit={ROWS}",
+    "round-leases": f"runs/{WIDE}/rounds/50/leases?limit={ROWS}",
     "devices": f"devices?limit={ROWS}",
     "devices-last": f"devices?limit={ROWS}&after=999800",
     "devices-site": f"devices?limit={ROWS}&site=site-077",
@@ -44,8 +55,14 @@ PAGES: dict[str, str] = {
     "devices-label": f"devices?limit={ROWS}&label=region%3Dr7,tier%3D2",
     "devices-rare": f"devices?limit={ROWS}&site=site-077&state=cordoned",
     "devices-offline": f"devices?limit={ROWS}&online=false&after=900000",
-    "device": f"devices/{device_id(777_777)}",
+    "device": f"devices/{DEVICE}",
+    "device-explain": f"devices/{DEVICE}/explain",
+    "device-leases": f"devices/{DEVICE}/leases?limit={ROWS}",
+    "fleet": "fleet",
+    "presence": "fleet/presence",
     "versions": f"versions?limit={ROWS}&newest=true",
+    "versions-run": f"versions?limit={ROWS}&run={RUN}&newest=true",
+    "aliases": "aliases",
     "journal": f"audit/entries?limit={ROWS}",
     "journal-kind": f"audit/entries?limit={ROWS}&kind=device-enrolled",
     "journal-subject": f"audit/entries?limit={ROWS}&subject={device_id(5)}",
@@ -55,28 +72,123 @@ PAGES: dict[str, str] = {
 
 
 def measure() -> Iterator[Row]:
-    """Every row; the notes of opening go to the row `open`."""
+    """Every row, in a directory that goes away."""
     with scratch() as folder:
         data = Path(folder) / "data"
         fill(data)
-        floor_ms = _floor(data)
-        began = time.monotonic()
-        with plane(data, None) as (pid, link):
-            opened_s = time.monotonic() - began
-            yield _row("open", opened_s, "s", ("none", 1.0), None)
-            yield _row("memory", resident_bytes(pid) / 1e6, "MB", ("none", 1.0), None)
-            for name, path in PAGES.items():
-                times = [_asked(link, path) for _ in range(REQUESTS)]
+        yield from measured(data)
+
+
+def measured(data: Path) -> Iterator[Row]:
+    """Every row over a filled directory, which goes on growing."""
+    floor_ms = _floor(data)
+    began = time.monotonic()
+    with plane(data, None, f"window_max_ms={RETURN_MS}") as (pid, link):
+        yield _row("open", time.monotonic() - began, "s", ("none", 1.0), None)
+        yield _row("memory", resident_bytes(pid) / 1e6, "MB", ("none", 1.0), None)
+        token = (data / "administrator.token").read_text().strip()
+        with _devices(data):
+            _sealing(link, 2)
+            api, person = Asker(link.url, {"authorization": f"Bearer {token}"}), signed_in(link.url, token)
+            console = Asker(link.url, person)
+            asked = [(name, api, f"/api/v1/{path}") for name, path in PAGES.items()]
+            asked += [("metrics", api, "/metrics")]
+            asked += [(f"console {name}", console, path) for name, path in screens(**_named(link))]
+            for name, asker, path in asked:
+                times = [asker.ask_ms(path) for _ in range(REQUESTS)]
                 yield _row(name, statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
-            signed_in = SignedIn(link.url, (data / "administrator.token").read_text().strip())
-            version = link.versions(RUN, limit=1)[0].digest
-            named = {"run": RUN, "round": "9990", "device": device_id(777_777), "version": version}
-            for page, times in signed_in.times_ms(REQUESTS, **named):
-                yield _row(f"console {page}", statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
-            view = link.run(RUN)
-            if view.state != "RUNNING" or view.waiting is None:
-                raise RuntimeError(f"the run that is measured is {view.state}: {view.reason}")
-            yield _row("viewers-100", _viewers(pid, link), "%", ("allowed", 5.0), 5.0)
+            yield from _verifying(console, floor_ms)
+            yield from _viewers(pid, link, data)
+
+
+def _named(link: OperatorLink) -> dict[str, str]:
+    """What fills the braces of the screens' paths."""
+    service = next(each.id for each in link.services() if not each.revoked)
+    return {
+        "run": RUN,
+        "wide": WIDE,
+        "round": "9990",
+        "device": DEVICE,
+        "version": link.run(RUN).base,
+        "service": service,
+    }
+
+
+@contextlib.contextmanager
+def _devices(data: Path) -> Iterator[None]:
+    """The devices of the digits, in a process of their own."""
+    words = [sys.executable, "-m", "bench._digits_devices", str(data)]
+    running = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=TOP)
+    try:
+        assert running.stdout is not None
+        if running.stdout.readline() != "ready\n":
+            raise RuntimeError(f"the devices ended with exit code {running.wait()}")
+        yield
+    finally:
+        running.kill()
+        running.wait()
+
+
+def _sealing(link: OperatorLink, count: int) -> None:
+    """Wait until the live run has sealed `count` further rounds; `RuntimeError` if it stands still."""
+    view = link.run(RUN)
+    wanted, until = view.rounds_sealed + count, time.monotonic() + 120
+    while link.run(RUN).rounds_sealed < wanted:
+        time.sleep(0.1)
+        if time.monotonic() > until:
+            raise RuntimeError(f"the run that is watched stands still: {link.explain('run', RUN)}")
+
+
+def _verifying(console: Asker, floor_ms: float) -> Iterator[Row]:
+    """How long the journal's verification takes, and how long the overview meanwhile."""
+    took: list[float] = []
+    other = threading.Thread(target=lambda: took.append(console.ask_ms("/journal/verify")))
+    other.start()
+    times = [console.ask_ms("/")]
+    while other.is_alive():
+        times.append(console.ask_ms("/"))
+    yield _row("verifying", took[0] / 1000, "s", ("none", 1.0), None)
+    yield _row("console / while verifying", statistics.median(times), "ms", ("bare-sqlite", floor_ms), TARGET_MS)
+
+
+def _viewers(pid: int, link: OperatorLink, data: Path) -> Iterator[Row]:
+    """Percent of a core that viewers cost: the plane's processor time over as many rounds with them and without.
+
+    Rounds are counted, not seconds, so that both times hold the same work of devices.
+    """
+    tokens = [(data / f"{role}.token").read_text().strip() for role in ("administrator", "viewer")]
+    people = [signed_in(link.url, tokens[number % 2]) for number in range(VIEWERS)]
+    machines = [{"authorization": f"Bearer {tokens[0]}"}] * VIEWERS
+    watched = {
+        "viewers-page-100": (f"/live/runs/{RUN}", people),
+        "viewers-api-100": (f"/api/v1/runs/{RUN}", machines),
+    }
+    costs: dict[str, list[float]] = {name: [] for name in watched}
+    for _ in range(WATCHES):
+        alone_s, _ = _used(pid, link)
+        for name, (path, whose) in watched.items():
+            used_s, lasted_s = _watched(pid, link, path, whose)
+            costs[name].append((used_s - alone_s) / lasted_s * 100)
+    for name, each in costs.items():
+        yield _row(name, statistics.median(each), "%", ("allowed", ALLOWED), ALLOWED)
+
+
+def _watched(pid: int, link: OperatorLink, path: str, whose: list[dict[str, str]]) -> tuple[float, float]:
+    """`_used` while streams of `path` are open; `RuntimeError` unless everybody is told of every round."""
+    with Watchers(link.url, path, whose) as watchers:
+        told = watchers.fewest()
+        used = _used(pid, link)
+        if watchers.fewest() - told < WATCHED_ROUNDS:
+            raise RuntimeError(f"{path}: somebody was told {watchers.fewest() - told} times")
+    return used
+
+
+def _used(pid: int, link: OperatorLink) -> tuple[float, float]:
+    """Processor seconds of the plane from one seal to the `WATCHED_ROUNDS`th after it, and how long that lasted."""
+    _sealing(link, 1)
+    before, began = cpu_s(pid), time.monotonic()
+    _sealing(link, WATCHED_ROUNDS)
+    return cpu_s(pid) - before, time.monotonic() - began
 
 
 def _row(name: str, value: float, unit: str, limit: tuple[str, float], target: float | None) -> Row:
@@ -95,13 +207,6 @@ def _row(name: str, value: float, unit: str, limit: tuple[str, float], target: f
     }
 
 
-def _asked(link: OperatorLink, path: str) -> float:
-    """Milliseconds of one answer."""
-    began = time.perf_counter()
-    link._send("GET", path)
-    return (time.perf_counter() - began) * 1000
-
-
 def _floor(data: Path) -> float:
     """Milliseconds to read `ROWS` rows by their key and encode them."""
     db = sqlite3.connect(data / "podium.db")
@@ -113,32 +218,3 @@ def _floor(data: Path) -> float:
         times.append((time.perf_counter() - began) * 1000)
     db.close()
     return statistics.median(times)
-
-
-def _viewers(pid: int, link: OperatorLink) -> float:
-    """Percent of a core that the watchers cost beside the plane without them."""
-    idle = _used(pid, link)
-    streams = [Link(link.url, "") for _ in range(VIEWERS)]
-    ready = threading.Barrier(VIEWERS + 1)
-
-    def watch(number: int) -> None:
-        _, pieces = streams[number].stream(f"/api/v1/events?subject=run:{RUN}", link._headers)
-        next(pieces)
-        ready.wait()
-        with contextlib.suppress(PlaneAway):  # the bench ends the plane
-            for _ in pieces:
-                pass
-
-    for number in range(VIEWERS):
-        threading.Thread(target=watch, args=(number,), daemon=True).start()
-    ready.wait(60)
-    return (_used(pid, link) - idle) / WATCHED_S * 100
-
-
-def _used(pid: int, link: OperatorLink) -> float:
-    """Processor seconds of the plane while its core moves four times a second, so that every view is drawn anew."""
-    before, until = cpu_s(pid), time.monotonic() + WATCHED_S
-    while time.monotonic() < until:
-        link.token(TokenAsk())
-        time.sleep(0.25)
-    return cpu_s(pid) - before
