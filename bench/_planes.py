@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import podium
 from podium.plane.finding import connect_data
 from podium.plane.link import OperatorLink
+from podium.wire.operator import RUN_OPEN, RunView
 
 PLAN = "bench._noop:train"
 
@@ -51,3 +53,11 @@ def noop_task(name: str, size: int, select: podium.Select, terms: podium.Round, 
         round=terms,
         rounds=rounds,
     )
+
+
+def looks(run: podium.Run, every_ms: int) -> Iterator[RunView]:
+    """The run's view every `every_ms` until it is over: oftener than a plane tells it to those who watch."""
+    while (view := run.view()).state in RUN_OPEN:
+        yield view
+        time.sleep(every_ms / 1000)
+    yield view

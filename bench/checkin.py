@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench._load import drive, scratch, self_signed
-from bench._planes import PLAN, noop_task, plane, process
+from bench._planes import PLAN, looks, noop_task, plane, process
 from bench._rows import Row, row
 from bench.limits.raw_asgi_echo import ANSWER
 from podium import Round, Run, Select
@@ -152,6 +152,6 @@ def _reporting(link: OperatorLink, run: Run) -> None:
     """Let one device be ready, so that the round starts and has seats for all others."""
     (requests,) = Fleet(link, 1).checkins([READY] * 3)
     drive(link.url, [requests], OFFERED, os.getpid())
-    for view in run.views(poll_ms=50):
+    for view in looks(run, 50):
         if view.round is not None and view.round.state == "REPORTING":
             return

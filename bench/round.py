@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench._load import peak_bytes, resident_bytes, scratch
-from bench._planes import noop_task, plane
+from bench._planes import looks, noop_task, plane
 from bench._rows import Row, row
 from podium import Round, Run, Select
 from podium.plane.link import OperatorLink
@@ -65,7 +65,7 @@ def _sealed(link: OperatorLink, count: int, size: int) -> float:
     task = noop_task("round", size, Select(over=1.0), terms, rounds=ROUNDS)
     run = Run(link, link.submit(run_ask(task.whole(), Path(), task.model.data)).run)
     moments: list[float] = []
-    for view in run.views(poll_ms=20):
+    for view in looks(run, 20):
         if view.rounds_sealed > len(moments):
             moments.append(time.monotonic())
     if view.state != "FINISHED" or len(moments) < ROUNDS:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from podium.server.operators.openapi import EVERY_ROUTE, REPEATS, WITH_BODY
+from podium.server.operators.openapi import EVERY_ROUTE, REPEATS, WATCHES, WITH_BODY
 from podium.server.operators.route_table import AnyRoute
 from podium.server.plane import Plane, open_parts
 from podium.wire.limits import Limits
@@ -32,6 +32,8 @@ A path that is not served is `not-found`, a method `method-not-allowed`. Unknown
 refused. Times are durations in milliseconds.
 
 **Repeats.** {REPEATS}
+
+**Watching.** {WATCHES}
 """
 
 
@@ -57,6 +59,8 @@ def _route(row: AnyRoute) -> str:
     if row.items:
         answer = f"{answer}` of `{row.items.__name__}"
     lines = [f"\n### {row.method} {row.path}\n\n{row.summary}. Answers {row.status} `{answer}`; verb `{row.verb}`."]
+    if row.watched:
+        lines.append(" Can be watched.")
     if row.keyed:
         lines.append(" Takes an `Idempotency-Key`.")
     if row.codes:

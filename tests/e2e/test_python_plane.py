@@ -48,7 +48,7 @@ def a_device(plane: podium.Plane) -> tuple[podium.Device, threading.Thread]:
 def test_a_run_is_watched_as_typed_events(plane: podium.Plane) -> None:
     device, thread = a_device(plane)
     run = plane.submit(a_task(3))
-    events = list(run.watch(poll_ms=5))
+    events = list(run.watch())
     device.stop()
     thread.join(10)
     device.close()

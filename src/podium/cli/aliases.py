@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podium.cli.completing import VersionName
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Why, at_plane
 from podium.cli.output import ago, note, printable, say, say_json, short
 from podium.wire.asks import PromoteAsk, RollbackAsk
@@ -100,16 +100,18 @@ def _say_moved(done: AliasView, before: AliasView | None, json: bool) -> None:
 def list_(where: Where, json: Json = False, watch: Watch = False) -> None:
     """Every alias, the version it names, and who let it."""
     with where.link() as link:
-        show(ALIASES, link.aliases, json=json, watch=watch)
+        show(ALIASES, Rows(link, "aliases", AliasView), json=json, watch=watch)
 
 
 @app.command("history")
 @at_plane
 def history(where: Where, alias: Alias, json: Json = False, watch: Watch = False) -> None:
     """Every move of an alias by a person or a service, newest first."""
+    from podium.plane.calls import name
+
     with where.link() as link:
-        name = _named(link, alias).alias
-        show(MOVES, lambda: link.alias_moves(name), json=json, watch=watch)
+        path = f"aliases/{name(_named(link, alias).alias)}/moves"
+        show(MOVES, Rows(link, path, AliasMoveView), json=json, watch=watch)
 
 
 def _named(link: "OperatorLink", name: str) -> AliasView:

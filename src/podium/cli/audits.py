@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import DATA, Data, Json, Watch, Where, at_plane, labels_of
 from podium.cli.output import ago, printable, say, say_json
 from podium.wire.messages import SignedRoot
@@ -57,11 +57,7 @@ def list_(
     if unknown := sorted(labels.keys() - {"kind", "subject", "actor"}):
         raise OperatorFault("usage", what=f"-l {unknown[0]}=", why="an entry has kind, subject and actor")
     with where.link() as link:
-
-        def fetch() -> list[EntryView]:
-            return link.first_of("audit/entries", EntryView, limit, **labels)[::-1]
-
-        show(ENTRIES, fetch, json=json, watch=watch)
+        show(ENTRIES, Rows(link, "audit/entries", EntryView, labels, newest=limit), json=json, watch=watch)
 
 
 @app.command("export")

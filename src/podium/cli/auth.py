@@ -9,7 +9,7 @@ import typer
 
 from podium.cli.confirming import confirm
 from podium.cli.errors import DENIED
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Yes, at_plane
 from podium.cli.output import ago, note, say, say_json
 from podium.wire.asks import ServiceAsk
@@ -61,7 +61,7 @@ def issue(
 def list_(where: Where, json: Json = False, watch: Watch = False) -> None:
     """Every service's credential, without its secret."""
     with where.link() as link:
-        show(SERVICES, link.services, json=json, watch=watch)
+        show(SERVICES, Rows(link, "services", ServiceView), json=json, watch=watch)
 
 
 @app.command("revoke")

@@ -127,7 +127,7 @@ def _task(scenario: Scenario, rounds: int, seed: int) -> "Task":
 
 def _trained(scenario: Scenario, task: "Task", home: Path) -> _Trained:
     """Everything between the plane's start and its end."""
-    from podium.cli.follow import follow
+    from podium.cli.follow import follow_run
     from podium.cli.planes import make_directory
     from podium.plane import Plane
     from podium.tasks.task import ModelSource
@@ -143,7 +143,7 @@ def _trained(scenario: Scenario, task: "Task", home: Path) -> _Trained:
         note(f"plane {plane.url} serves {home}; {len(members)} devices of {_sites(members)} sites")
         first = _evaluated(plane, task, len(members), devices.check)
         run = plane.submit(task)
-        view = follow(run, devices.check)
+        view = follow_run(run, devices.check)
         seconds = time.monotonic() - started
         if view.state != "FINISHED":
             note(f"the run ended as {view.state}: {view.reason}")
@@ -233,7 +233,7 @@ def _evaluated(plane: "Plane", task: "Task", devices: int, check: Callable[[], N
 
 
 def _over(run: "Run", check: Callable[[], None]) -> RunView:
-    for _ in run.views(poll_ms=50):
+    for _ in run.views():
         check()
     return run.view()
 

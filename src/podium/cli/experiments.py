@@ -28,20 +28,18 @@ def mlflow(
 ) -> None:
     """Export a run to MLflow: parameters, metrics per round, versions as logged models. Again: nothing is doubled."""
     from podium.plane.experiments import Experiments
-    from podium.plane.runs import Run
+    from podium.plane.runs import Run, RunMoved
 
     # the client says on stdout where its pages are; stdout is data here
     with where.link() as link, contextlib.redirect_stdout(sys.stderr):
         known = link.run(run).id
         experiments = Experiments(link, uri, experiment)
         done = experiments.export(known)
-        for view in Run(link, known).views(FOLLOW_MS) if follow and not done.over else ():
-            done = experiments.export(view.id)
-            note(f"run {view.id}: {view.rounds_sealed} of {view.rounds} rounds")
+        for event in Run(link, known).watch() if follow and not done.over else ():
+            if not isinstance(event, RunMoved):
+                done = experiments.export(known)
+                note(f"run {known}: {done.metrics} more metric values, {done.models} more models")
     if json:
         say_json(done)
     else:
         say(done.mlflow_run)
-
-
-FOLLOW_MS = 2_000

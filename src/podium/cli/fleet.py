@@ -11,7 +11,7 @@ import typer
 from podium.cli import completing
 from podium.cli.completing import DeviceName
 from podium.cli.confirming import confirm
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Labels, Watch, Where, Why, Yes, at_plane, labels_of
 from podium.cli.output import ago, count_of_bytes, decimals, note, printable, say, say_json, say_pairs, say_table
 from podium.cli.standing import plane_lines
@@ -60,14 +60,9 @@ def list_(
     """Enrolled devices, in order of enrolment. Labels are those of the token; site and name count as labels."""
     labels = labels_of(label)
     with where.link() as link:
-        for each in plane_lines(link.status()):
-            note(each)
         query = _query(labels, state or "", online)
-
-        def fetch() -> list[DeviceView]:
-            return [view for view in link.devices(**query) if matches(view, labels)]
-
-        show(DEVICES, fetch, json=json, watch=watch)
+        rows = Rows(link, "devices", DeviceView, query, keep=lambda view: matches(view, labels))
+        show(DEVICES, rows, json=json, watch=watch, above=lambda: plane_lines(link.status()))
 
 
 def _query(labels: dict[str, str], state: str, online: bool) -> dict[str, str]:

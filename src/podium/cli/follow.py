@@ -21,7 +21,7 @@ Show = Callable[[RunView, list[str]], None]
 """Shows how a run stands, and why it stands still."""
 
 
-def follow(run: Run, check: Callable[[], None] | None = None, standing: Standing | None = None) -> RunView:
+def follow_run(run: Run, check: Callable[[], None] | None = None, standing: Standing | None = None) -> RunView:
     """Show `run` on stderr until it is over; its last view. `check` is called at each look, and what it raises passes.
 
     `standing` says who froze the plane or paused the run. KeyboardInterrupt passes, `PlaneAway` as of `Run.views`.

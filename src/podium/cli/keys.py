@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from podium.cli.confirming import confirm
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Yes, at_plane
 from podium.cli.output import note, say, say_json
 from podium.wire.asks import RotateAsk
@@ -36,7 +36,7 @@ KEYS = Listing[KeyView](
 def list_(where: Where, json: Json = False, watch: Watch = False) -> None:
     """Every key of the root document: its role, whether it signs today, the document's version."""
     with where.link() as link:
-        show(KEYS, link.keys, json=json, watch=watch)
+        show(KEYS, Rows(link, "keys", KeyView), json=json, watch=watch)
 
 
 @app.command("rotate")

@@ -1,15 +1,13 @@
 """A list as a person or a script reads it: columns, JSON, or followed until Ctrl-C.
 
-Decides: the form. Never: what is in a list. Followed on a terminal it is redrawn; elsewhere a line tells each change:
-"+" come, "~" changed, "-" gone; with --json one object a line. Limits: asked every `WATCH_MS`; a plane that is away for
-longer than `AWAY_MS` ends it.
+Decides: the form. Never: what is in a list. Followed, it comes as the plane tells it (`Calls.follow`): on a terminal it
+is redrawn; elsewhere a line tells each change: "+" come, "~" changed, "-" gone; with --json one object a line.
 """
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 import typer
@@ -17,8 +15,8 @@ import typer
 from podium.cli.errors import INTERRUPTED
 from podium.cli.output import columns, note, say, say_json
 
-WATCH_MS = 1_000
-AWAY_MS = 60_000
+if TYPE_CHECKING:
+    from podium.plane.calls import Calls
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -46,42 +44,65 @@ class Listing(Generic[V]):
         return msgspec.json.encode(still)
 
 
-def show(listing: Listing[V], fetch: Callable[[], Sequence[V]], *, json: bool, watch: bool) -> None:
-    """Print what `fetch` gives, once or until Ctrl-C (exit code 130)."""
-    if not watch:
-        views = fetch()
-        if json:
-            say_json(views)
-        else:
-            for line in listing.lines(views):
-                say(line)
+@dataclass(frozen=True)
+class Rows(Generic[V]):
+    """Where a list comes from: the plane's rows at `path` under `query`; `keep` chooses what the plane cannot.
+
+    `newest`: only so many, which the plane gives newest first and a list shows newest last; 0 is every row.
+    """
+
+    link: "Calls"
+    path: str
+    kind: type[V]
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    keep: Callable[[V], bool] = bool
+    newest: int = 0
+
+    def once(self) -> list[V]:
+        """The rows as they are now."""
+        if self.newest:
+            return self._kept(self.link.first_of(self.path, self.kind, self.newest, **self.query))
+        return self._kept(self.link.rows(self.path, self.kind, **self.query))
+
+    def followed(self) -> Iterator[list[V]]:
+        """The rows now and whenever they change."""
+        for views in self.link.follow_rows(self.path, self.kind, self.newest, **self.query):
+            yield self._kept(views)
+
+    def _kept(self, views: list[V]) -> list[V]:
+        return [view for view in (views[::-1] if self.newest else views) if self.keep(view)]
+
+
+def show(listing: Listing[V], rows: Rows[V], *, json: bool, watch: bool, above: Callable[[], list[str]] = list) -> None:
+    """Print `rows`, once or until Ctrl-C (exit code 130); to stderr what stands `above` them."""
+    if watch:
+        follow(listing, rows.followed(), json=json, above=above)
         return
+    views = rows.once()
+    for each in above():
+        note(each)
+    if json:
+        say_json(views)
+    else:
+        for line in listing.lines(views):
+            say(line)
+
+
+def follow(
+    listing: Listing[V], seen: Iterator[Sequence[V]], *, json: bool, above: Callable[[], list[str]] = list
+) -> None:
+    """Show each of `seen` as it comes, until Ctrl-C (exit code 130).
+
+    What stands `above` is drawn again with each on a terminal, and told once to stderr elsewhere.
+    """
     try:
         if sys.stdout.isatty() and not json:
-            _redraw(listing, fetch)
+            _redraw(listing, seen, above)
         else:
-            for sign, view in changes(listing, fetches(fetch)):
-                say(_told(listing, sign, view, json))
+            _tell(listing, seen, json, above)
     except KeyboardInterrupt:
-        note("left the list")
+        note("left the list; what it shows goes on")
         raise typer.Exit(INTERRUPTED) from None
-
-
-def fetches(fetch: Callable[[], Sequence[V]]) -> Iterator[Sequence[V]]:
-    """What `fetch` gives every `WATCH_MS`, without end; `PlaneAway` once the plane is away for `AWAY_MS`."""
-    from podium.device.link import PlaneAway
-
-    heard = time.monotonic()
-    while True:
-        try:
-            views = fetch()
-        except PlaneAway:
-            if (time.monotonic() - heard) * 1000 > AWAY_MS:
-                raise
-        else:
-            heard = time.monotonic()
-            yield views
-        time.sleep(WATCH_MS / 1000)
 
 
 def changes(listing: Listing[V], seen: Iterator[Sequence[V]]) -> Iterator[tuple[str, V]]:
@@ -99,17 +120,22 @@ def changes(listing: Listing[V], seen: Iterator[Sequence[V]]) -> Iterator[tuple[
         known = now
 
 
-def _told(listing: Listing[V], sign: str, view: V, json: bool) -> str:
-    if json:
-        return msgspec.json.encode({"change": sign, "row": view}).decode()
-    return "  ".join([sign, *listing.row(view)])
+def _tell(listing: Listing[V], seen: Iterator[Sequence[V]], json: bool, above: Callable[[], list[str]]) -> None:
+    for each in above():
+        note(each)
+    for sign, view in changes(listing, seen):
+        if json:
+            say(msgspec.json.encode({"change": sign, "row": view}).decode())
+        else:
+            say("  ".join([sign, *listing.row(view)]))
 
 
-def _redraw(listing: Listing[V], fetch: Callable[[], Sequence[V]]) -> None:
+def _redraw(listing: Listing[V], seen: Iterator[Sequence[V]], above: Callable[[], list[str]]) -> None:
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False, screen=True) as live:
-        for views in fetches(fetch):
-            live.update(Text("\n".join(listing.lines(views)), overflow="ellipsis", no_wrap=True), refresh=True)
+        for views in seen:
+            text = "\n".join([*above(), *listing.lines(views)])
+            live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)

@@ -12,7 +12,7 @@ import typer
 
 from podium.cli import completing
 from podium.cli.completing import VersionName
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, at_plane, labels_of
 from podium.cli.output import count_of_bytes, decimals, say, say_json, short
 from podium.wire.messages import RootDocument, SignedRoot
@@ -84,7 +84,8 @@ def list_(
     if unknown := sorted(labels.keys() - {"task", "alias", "released"}):
         raise OperatorFault("usage", what=f"-l {unknown[0]}=", why="a version has task, alias and released")
     with where.link() as link:
-        show(VERSIONS, lambda: [view for view in link.versions(run) if _fits(view, labels)], json=json, watch=watch)
+        rows = Rows(link, "versions", VersionView, {"run": run}, keep=lambda view: _fits(view, labels))
+        show(VERSIONS, rows, json=json, watch=watch)
 
 
 def _fits(view: VersionView, labels: dict[str, str]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 
 import typer
 
+from podium.cli.output import note
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def connect(data: Path, url: str, token_file: Path | None) -> "OperatorLink":
     """The plane that the options mean; `OperatorFault` as of podium.plane.finding."""
     from podium.plane.finding import connect_data, connect_url
 
-    return connect_url(url, token_file) if url else connect_data(data)
+    link = connect_url(url, token_file) if url else connect_data(data)
+    link.on_away = lambda away: note(f"the plane is away ({away.code}: {away.why}); it is asked again for a minute")
+    return link
 
 
 def labels_of(given: list[str] | None) -> dict[str, str]:

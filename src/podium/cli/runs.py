@@ -3,6 +3,7 @@
 Decides: what these verbs print and how they end. Never: starts a plane.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,7 @@ import typer
 from podium.cli.completing import RunName
 from podium.cli.confirming import confirm
 from podium.cli.errors import INTERRUPTED, run_exit_code
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, follow
 from podium.cli.options import Json, Watch, Where, Why, Yes, at_plane
 from podium.cli.output import note, say, say_json
 from podium.cli.standing import Standing, frozen_text, paused_text, plane_lines
@@ -52,11 +53,11 @@ def watch(where: Where, name: RunName = "@last", json: Json = False) -> None:
 
 def _followed(link: "OperatorLink", run: str, json: bool) -> None:
     """Follow the run, print what became of it, and end with its exit code."""
-    from podium.cli.follow import follow
+    from podium.cli.follow import follow_run
     from podium.plane.runs import Run
 
     try:
-        view = follow(Run(link, run), standing=Standing(link))
+        view = follow_run(Run(link, run), standing=Standing(link))
     except KeyboardInterrupt:
         note(f"left the watch; the run goes on: podium watch {run}")
         raise typer.Exit(INTERRUPTED) from None
@@ -128,8 +129,7 @@ def status(
     """The plane in one look: its devices, its runs, and what each waits for. --watch follows its runs."""
     with where.link() as link:
         if watch:
-            _say_plane(link.status())
-            show(RUNS, lambda: link.runs() if every else link.status().runs, json=json, watch=True)
+            _follow_status(link, every, json)
         seen = link.status()
         views = link.runs() if every else seen.runs
     if json:
@@ -140,18 +140,27 @@ def status(
         _say_status(seen, views)
 
 
-def _say_plane(seen: StatusView) -> None:
-    """What is said of the plane itself, to stderr, before its runs are followed."""
-    note(f"plane {seen.plane_id}  {seen.url}  {seen.devices} devices enrolled, {seen.online} connected")
-    for each in plane_lines(seen):
-        note(each)
+def _follow_status(link: "OperatorLink", every: bool, json: bool) -> None:
+    """The plane's runs until Ctrl-C, below what is said of the plane itself."""
+    seen = link.status()
+
+    def views() -> Iterator[list[RunView]]:
+        nonlocal seen
+        for seen in link.follow("status", StatusView):
+            yield link.runs() if every else seen.runs
+
+    follow(RUNS, views(), json=json, above=lambda: [_plane_text(seen), *plane_lines(seen)])
+
+
+def _plane_text(seen: StatusView) -> str:
+    return f"plane {seen.plane_id}  {seen.url}  {seen.devices} devices enrolled, {seen.online} connected"
 
 
 def _run_row(view: RunView) -> tuple[str, ...]:
     return (
         view.id,
         view.task,
-        view.state,
+        f"{view.state}, frozen" if view.frozen and view.state in RUN_OPEN else view.state,
         f"{view.rounds_sealed}/{view.rounds}",
         f"v{view.version_number}",
         format_duration(view.elapsed_ms),
@@ -180,7 +189,7 @@ def _say_status(seen: StatusView, views: list[RunView]) -> None:
         for line in RUNS.lines(views):
             say(line)
     for view in views:
-        if paused := paused_text(view, ""):
+        if paused := paused_text(view):
             say(f"run {view.id} {paused}")
         if view.waiting is not None:
             say(f"run {view.id} waits: {wait_text(view.waiting)}")

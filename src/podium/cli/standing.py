@@ -1,4 +1,4 @@
-"""Why a run stands still by somebody's word: the plane is frozen, or the run is paused; since when and by whom.
+"""Why a run stands still by somebody's word: the plane is frozen, or the run is paused; since when, by whom and why.
 
 Decides: how that is said on the watch screen, in the status and above the fleet. Never: freezes or pauses.
 Limits: the plane is asked who it was once for each change, not at every look.
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from podium.cli.output import printable
 from podium.wire.durations import format_duration
 from podium.wire.operator import EntryView, FreezeView, RunView, StatusView
 from podium.wire.problems import OperatorFault
@@ -23,16 +24,18 @@ def frozen_text(freeze: FreezeView) -> str:
     """The line for a frozen plane; "" if it is not."""
     if not freeze.frozen:
         return ""
-    why = f": {freeze.why}" if freeze.why else ""
+    why = f": {printable(freeze.why)}" if freeze.why else ""
     since = format_duration(freeze.age_ms)
     return f"FROZEN   for {since} by {freeze.actor}{why}; no lease is granted until podium unfreeze"
 
 
-def paused_text(view: RunView, actor: str) -> str:
-    """The line for a paused run, or one about to be; "" for any other. `actor` "" if it is not known."""
+def paused_text(view: RunView, entry: EntryView | None = None) -> str:
+    """The line for a paused run, or one about to be; "" for any other. `entry`: the journal's of it, if it is known."""
     if view.state not in RESTING:
         return ""
-    by = f" by {actor}" if actor else ""
+    by = f" by {entry.actor}" if entry is not None else ""
+    if entry is not None and entry.why.get("why"):
+        by += f": {printable(entry.why['why'])}"
     if view.state == "PAUSING":
         return f"PAUSING  after its present round{by}"
     since = f" for {format_duration(view.paused_ms)}" if view.paused_ms >= 0 else ""
@@ -41,7 +44,7 @@ def paused_text(view: RunView, actor: str) -> str:
 
 def plane_lines(seen: StatusView) -> list[str]:
     """What is said above any list of the plane: that it is frozen, and which of its runs are paused."""
-    told = [f"run {view.id} ({view.task}) {paused}" for view in seen.runs if (paused := paused_text(view, ""))]
+    told = [f"run {view.id} ({view.task}) {paused}" for view in seen.runs if (paused := paused_text(view))]
     frozen = frozen_text(seen.freeze)
     return [frozen, *told] if frozen else told
 
@@ -53,7 +56,7 @@ class Standing:
         self._link = link
         self._freeze: FreezeView | None = None
         self._asked_s = 0.0
-        self._paused_by: dict[str, str] = {}
+        self._pauses: dict[str, EntryView | None] = {}
 
     def lines(self, view: RunView) -> list[str]:
         """What is to be said above `view`: nothing, one line or two. Asks the plane when that changes."""
@@ -71,11 +74,11 @@ class Standing:
 
     def _paused(self, view: RunView) -> str:
         if view.state not in RESTING:
-            self._paused_by.pop(view.id, None)
+            self._pauses.pop(view.id, None)
             return ""
-        if view.id not in self._paused_by:
-            self._paused_by[view.id] = paused_by(self._link, view.id)
-        return paused_text(view, self._paused_by[view.id])
+        if view.id not in self._pauses:
+            self._pauses[view.id] = _pause_of(self._link, view.id)
+        return paused_text(view, self._pauses[view.id])
 
 
 def _freeze_of(link: "OperatorLink") -> FreezeView:
@@ -86,10 +89,10 @@ def _freeze_of(link: "OperatorLink") -> FreezeView:
         return FreezeView(frozen=True, why=f"{error.code} when asked", actor="somebody", age_ms=0)
 
 
-def paused_by(link: "OperatorLink", run: str) -> str:
-    """Who paused `run` last, as the journal has it; "" if it, or this credential, does not say."""
+def _pause_of(link: "OperatorLink", run: str) -> EntryView | None:
+    """The last pause of `run` as the journal has it; None if it, or this credential, does not say."""
     try:
         entries = link.first_of("audit/entries", EntryView, 1, subject=run, kind="run-paused")
     except OperatorFault:
-        entries = []
-    return entries[0].actor if entries else ""
+        return None
+    return entries[0] if entries else None

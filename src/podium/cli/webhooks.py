@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from podium.cli.confirming import confirm
-from podium.cli.lists import Listing, show
+from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Yes, at_plane
 from podium.cli.output import ago, note, printable, say, say_json
 from podium.wire.asks import WebhookAsk
@@ -61,7 +61,7 @@ def set_(
 def list_(where: Where, json: Json = False, watch: Watch = False) -> None:
     """Every webhook, and how its deliveries go."""
     with where.link() as link:
-        show(WEBHOOKS, link.webhooks, json=json, watch=watch)
+        show(WEBHOOKS, Rows(link, "webhooks", WebhookView), json=json, watch=watch)
 
 
 @app.command("remove")
@@ -84,7 +84,7 @@ def dead(
 ) -> None:
     """Deliveries that were given up, oldest first."""
     with where.link() as link:
-        show(DEAD, lambda: link.dead_letters(name), json=json, watch=watch)
+        show(DEAD, Rows(link, "dead-letters", DeadLetterView, {"webhook": name}), json=json, watch=watch)
 
 
 @app.command("retry")

@@ -26,6 +26,7 @@ _UNAVAILABLE = frozenset({502, 503, 504})
 _TRANSIENT = frozenset({408, 425, 429, 500})
 _OF_THE_SESSION = frozenset({"counter-replayed", "epoch-stale"})
 _PIECE_BYTES = 256 * 1024
+QUIET_MS = 60_000
 
 
 class PlaneAway(OperatorFault):
@@ -82,14 +83,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _pool(url: str, ca: str) -> urllib3.HTTPConnectionPool:
+def _pool(url: str, ca: str, quiet_ms: int) -> urllib3.HTTPConnectionPool:
     """A pool for `url`; `ca` is "", PEM text, or "sha256:<hex>" of the certificate that the plane shows."""
     try:
         parts = urllib3.util.parse_url(url)
     except urllib3.exceptions.LocationParseError as error:
         raise OperatorFault("usage", what=f"the plane's address {url!r} cannot be used", why=str(error)) from error
     host = parts.host or ""
-    timeout = urllib3.Timeout(connect=10.0, read=60.0)
+    timeout = urllib3.Timeout(connect=10.0, read=quiet_ms / 1000)
     if parts.scheme == "http" and is_loopback(host):
         return urllib3.HTTPConnectionPool(host, parts.port or 80, maxsize=2, timeout=timeout, retries=False)
     if parts.scheme != "https" or not host:
@@ -126,9 +127,12 @@ def _problem(status: int, data: bytes) -> Problem:
 class Link:
     """Requests to one plane. Every method may raise `PlaneAway` or `PlaneRefusal`."""
 
-    def __init__(self, url: str, ca: str) -> None:
-        """`url`: scheme, host and port of the plane. `ca`: see `_pool`. `OperatorFault(usage)` for a bad address."""
-        self._pool = _pool(url, ca)
+    def __init__(self, url: str, ca: str, quiet_ms: int = QUIET_MS) -> None:
+        """`url`: scheme, host and port of the plane. `ca`: see `_pool`. `OperatorFault(usage)` for a bad address.
+
+        `quiet_ms`: a plane that sends nothing for so long while something is awaited is away.
+        """
+        self._pool = _pool(url, ca, quiet_ms)
 
     def send(self, method: str, target: str, body: bytes | None, headers: Headers) -> Reply:
         """One request, once; the whole body and the headers (lower-case names) of a 2xx answer."""

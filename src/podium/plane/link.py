@@ -5,7 +5,6 @@ asked for, nor how an answer is read (calls.py). Limits: lists are read page by 
 """
 
 import secrets
-from collections.abc import Iterator
 
 import msgspec
 
@@ -95,11 +94,6 @@ class OperatorLink(Calls):
     def export(self) -> bytes:
         """The whole journal as JSON Lines, for an offline verification."""
         return self._send("GET", "audit/export")
-
-    def events(self, subject: str) -> Iterator[tuple[str, bytes]]:
-        """(kind, view as JSON) now and whenever it changes, of status, runs, run:ID, round:ID.N, fleet, device:ID,
-        models or journal; ends when the plane does. `OperatorFault(viewers-full)`, and `PlaneAway` midway."""
-        return self._stream("events", {"subject": subject})
 
     def openapi(self) -> bytes:
         """The OpenAPI document of this very plane."""

@@ -1,19 +1,17 @@
 """A run seen from outside: followed to its end as typed events, and a task made ready to be submitted.
 
 Decides: what counts as an event of a run, and how the model a task begins with becomes bytes. Never: how it is shown.
-Limits: where the plane does not tell by itself it is asked every `poll_ms`; one that is away for longer than `AWAY_MS`
-ends the watch.
+Limits: those of `Calls.follow`.
 """
 
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from podium.device.link import PlaneAway
 from podium.device.plan import load_init, load_plan
+from podium.plane.calls import name
 from podium.plane.link import OperatorLink
 from podium.tasks.digest import task_bytes
 from podium.tasks.task import Task
@@ -22,10 +20,6 @@ from podium.wire.canonical import b64
 from podium.wire.operator import RUN_OPEN, MetricView, RunView
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import specs_of, write_arrays
-
-POLL_MS = 250
-AWAY_MS = 60_000
-"""A watch bears a plane that restarts, not one that is gone."""
 
 _INIT_ERRORS = (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
@@ -83,10 +77,10 @@ class Run:
         been stopped, abandoned or out of time."""
         return Run(self._link, self._link.retry(self.id).run)
 
-    def watch(self, poll_ms: int = POLL_MS) -> Iterator[RunEvent]:
-        """Events until the run ends, the plane asked every `poll_ms`. `PlaneAway` once it is away for `AWAY_MS`."""
+    def watch(self) -> Iterator[RunEvent]:
+        """Events until the run ends, as the plane tells them. `PlaneAway` once it has been away for a minute."""
         sealed, seen = -1, ""
-        for view in self.views(poll_ms):
+        for view in self.views():
             if sealed not in (-1, view.rounds_sealed):
                 yield RoundSealed(
                     run=view.id,
@@ -104,44 +98,12 @@ class Run:
                 seen = mark
                 yield RunMoved(view=view)
 
-    def views(self, poll_ms: int = POLL_MS) -> Iterator[RunView]:
-        """The run's view whenever it changes until it is over, the last one included. `PlaneAway` as of `watch`.
-
-        The plane tells them as they come; where it does not (too many watch, the stream broke), and for a `poll_ms`
-        below `POLL_MS`, which is more often than a plane tells, it is asked every `poll_ms`.
-        """
-        heard = time.monotonic()
-        while True:
-            told = self._told(poll_ms)
-            while (view := _next(told, heard)) is not None:
-                heard = time.monotonic()
-                yield view
-                if view.state not in RUN_OPEN:
-                    told.close()
-                    return
-            time.sleep(poll_ms / 1000)
-
-    def _told(self, poll_ms: int) -> Generator[RunView, None, None]:
-        """The view asked for once, then those that the plane tells, for as long as it does."""
-        yield self._link.run(self.id)
-        if poll_ms < POLL_MS:
-            return
-        try:
-            for kind, data in self._link.events(f"run:{self.id}"):
-                if kind == "run":
-                    yield msgspec.json.decode(data, type=RunView)
-        except OperatorFault:
-            return  # asking again says what is the matter
-
-
-def _next(told: Iterator[RunView], heard_s: float) -> RunView | None:
-    """The next view; None where there is none now, `PlaneAway` if the plane was heard at `heard_s` and too long ago."""
-    try:
-        return next(told, None)
-    except PlaneAway:
-        if (time.monotonic() - heard_s) * 1000 > AWAY_MS:
-            raise
-        return None
+    def views(self) -> Iterator[RunView]:
+        """The run's view whenever it changes until it is over, the last one included. `PlaneAway` as of `watch`."""
+        for view in self._link.follow(f"runs/{name(self.id)}", RunView):
+            yield view
+            if view.state not in RUN_OPEN:
+                return
 
 
 def moved_mark(view: RunView) -> str:

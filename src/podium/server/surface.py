@@ -21,7 +21,6 @@ from podium.server.metrics import PlaneMetrics
 from podium.server.observe.requests import Observed
 from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
-from podium.server.operators.event_routes import Watching, event_routes
 from podium.server.operators.explains import Explains, explain_routes
 from podium.server.operators.fleet_reads import FleetReads, fleet_routes
 from podium.server.operators.journal_reads import JournalReads
@@ -74,13 +73,12 @@ class Surface:
             *key_routes(self.keys),
             *webhook_routes(self.webhooks),
             *fleet_routes(self.fleet),
-            *event_routes(Watching(self.live, self.reads, self.journal)),
         ]
         table.append(openapi_route(table))
         return table
 
     def _application(self, metrics: PlaneMetrics) -> Starlette:
-        operators = Operators(self._parts, self._loop, self._credentials)
+        operators = Operators(self._parts, self._loop, self._credentials, self.live)
         console = Console(self._parts, self._loop, self._credentials, self.live)
         verbs = Verbs(
             limits=self._parts.limits,

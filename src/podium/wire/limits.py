@@ -86,6 +86,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     # watching
     live_ms: int = 250  # a view that is watched is drawn at most this often
     viewers_max: int = 500  # watchers of one plane at once
+    beat_ms: int = 5_000  # a watcher of what does not change hears this often that the plane is well
+    quiet_ms: int = 15_000  # a watcher who hears nothing for so long asks anew: the plane is gone, or the way to it
 
     # webhooks
     webhooks_max: int = 16

@@ -148,7 +148,8 @@ def freeze(page: Page, stage: Stage) -> None:
     page.get_by_role("button", name="Freeze the plane").click()
     for path in ("/", "/runs", "/fleet", "/models", "/journal", "/settings"):
         page.goto(stage.url + path)
-        expect(page.locator(".banner")).to_contain_text("Frozen: no device gets a lease (the story freezes)")
+        told = re.compile(r"no device gets a lease\. Since .* UTC by person:administrator: the story freezes")
+        expect(page.locator(".banner")).to_contain_text(told)
     page.goto(stage.url)
     keep(page, "overview-frozen-desktop")
     page.get_by_role("link", name="Unfreeze", exact=True).click()

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -12,16 +13,18 @@ from podium.cli.aliases import ALIASES
 from podium.cli.audits import ENTRIES
 from podium.cli.auth import SERVICES
 from podium.cli.fleet import DEVICES, _query, matches
-from podium.cli.lists import Listing, changes, show
+from podium.cli.lists import Listing, Rows, changes, show
 from podium.cli.models import _fits
 from podium.cli.options import labels_of
 from podium.cli.output import ago, say_pairs
 from podium.cli.runs import RUNS
-from podium.device.link import PlaneAway
+from podium.plane.calls import Calls
 from podium.wire.operator import AliasView, EntryView, ServiceView, VersionView
 from podium.wire.problems import OperatorFault
 from tests.e2e.test_cli_failing import a_device
 from tests.unit.cli.test_cli_screen import RUN
+
+T = TypeVar("T")
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -58,9 +61,9 @@ def test_changes_are_what_came_changed_and_went() -> None:
 
 
 def test_a_list_is_columns_or_json(capsys: pytest.CaptureFixture[str]) -> None:
-    show(ROWS, lambda: [Row("a", 1)], json=False, watch=False)
+    show(ROWS, rows([Row("a", 1)]), json=False, watch=False)
     assert capsys.readouterr().out == "NAME  COUNT\na     1\n"
-    show(ROWS, lambda: [Row("a", 1)], json=True, watch=False)
+    show(ROWS, rows([Row("a", 1)]), json=True, watch=False)
     assert json.loads(capsys.readouterr().out) == [{"name": "a", "count": 1, "seen_ms": 0}]
 
 
@@ -70,17 +73,32 @@ def test_a_row_that_is_no_longer_among_the_newest_has_not_gone() -> None:
     assert [(sign, each.name) for sign, each in changes(newest, iter(seen))] == [("+", "a"), ("+", "b"), ("+", "c")]
 
 
-class Fetches:
-    """Gives each of `answers` in turn, raising those that are errors."""
+class Told(Calls):
+    """A plane that gives `views` in turn, raising those that are errors; notes what it is asked for."""
 
-    def __init__(self, *answers: list[Row] | BaseException) -> None:
-        self.answers = list(answers)
+    def __init__(self, *views: list[Row] | BaseException) -> None:
+        self.views = list(views)
+        self.asked: list[object] = []
 
-    def __call__(self) -> list[Row]:
-        answer = self.answers.pop(0)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+    def rows(self, path: str, kind: type[T], /, **query: str | int) -> list[T]:
+        """The first of them."""
+        return next(self.follow_rows(path, kind, 0, **query))
+
+    def first_of(self, path: str, kind: type[T], count: int, /, **query: str | int) -> list[T]:
+        """The first of them."""
+        return next(self.follow_rows(path, kind, count, **query))
+
+    def follow_rows(self, path: str, kind: type[T], count: int = 0, /, **query: str | int) -> Iterator[list[T]]:
+        """Each of them."""
+        self.asked.append((path, kind, count, query))
+        for views in self.views:
+            if isinstance(views, BaseException):
+                raise views
+            yield [view for view in views if isinstance(view, kind)]
+
+
+def rows(*views: list[Row] | BaseException) -> Rows[Row]:
+    return Rows(Told(*views), "rows", Row)
 
 
 @pytest.mark.parametrize(
@@ -97,23 +115,44 @@ class Fetches:
     ],
 )
 def test_a_followed_list_is_a_line_for_each_change_and_ctrl_c_leaves_it(
-    as_json: bool, said: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    as_json: bool, said: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("podium.cli.lists.WATCH_MS", 0)
-    away = PlaneAway("GET got no answer", "it restarts")
-    fetch = Fetches([Row("a", 1)], away, [Row("a", 1)], [Row("a", 2)], KeyboardInterrupt())
+    told = rows([Row("a", 1)], [Row("a", 1)], [Row("a", 2)], KeyboardInterrupt())
     with pytest.raises(typer.Exit) as left:
-        show(ROWS, fetch, json=as_json, watch=True)
+        show(ROWS, told, json=as_json, watch=True, above=lambda: ["FROZEN"])
     assert left.value.exit_code == 130
     seen = capsys.readouterr()
-    assert (seen.out.splitlines(), seen.err) == (said, "left the list\n")
+    assert (seen.out.splitlines(), seen.err) == (said, "FROZEN\nleft the list; what it shows goes on\n")
 
 
-def test_a_plane_that_stays_away_ends_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podium.cli.lists.WATCH_MS", 0)
-    monkeypatch.setattr("podium.cli.lists.AWAY_MS", -1)
-    with pytest.raises(PlaneAway):
-        show(ROWS, Fetches(PlaneAway("GET got no answer", "gone")), json=False, watch=True)
+def test_a_list_followed_on_a_terminal_is_drawn_again_below_what_stands_above_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    above = iter([["FROZEN for 1 s"], ["FROZEN for 2 s"]])
+    with pytest.raises(typer.Exit):
+        show(
+            ROWS, rows([Row("a", 1)], [Row("b", 2)], KeyboardInterrupt()), json=False, watch=True, above=above.__next__
+        )
+    drawn = capsys.readouterr().out
+    assert (
+        drawn.index("FROZEN for 1 s") < drawn.index("a     1") < drawn.index("FROZEN for 2 s") < drawn.index("b     2")
+    )
+
+
+def test_rows_are_chosen_and_the_newest_stand_last() -> None:
+    told = Told([Row("c", 3), Row("b", 2), Row("a", 1)])
+    newest = Rows(told, "rows", Row, {"kind": "x"}, keep=lambda each: each.count != 2, newest=3)
+    assert [each.name for each in newest.once()] == ["a", "c"]
+    assert [[each.name for each in views] for views in newest.followed()] == [["a", "c"]]
+    assert told.asked == [("rows", Row, 3, {"kind": "x"})] * 2
+    assert [each.name for each in Rows(told, "rows", Row).once()] == ["c", "b", "a"]
+
+
+def test_a_frozen_run_says_so_in_its_row() -> None:
+    frozen = msgspec.structs.replace(RUN, frozen=True)
+    assert (RUNS.row(RUN)[2], RUNS.row(frozen)[2]) == ("RUNNING", "RUNNING, frozen")
+    assert RUNS.row(msgspec.structs.replace(frozen, state="FINISHED"))[2] == "FINISHED"
 
 
 def test_no_row_of_a_list_changes_by_time_alone() -> None:

@@ -1,4 +1,4 @@
-"""A frozen plane and a paused run are said with since when and by whom; a verb that destroys asks first."""
+"""A frozen plane and a paused run are said with since when, by whom and why; a verb that destroys asks first."""
 
 import msgspec
 import pytest
@@ -7,11 +7,21 @@ import typer
 from podium.cli import confirming
 from podium.cli.screen import line, line_mark, screen
 from podium.cli.standing import frozen_text, paused_text
-from podium.wire.operator import FreezeView
+from podium.wire.operator import EntryView, FreezeView
 from podium.wire.problems import OperatorFault
 from tests.unit.cli.test_cli_screen import RUN
 
 FREEZE = FreezeView(frozen=True, why="a bad release", actor="person:administrator", age_ms=62_000)
+PAUSE = EntryView(
+    number=9,
+    tree="plane",
+    place=4,
+    age_ms=5_000,
+    kind="run-paused",
+    subject="7f3a",
+    actor="person:x",
+    why={"why": "lunch\x1b"},
+)
 PAUSED = msgspec.structs.replace(RUN, state="PAUSED", paused_ms=5_000)
 
 
@@ -22,13 +32,14 @@ def test_a_freeze_is_told_with_since_whom_and_why() -> None:
     assert ": ;" not in frozen_text(msgspec.structs.replace(FREEZE, why=""))
 
 
-def test_a_pause_is_told_with_since_and_whom_and_how_it_ends() -> None:
-    told = "PAUSED   for 00:00:05 by person:x; its deadlines stand still until podium resume 7f3a"
-    assert paused_text(PAUSED, "person:x") == told
-    assert " by " not in paused_text(PAUSED, "")
+def test_a_pause_is_told_with_since_whom_why_and_how_it_ends() -> None:
+    told = "PAUSED   for 00:00:05 by person:x: lunch?; its deadlines stand still until podium resume 7f3a"
+    assert paused_text(PAUSED, PAUSE) == told
+    assert " by " not in paused_text(PAUSED)
+    assert " by person:x; " in paused_text(PAUSED, msgspec.structs.replace(PAUSE, why={}))
     pausing = msgspec.structs.replace(RUN, state="PAUSING")
-    assert paused_text(pausing, "person:x") == "PAUSING  after its present round by person:x"
-    assert paused_text(RUN, "person:x") == ""
+    assert paused_text(pausing, PAUSE) == "PAUSING  after its present round by person:x: lunch?"
+    assert paused_text(RUN, PAUSE) == ""
 
 
 def test_the_screen_and_the_line_say_so() -> None:

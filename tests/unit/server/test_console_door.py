@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from podium.server.console.door import OVER
 from podium.server.console.guard import POLICY, local_path
 from podium.server.main import PlaneServer
 from podium.wire.limits import Limits
@@ -49,7 +50,7 @@ def test_nobody_sees_a_page_and_is_brought_back_to_it_after_signing_in(server: P
     told = browser.post("/sign-in", {"credential": credential(server, "viewer"), "next": "/runs?after=5"})
     assert (told.status, told.headers["location"]) == (303, "/runs?after=5")
     assert browser.get("/sign-in").headers["location"] == "/"
-    assert Browser(server.url).get("/live/").status == 401
+    assert Browser(server.url).get("/live/").data == OVER
 
 
 @pytest.mark.parametrize(

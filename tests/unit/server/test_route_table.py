@@ -1,7 +1,7 @@
 """The operator API's table: queries checked against their row, the document made of the rows, calls that match them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -186,10 +186,6 @@ class Recorded(OperatorLink):
     def _send(self, method: str, path: str, body: bytes | None = None, key: str = "") -> bytes:
         self.asked.add((method, path.partition("?")[0]))
         raise OperatorFault("usage")
-
-    def _stream(self, path: str, query: Mapping[str, str | int]) -> Iterator[tuple[str, bytes]]:
-        self.asked.add(("GET", path))
-        return iter(())
 
 
 def test_there_is_one_typed_call_for_every_row(server: PlaneServer) -> None:

@@ -9,7 +9,8 @@ Limits: those of sign_ins.py and guard.py; one stream for each page that is open
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from urllib.parse import quote
 
 import msgspec
@@ -32,6 +33,7 @@ from podium.server.console.rendering import MENU, Rendering, Screen, Static
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
 from podium.server.loop.loop import Loop, note_denied
 from podium.server.operators.live import Live
+from podium.server.operators.route_table import EVENTS
 from podium.server.plane_data import Credentials, Parts
 from podium.wire.operator import FreezeView
 from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
@@ -41,6 +43,8 @@ log = logging.getLogger("podium.console")
 SEE_OTHER = 303
 FOREVER = "public, max-age=31536000, immutable"
 NOBODY = "/sign-in"
+OVER = b"event: over\ndata: {}\n\n"
+"""The last event of a stream whose session is over."""
 DRAW_MS = 1_000
 """The fragments of a page are drawn at most this often, however fast the plane moves: a person reads no faster."""
 
@@ -130,7 +134,8 @@ class Console:
         async def stream(request: Request) -> Response:
             session = self._session(request, use=False)
             if session is None:
-                return Response(status_code=401, headers=HEADERS)
+                # a refusal would only let an EventSource stop, so the page would not learn that it is signed out
+                return Response(OVER, headers=HEADERS, media_type=EVENTS)
             try:
                 return await self._streamed(request, session, present)
             except PodiumError as error:
@@ -182,6 +187,7 @@ class Console:
             "twin": screen.twin,
             "crumbs": screen.crumbs,
             "stream": f"/live{here}{query}" if screen.live else "",
+            "quiet_ms": self._parts.limits.quiet_ms,
             "here": here,
             "section": sections[0] if sections else "/",
             "role": session.role,
@@ -189,14 +195,19 @@ class Console:
             "csrf": session.csrf,
             "notice": notice,
             "plane_id": self._parts.identity.plane_id,
-            "freeze": self._freeze(),
+            **self._kill_switch(),
         }
 
-    def _freeze(self) -> FreezeView:
-        """How the kill switch stands; a plane without a core (its store failed) knows of none and says so elsewhere."""
+    def _kill_switch(self) -> dict[str, object]:
+        """How it stands, and since when; a plane without a core (its store failed) knows of none and says so elsewhere.
+
+        A time of day, not an age: what is told of a freeze to a screen reader must not change all the time.
+        """
         if self._loop.broken:
-            return FreezeView(frozen=False, why="", actor="", age_ms=-1)
-        return freeze_view(self._loop.state, self._loop.now_ms())
+            return {"freeze": FreezeView(frozen=False, why="", actor="", age_ms=-1), "freeze_ms": -1}
+        now = self._loop.now_ms()
+        view = freeze_view(self._loop.state, now)
+        return {"freeze": view, "freeze_ms": now - view.age_ms}
 
     def _html(self, template: str, told: dict[str, object], status: int = 200) -> Response:
         return Response(self._rendering.page(template, told), status, HEADERS, media_type="text/html")
@@ -228,28 +239,19 @@ class Console:
             await asyncio.sleep(max(0.0, drawn_s + DRAW_MS / 1000 - time.monotonic()))
             drawn_s = time.monotonic()
             screen = await present(look)
-            told = {**screen.told, "heading": screen.heading, "admin": look.admin, "freeze": self._freeze()}
+            told = {**screen.told, "heading": screen.heading, "admin": look.admin, **self._kill_switch()}
             drawn = self._rendering.fragments(screen.template, told)
             return {name: msgspec.json.encode(name) + b":" + msgspec.json.encode(html) for name, html in drawn.items()}
 
-        views = self._live.subscribe(f"console:{look.role}:{look.path}?{request.url.query}", render)
+        key = f"console:{look.role}:{look.path}?{request.url.query}"
+        views = self._live.subscribe(key, render, lambda: self._still(request))
         first = await anext(views)  # what is not there is told at once, not streamed
-        events = self._events(request, first, views)
-        return StreamingResponse(events, headers=HEADERS, media_type="text/event-stream")
+        return StreamingResponse(_events(first, views), headers=HEADERS, media_type=EVENTS)
 
-    async def _events(
-        self, request: Request, first: dict[str, bytes], views: AsyncIterator[dict[str, bytes]]
-    ) -> AsyncIterator[bytes]:
-        """Fragments that changed since the last event; a comment where none did; `over` once the session is."""
-        sent = first
-        yield _fragments(first.values())
-        async for drawn in views:
-            if self._session(request, use=False) is None:
-                yield b"event: over\ndata: {}\n\n"
-                return
-            news = [told for name, told in drawn.items() if sent.get(name) != told]
-            sent = drawn
-            yield _fragments(news) if news else b": nothing changed\n\n"
+    def _still(self, request: Request) -> None:
+        """`OperatorFault(credential-invalid)` once the session that `request` showed is over."""
+        if self._session(request, use=False) is None:
+            raise OperatorFault("credential-invalid")
 
     # -- forms -----------------------------------------------------------------------------------------------
 
@@ -328,6 +330,19 @@ class Console:
         if found is None:
             return Response(status_code=404, headers=HEADERS)
         return Response(found[0], 200, {**HEADERS, "cache-control": FOREVER}, media_type=found[1])
+
+
+async def _events(first: dict[str, bytes], views: AsyncGenerator[dict[str, bytes], None]) -> AsyncIterator[bytes]:
+    """Fragments that changed since the last event, none as a sign of life; `over` once the session is."""
+    sent = first
+    yield _fragments(first.values())
+    async with aclosing(views):
+        try:
+            async for drawn in views:
+                yield _fragments(told for name, told in drawn.items() if sent.get(name) != told)
+                sent = drawn
+        except OperatorFault:
+            yield OVER
 
 
 def _fragments(told: Iterable[bytes]) -> bytes:

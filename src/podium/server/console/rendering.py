@@ -8,6 +8,7 @@ keeps them for a year and never sees an old one.
 import hashlib
 import importlib.resources
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import jinja2
 import msgspec
@@ -95,6 +96,7 @@ class Rendering:
         )
         self._templates.filters |= {
             "ago": age,
+            "moment": moment,
             "span": ago,
             "count": count,
             "bytes": size,
@@ -132,6 +134,11 @@ def age(ms: float) -> str:
     if ms < 0:
         return "never"
     return "just now" if ms < 1_000 else f"{ago(ms)} ago"
+
+
+def moment(ms: int) -> str:
+    """A time of the plane's clock (ms since the epoch) as date and time of day, UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def count(value: float) -> str:

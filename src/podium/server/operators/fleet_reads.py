@@ -67,6 +67,7 @@ def fleet_routes(reads: FleetReads) -> list[AnyRoute]:
             summary="The fleet counted by architecture, operating system and state",
             ask=Ask,
             answer=FleetView,
+            watched=True,
             call=lambda call: reads.fleet(),
         ),
         Route(
@@ -76,6 +77,7 @@ def fleet_routes(reads: FleetReads) -> list[AnyRoute]:
             summary="How many devices were online, and at work, over the last day",
             ask=Ask,
             answer=PresenceView,
+            watched=True,
             call=lambda call: reads.presence(),
         ),
     ]

@@ -1,13 +1,14 @@
 """Views told anew as they change: drawn once for everybody who watches the same thing.
 
-Decides: when a view is drawn again (the core moved, or time passed) and who hears of it. Never: what a view is, nor how
-it is sent. A watcher who is slow misses what came between and gets the newest: at most one view waits for each.
-Limits: `live_ms` between two drawings of one view, `viewers_max` watchers, `TIME_MS`, `BEAT_MS`.
+Decides: when a view is drawn again (the core moved, or time passed), who hears of it, and that a watch ends within a
+second or so of its watcher's credential. Never: what a view is, nor how it is sent. A watcher who is slow misses what
+came between and gets the newest: at most one view waits for each.
+Limits: `live_ms` between two drawings of one view, `viewers_max` watchers, `beat_ms`, `TIME_MS`, `STILL_MS`.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
 from podium.server.loop.loop import Loop
@@ -18,9 +19,37 @@ T = TypeVar("T")
 
 TIME_MS = 2_000
 """A view of a plane that does not move is drawn again after this, for the ages and deadlines in it."""
-BEAT_MS = 15_000
-"""A watcher of a view that does not change gets it again after this: time to say that all is well, and to ask again
-whether the watcher may still watch."""
+STILL_MS = 1_000
+"""Whether each watcher may still watch is asked this often."""
+UNAUTHORIZED = 401
+"""The status of faults that say a credential is over; a plane that reloads cannot tell, and ends nobody's watch."""
+
+Still = Callable[[], object]
+"""Raises once its watcher may watch no more."""
+
+
+class _Watcher:
+    """Somebody who watches: `woken` when there is something new, `fault` once it may watch no more."""
+
+    def __init__(self, still: Still) -> None:
+        self._still = still
+        self.woken = asyncio.Event()
+        self.fault: PodiumError | None = None
+
+    def ask(self) -> None:
+        """Whether it may still watch."""
+        try:
+            self._still()
+        except PodiumError as fault:
+            if fault.kind.status == UNAUTHORIZED:
+                self.fault = fault
+                self.woken.set()
+
+    async def news(self, within_ms: int) -> None:
+        """Wait for something new, at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_ms / 1000):
+                await self.woken.wait()
 
 
 class _Channel(Generic[T]):
@@ -33,7 +62,7 @@ class _Channel(Generic[T]):
         self._drawn_ms = 0
         self.drawing: asyncio.Task[T] | None = None
         self.value: T
-        self.waiting: set[asyncio.Event] = set()
+        self.watchers: set[_Watcher] = set()
 
     def draw(self) -> asyncio.Task[T]:
         """Draw in a task of its own; what is being drawn already serves."""
@@ -54,8 +83,8 @@ class _Channel(Generic[T]):
         await self._loop.settled()  # what was read may be ahead of the store
         if not hasattr(self, "value") or drawn != self.value:
             self.value = drawn
-            for event in self.waiting:
-                event.set()
+            for watcher in self.watchers:
+                watcher.woken.set()
         return drawn
 
 
@@ -64,13 +93,6 @@ def _heard(task: asyncio.Task[object]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None and not isinstance(error, PodiumError):
         raise error
-
-
-async def _news(woken: asyncio.Event) -> None:
-    """Wait for something new, at most `BEAT_MS`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(BEAT_MS / 1000):
-            await woken.wait()
 
 
 class Live:
@@ -85,40 +107,45 @@ class Live:
         self.viewers = 0
         """How many watch now."""
 
-    async def subscribe(self, key: str, render: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
-        """What `render` gives, now and whenever it changes; the same value again each `BEAT_MS` without a change.
+    async def subscribe(self, key: str, render: Callable[[], Awaitable[T]], still: Still) -> AsyncGenerator[T, None]:
+        """What `render` gives, now and whenever it changes; the same value again each `beat_ms` without a change.
 
         All who name the same `key` share one `render`, whoever's came first. The first value may raise what `render`
-        raises, or `OperatorFault(viewers-full)`. Ends when the plane stops.
+        raises, or `OperatorFault(viewers-full)`; any later one what `still` raises once the watcher may watch no more.
+        Ends when the plane stops.
         """
         if self.viewers >= self._limits.viewers_max:
             raise OperatorFault("viewers-full", why=f"{self.viewers} watch, and {self._limits.viewers_max} may")
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(render, self._loop)
-        woken = asyncio.Event()
-        channel.waiting.add(woken)
+        watcher = _Watcher(still)
+        channel.watchers.add(watcher)
         self.viewers += 1
         try:
             if not hasattr(channel, "value"):
                 await asyncio.shield(channel.draw())
             self._tick()
             while not self._ended:
-                woken.clear()
+                watcher.woken.clear()
                 yield cast(T, channel.value)  # whoever names a key draws the same
-                await _news(woken)
+                await watcher.news(self._limits.beat_ms)
+                if watcher.fault is not None:
+                    raise watcher.fault
         finally:
             self.viewers -= 1
-            channel.waiting.discard(woken)
-            if not channel.waiting and self._channels.get(key) is channel:
+            channel.watchers.discard(watcher)
+            if not channel.watchers and self._channels.get(key) is channel:
                 del self._channels[key]
 
     def end(self) -> None:
         """The plane stops: every watch ends at once, and none begins."""
         self._ended = True
-        for channel in self._channels.values():
-            for event in channel.waiting:
-                event.set()
+        for watcher in self._watchers():
+            watcher.woken.set()
+
+    def _watchers(self) -> list[_Watcher]:
+        return [watcher for channel in self._channels.values() for watcher in channel.watchers]
 
     def _tick(self) -> None:
         if self._ticking is None or self._ticking.done():
@@ -126,7 +153,12 @@ class Live:
 
     async def _ticks(self) -> None:
         """For as long as anybody watches: one timer for all views."""
+        asked_ms = self._loop.now_ms()
         while self._channels and not self._ended:
             await asyncio.sleep(self._limits.live_ms / 1000)
             for channel in list(self._channels.values()):
                 channel.draw_if_due()
+            if self._loop.now_ms() - asked_ms >= STILL_MS:
+                asked_ms = self._loop.now_ms()
+                for watcher in self._watchers():
+                    watcher.ask()

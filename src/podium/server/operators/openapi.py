@@ -15,7 +15,7 @@ import msgspec
 from podium.core.access.roles import EVERY
 from podium.server.operators.marking import MARKS
 from podium.server.operators.operator_routes import IDEMPOTENCY_CHARS_MAX, IDEMPOTENCY_KEY
-from podium.server.operators.route_table import COUNT_MAX, JSON, QUERY_CHARS_MAX, AnyRoute, Parameter, Route
+from podium.server.operators.route_table import COUNT_MAX, EVENTS, JSON, QUERY_CHARS_MAX, AnyRoute, Parameter, Route
 from podium.server.release import VERSION
 from podium.wire.asks import Ask
 from podium.wire.problems import KINDS, Problem
@@ -41,6 +41,18 @@ REPEATS = (
     "and a rollback that names neither `version` nor `counter`. Lists are paged: `next` is the cursor of the following "
     "page, empty at the end."
 )
+WATCHES = (
+    "A read whose answers name `text/event-stream` can be watched: with `Accept: text/event-stream` it is told at once "
+    "and whenever it changes, as server-sent events. Each event `view` carries what the same request answers as JSON, "
+    "whole: state, not events. So the first one is the snapshot, whoever was away asks again and has lost nothing that "
+    "still holds, and there are no event ids to resume from. A comment comes every `beat_ms` (5 s) in which nothing "
+    "changed; a reader who hears nothing for `quiet_ms` (15 s) asks again. Changes closer than `live_ms` (250 ms) are "
+    "one event, and a slow reader gets the newest; one who takes nothing for `body_ms` (30 s) is cut off. The event "
+    "`over` ends the stream of a credential that was revoked or is over, within a second or so; its data is the "
+    "problem's code. At most `viewers_max` (500) watch one plane (`viewers-full`)."
+)
+DATA = "x-podium-event-data"
+"""What JSON Schema cannot say of a text/event-stream: the schema of the data of its `view` events."""
 _KINDS: dict[str, dict[str, object]] = {
     "text": {"type": "string", "maxLength": QUERY_CHARS_MAX},
     "count": {"type": "integer", "minimum": 0, "maximum": COUNT_MAX},
@@ -76,7 +88,7 @@ def document(table: Sequence[AnyRoute]) -> dict[str, object]:
         paths[row.path][row.method.lower()] = _operation(row, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Podium operator API", "version": VERSION, "description": REPEATS},
+        "info": {"title": "Podium operator API", "version": VERSION, "description": f"{REPEATS}\n\n{WATCHES}"},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
         "paths": paths,
@@ -89,7 +101,9 @@ def document(table: Sequence[AnyRoute]) -> dict[str, object]:
 
 def problem_codes(row: AnyRoute) -> list[str]:
     """Every problem code that `row` may answer, each once."""
-    return list(dict.fromkeys((*EVERY_ROUTE, *(() if row.method == "GET" else WITH_BODY), *row.codes)))
+    body = () if row.method == "GET" else WITH_BODY
+    watched = ("viewers-full",) if row.watched else ()
+    return list(dict.fromkeys((*EVERY_ROUTE, *body, *watched, *row.codes)))
 
 
 def _schemas(table: Sequence[AnyRoute]) -> tuple[dict[type, dict[str, object]], dict[str, object]]:
@@ -167,7 +181,10 @@ def _answer(row: AnyRoute, schemas: dict[type, dict[str, object]]) -> dict[str, 
     if row.items is not None:
         items = {"properties": {"items": {"type": "array", "items": schemas[row.items]}}}
         schema = {"allOf": [schema, items]}
-    return {"description": row.summary, "content": {JSON: {"schema": schema}}}
+    content: dict[str, object] = {JSON: {"schema": schema}}
+    if row.watched:
+        content[EVENTS] = {"schema": {"type": "string"}, DATA: schema}
+    return {"description": row.summary, "content": content}
 
 
 def _problems(row: AnyRoute) -> dict[str, object]:

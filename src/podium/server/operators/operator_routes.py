@@ -22,7 +22,9 @@ from podium.core.access.roles import permit
 from podium.server import http
 from podium.server.devices.gateway import PATH_CHARS_TOLD, decode
 from podium.server.loop.loop import Loop, note_denied
+from podium.server.operators.live import Live
 from podium.server.operators.route_table import JSON, Answered, AnyRoute, Call, read_query
+from podium.server.operators.watching import streamed, wants_events
 from podium.server.plane_data import Credentials, Parts, Who
 from podium.wire.asks import Ask
 from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
@@ -39,10 +41,11 @@ Answers = Callable[[Request], Awaitable[Response]]
 class Operators:
     """Who may ask, and what they asked for."""
 
-    def __init__(self, parts: Parts, loop: Loop, credentials: Credentials) -> None:
+    def __init__(self, parts: Parts, loop: Loop, credentials: Credentials, live: Live) -> None:
         self._parts = parts
         self._loop = loop
         self._credentials = credentials
+        self._live = live
 
     def routes(self, table: Iterable[AnyRoute]) -> list[Route]:
         """The table as HTTP routes, one a path, each of its methods behind its one verb."""
@@ -71,7 +74,9 @@ class Operators:
             try:
                 who = self.who(request.headers.get("authorization", ""))
                 self.permit(who, row.verb)
-                answered = await row.call(await self._decoded(row, decoder, request, who))
+                asked = await self._decoded(row, decoder, request, who)
+                watch = wants_events(row, request)
+                answered = await (streamed(self._live, row, asked) if watch else row.call(asked))
                 await self._loop.settled()  # what was read may be ahead of the store
                 response = _encoded(row, answered)
             except PodiumError as error:

@@ -18,6 +18,7 @@ from podium.wire.problems import OperatorFault
 A = TypeVar("A", bound=Ask)
 
 JSON = "application/json"
+EVENTS = "text/event-stream"
 QUERY_CHARS_MAX = 512
 COUNT_MAX = 2**53 - 1
 Answered = msgspec.Struct | bytes | Response
@@ -80,7 +81,8 @@ class Route(Generic[A]):
 
     `ask`: the body's struct, `Ask` itself for a route that takes none. `answer`: the struct of its JSON, None for
     bytes of `media`. `items`: what a `Page` holds. `codes`: problems beyond those that every route may answer.
-    `keyed`: it takes an Idempotency-Key. `large`: its body may have `operator_body_bytes_max`.
+    `keyed`: it takes an Idempotency-Key. `large`: its body may have `operator_body_bytes_max`. `watched`: its answer is
+    also told as server-sent events (watching.py), so it is the same for whoever may ask, and cheap to give again.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -97,6 +99,7 @@ class Route(Generic[A]):
     codes: tuple[str, ...] = ()
     keyed: bool = False
     large: bool = False
+    watched: bool = False
 
 
 AnyRoute = Route[Any]

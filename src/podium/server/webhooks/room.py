@@ -203,6 +203,7 @@ def webhook_routes(hooks: Webhooks) -> list[AnyRoute]:
             ask=Ask,
             answer=Page,
             items=WebhookView,
+            watched=True,
             call=lambda call: hooks.listed(),
         ),
         Route(
@@ -225,6 +226,7 @@ def webhook_routes(hooks: Webhooks) -> list[AnyRoute]:
             answer=Page,
             items=DeadLetterView,
             query=(Parameter(name="webhook", what="only those of this webhook"),),
+            watched=True,
             call=lambda call: hooks.dead(call.text("webhook")),
             codes=("webhook-unknown",),
         ),

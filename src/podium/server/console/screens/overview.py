@@ -3,7 +3,7 @@
 Decides: what is told first. Never: acts. Its streams tell it anew on every change.
 """
 
-from podium.server.console.charts import presence_figure, spark
+from podium.server.console.charts import ago, presence_figure, spark
 from podium.server.console.door import Look
 from podium.server.console.rendering import Screen
 from podium.server.operators.fleet_reads import FleetReads
@@ -39,11 +39,12 @@ class Overview:
         status = await self._reads.status()
         at_work = sum(view.round.funnel.get("training", 0) for view in status.runs if view.round)
         told: dict[str, object] = {"back": "/", "kept": (), "choices": (), "shade": "bad", "label": "Freeze the plane"}
+        why = status.freeze.why or "no reason given"
         if status.freeze.frozen:
             told |= {"effect": "Devices get leases again.", "lines": [], "action": "/unfreeze", "shade": "calm"}
             told |= {
                 "label": "Unfreeze the plane",
-                "lines": [f"It was frozen: {status.freeze.why or 'no reason given'}."],
+                "lines": [f"Frozen {ago(status.freeze.age_ms)} ago by {status.freeze.actor}: {why}."],
             }
         else:
             told |= {
