@@ -33,6 +33,8 @@ TABLE_MAX = 4_000_000
 """Fact sets numbered up to here are looked up in a table, ten times faster than by bisection."""
 VALUES_SHOWN = 3
 NAMED_MAX = 3
+BLOCK = 65_536
+"""Devices looked through at once for names."""
 TEXT_CHARS_MAX = 80
 HELD_BY = (
     "banned",
@@ -64,19 +66,36 @@ class HoldUps:
     def __init__(self, size: int) -> None:
         self.first: Codes = np.full(size, -1, np.int16)
         self.several: Mask = np.zeros(size, np.bool_)
+        self._named: dict[int, list[int]] = {}
 
     def mark(self, which: Mask, reason: int | Codes) -> None:
         """Give `reason` (one, or one a device) to the devices of `which`, behind those they have."""
-        self.several |= which & (self.first >= 0)
-        self.first = np.where(which & (self.first < 0), reason, self.first).astype(np.int16)
+        if not which.any():
+            return  # most reasons hold nobody back
+        new = which & (self.first < 0)
+        self.several |= which ^ new
+        np.copyto(self.first, np.asarray(reason, np.int16), where=new)
 
     def counts(self) -> dict[int, int]:
         """Reason -> devices whose first it is, the most first."""
-        return dict(Counter(_counted(self.first[self.first >= 0])).most_common())
+        every = Counter(_counted(self.first + np.int16(1)))
+        return {reason - 1: count for reason, count in every.most_common() if reason}
 
     def alone(self) -> dict[int, int]:
         """Reason -> devices that nothing else holds back."""
-        return _counted(self.first[(self.first >= 0) & ~self.several])
+        others = _counted(self.first[self.several])
+        return {reason: count - others.get(reason, 0) for reason, count in self.counts().items()}
+
+    def named(self, reason: int) -> list[int]:
+        """The places of the first `NAMED_MAX` devices whose first reason it is; looked for once all are marked."""
+        if reason not in self._named:
+            found: list[int] = []
+            for start in range(0, len(self.first), BLOCK):
+                found += (start + np.flatnonzero(self.first[start : start + BLOCK] == reason)[:NAMED_MAX]).tolist()
+                if len(found) >= NAMED_MAX:
+                    break
+            self._named[reason] = found[:NAMED_MAX]
+        return self._named[reason]
 
 
 def _counted(values: NDArray[np.signedinteger]) -> dict[int, int]:
@@ -156,7 +175,7 @@ def hold_ups(look: Look) -> HoldUps:
     found.mark(away & here & (reason >= CLAUSE + 2 * hard), reason)
     fit = away & (found.first < 0)
     # what held a device back at its last check-in may be over, and its momentary facts be others by now
-    looked_at = np.isin(reason, _FIT)
+    looked_at = (reason == _FIT[0]) | (reason == _FIT[1]) | (reason == _FIT[2])  # isin takes ten times as long
     found.mark(fit & ~looked_at, NUMBER["not-checked-in"])
     found.mark(fit & looked_at, NUMBER["returning"])
     return found
@@ -165,14 +184,20 @@ def hold_ups(look: Look) -> HoldUps:
 def free_ms(look: Look) -> NDArray[np.int64]:
     """In how many ms each device may train again by the task's separation; 0 and below: it may now."""
     apart = look.task.task.select.separation
+    if apart <= 0:
+        return np.zeros(look.size, np.int64)
     took = look.column(look.state.fleet.participated_ms, NEVER)
-    free: NDArray[np.int64] = np.where((took != NEVER) & (apart > 0), took + apart - look.now_ms, 0)
+    free: NDArray[np.int64] = np.where(took != NEVER, took + apart - look.now_ms, 0)
     return free
 
 
 def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> None:
     """Plan, data and `requires`: by fact set, or as the device's last check-in in this round was judged."""
-    held = look.column(look.state.fleet.facts_id, NEVER).astype(np.int64)
+    sets = look.column(look.state.fleet.facts_id, NEVER)
+    asked = np.flatnonzero(away & ((sets != NEVER) | (reason >= 0)))  # nothing is known of the others
+    if not len(asked):
+        return
+    held, reason = sets[asked].astype(np.int64), reason[asked]
     judged = {number: standing(look, facts) for number, facts in _sets(look, held)}
     numbers = np.array(sorted(judged) or [NEVER - 1], np.int64)
     first = np.array([(judged.get(int(number)) or [-1])[0] for number in numbers], np.int16)
@@ -183,9 +208,10 @@ def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> Non
     told = np.where((reason >= CLAUSE) & (reason < hard), reason, -1)
     for word, name in _TOLD.items():
         told = np.where(reason == CODE[word], NUMBER[name], told)
-    codes = np.where(known, first[place], told).astype(np.int16)
-    found.several |= away & known & more[place]
-    found.mark(away & (codes >= 0), codes)
+    found.several[asked] |= known & more[place]
+    codes = np.full(look.size, -1, np.int16)
+    codes[asked] = np.where(known, first[place], told)
+    found.mark(codes >= 0, codes)
 
 
 def _places(numbers: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -236,7 +262,7 @@ def _in(facts: Facts, name: str, key: str) -> str | int | None:
 def held_devices(look: Look, found: HoldUps, code: int) -> list[DeviceRow]:
     """The first `NAMED_MAX` devices whose first reason is `code`."""
     start = look.pick.indices(look.state.fleet.size)[0]
-    return [look.state.devices[start + int(place)] for place in np.flatnonzero(found.first == code)[:NAMED_MAX]]
+    return [look.state.devices[start + place] for place in found.named(code)]
 
 
 def told(look: Look, found: HoldUps, code: int) -> tuple[list[tuple[str, int]], int]:
