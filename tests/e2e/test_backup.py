@@ -231,6 +231,7 @@ def test_a_backup_older_than_the_heads_beside_is_noticed(site: Site, tmp_path: P
     words = ("--keys", site.keys, site.phrase)
     said = podium("db", "restore", site.backup, "--data", data, *words)
     assert said.code == 8 and "journal-broken" in said.err, said.err
+    assert "older than signed heads" in said.err and "--accept-loss" in said.err, said.err
     said = podium("db", "restore", site.backup, "--data", data, *words, "--accept-loss")
     assert said.code == 0 and "refuse to train" in said.err, said.err
     assert not heads_path(data).exists()

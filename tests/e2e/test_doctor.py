@@ -1,18 +1,26 @@
 """podium doctor: what it finds well on a healthy plane, and each thing it notices on one that is not."""
 
+import os
 import socket
 import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import podium as podium_package
 from podium.cli import checkup, reach
 from podium.cli.checkup import FAIL, OK, WARN, Finding
 from podium.cli.doctor import examine
 from podium.cli.options import DATA, Where
 from podium.server.identity import IdentityFile, release_key_path
 from podium.server.main import PlaneServer
+from podium.wire.asks import RotateAsk
+from podium.wire.operator import KeyView
 from tests.e2e.cli_made import TASK, podium
 from tests.support.certificates import make_certificate
 from tests.support.plane_cases import plane
@@ -51,13 +59,13 @@ def test_a_healthy_plane(tmp_path: Path) -> None:
         seen = {finding.check: finding for finding in msgspec.json.decode(said.out, type=list[Finding])}
         assert said.code == 0, said.out
         named = ["python", "packages", "directory", "secrets", "disk", "journal", "keys", "backup"]
-        assert list(seen) == [*named, "plane", "clock", "plan"]
+        assert list(seen) == [*named, "plane", "release", "files", "clock", "plan"]
         assert {check for check, finding in seen.items() if finding.state != OK} <= {"disk"}, seen
         said = podium("doctor", "--data", server.data)
         assert said.code == 0 and "ok    journal" in said.out, said.out
         token = server.data / "administrator.token"
         elsewhere = found(DATA, url=server.url, token=token)
-        assert list(elsewhere) == ["python", "packages", "plane", "clock"]
+        assert list(elsewhere) == ["python", "packages", "plane", "release", "clock"]
         assert elsewhere["plane"].state == OK
 
 
@@ -65,6 +73,7 @@ def test_a_stopped_plane_is_no_fault_and_its_release_key_is_pointed_at(data: Pat
     seen = found(data)
     told(seen["plane"], OK, "none serves")
     told(seen["port"], OK)
+    told(seen["clock"], OK)
     told(seen["keys"], WARN, str(release_key_path(data)), "move it offline")
     told(seen["backup"], WARN, "no backup was taken", "podium db backup")
 
@@ -73,6 +82,72 @@ def test_nothing_there(tmp_path: Path) -> None:
     said = podium("doctor", "--data", tmp_path / "nowhere")
     assert said.code == 1 and "fail  directory" in said.out and "podium serve --data" in said.out
     assert not (tmp_path / "nowhere").exists(), "it makes nothing"
+
+
+SHUT = """
+import os, sys
+from pathlib import Path
+from podium.cli import checkup, doctor, reach
+from podium.cli.options import Where
+os.geteuid() or os.setuid(65534)
+for finding in doctor.examine(Where(Path(sys.argv[1]), "", None), None):
+    doctor.say_finding(finding)
+"""
+
+
+@pytest.mark.parametrize("closed", ["the directory", "what it lies in"])
+def test_a_directory_that_this_user_cannot_look_into(closed: str) -> None:
+    """As another user, where the tests run as root."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "data"
+        data.mkdir(mode=0o700)
+        shut, opened = (data, data.parent) if closed == "the directory" else (data.parent, data)
+        opened.chmod(0o755)
+        shut.chmod(0)
+        try:
+            done = subprocess.run([sys.executable, "-c", SHUT, data], capture_output=True, text=True, check=False)
+        finally:
+            data.parent.chmod(0o700)
+            data.chmod(0o700)
+    assert done.returncode == 0 and "fail  directory" in done.stdout and "as the user who serves it" in done.stdout, (
+        done
+    )
+    checks = [line.split()[1] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert checks == ["python", "packages", "directory"], "nothing else is looked at"
+
+
+def test_looking_changes_neither_modes_nor_what_a_crash_left(data: Path) -> None:
+    staged = data / "keys" / "k.key.1.part"
+    staged.write_bytes(b"secret")
+    os.utime(staged, (0, 0))
+    (data / "keys").chmod(0o750)
+    told(found(data)["secrets"], FAIL, "keys", "chmod go-rwx")
+    assert staged.read_bytes() == b"secret" and stat.S_IMODE((data / "keys").stat().st_mode) == 0o750
+
+
+def test_a_plane_without_its_root_key_and_a_backup_of_before_a_rotation(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (server, operator):
+        release_key_path(server.data).unlink()
+        assert podium("db", "backup", "--out", tmp_path / "b.tar", "--data", server.data).code == 0
+        told(found(server.data)["backup"], OK)
+        operator.post("/api/v1/keys/rotate", RotateAsk(), KeyView)
+        told(found(server.data)["keys"], OK, "root version 2")
+        told(found(server.data)["backup"], WARN, "a key was rotated since", "podium db backup")
+        (server.data / "keys" / "plane%2Froot.key").unlink()
+        told(found(server.data)["keys"], WARN, "root key is gone", "--keys")
+
+
+def test_a_plane_of_another_release_and_with_few_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with plane(tmp_path / "data") as (server, _):
+        monkeypatch.setattr(podium_package, "__version__", "99.1")
+        told(found(server.data)["release"], WARN, "99.1", "serve it again")
+        monkeypatch.setattr(reach, "FILES_BESIDE", 1 << 40)
+        told(found(server.data)["files"], WARN, "0 devices", "LimitNOFILE")
+
+
+def test_a_clock_that_was_set_back(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "CLOCK_WARN_S", -3600.0)
+    told(found(data)["clock"], WARN, "ahead of this machine's clock", "NTP")
 
 
 def test_a_directory_restored_without_its_keys(data: Path, tmp_path: Path) -> None:
@@ -170,6 +245,10 @@ def test_little_room(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told(found(data)["disk"], WARN, "free some space")
     monkeypatch.setattr(checkup, "DISK_FAIL_BYTES", 1 << 60)
     told(found(data)["disk"], FAIL)
+    monkeypatch.undo()
+    monkeypatch.setattr(checkup, "FILES_LEAST", 1 << 62)
+    if os.statvfs(data).f_files:
+        told(found(data)["disk"], FAIL, "files more can be made")
 
 
 def test_a_plan_that_is_not_there_and_a_task_that_is_none(data: Path, tmp_path: Path) -> None:

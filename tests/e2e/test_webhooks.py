@@ -137,7 +137,9 @@ def test_records_arrive_in_order_signed_and_without_secrets(receiver: Receiver, 
                 Webhook(made.secret).verify(body + b" ", headers)
         for event in events:
             assert event["source"] == f"urn:podium:{server.plane_id}" and event["time"].endswith("Z")
-            assert event["id"] == f"{event['data']['tree']}/{event['data']['number']}" and event["subject"]
+            tree, number, leaf = event["id"].split("/")
+            assert (tree, number) == (event["data"]["tree"], str(event["data"]["number"])) and event["subject"]
+            assert len(bytes.fromhex(leaf)) == 8
         told = b"".join(body for _, body in receiver.got)
         for secret in (token, (server.data / "administrator.token").read_text().strip(), made.secret):
             assert secret.encode() not in told

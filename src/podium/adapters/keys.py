@@ -54,10 +54,10 @@ class FileKeys:
         path = self._root / _filed(name)
         with self._lock:
             try:
-                kept = self._read(path)
+                kept = self.look(self._root, name)
                 if kept is None:
                     self._write(path, secret)
-                    kept = self._read(path)
+                    kept = self.look(self._root, name)
                 # Synced in every case: whoever wrote it may have died before its name was durable.
                 sync(self._root)
             except OSError as error:
@@ -68,7 +68,7 @@ class FileKeys:
     def get(self, name: str) -> bytes:
         """The secret kept under `name`, or `StoreFault(key-erased)`."""
         try:
-            kept = self._read(self._root / _filed(name))
+            kept = self.look(self._root, name)
         except OSError as error:
             raise disk_fault(error.errno, f"key {name}", str(error)) from error
         if kept is None:
@@ -91,6 +91,14 @@ class FileKeys:
         return sorted(name for name in found if name.startswith(prefix))
 
     @staticmethod
+    def look(root: Path, name: str) -> bytes | None:
+        """The secret under `name` in the directory `root`, None if it is not there; changes nothing. `OSError`."""
+        try:
+            return (root / _filed(name)).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    @staticmethod
     def ages_s(root: Path) -> dict[str, float]:
         """The name of each key under `root` -> seconds since it was kept, by the file's time; reads no secret."""
         now, ages = time.time(), dict[str, float]()
@@ -98,12 +106,6 @@ class FileKeys:
             with contextlib.suppress(FileNotFoundError):  # it was erased meanwhile
                 ages[unquote(path.name.removesuffix(SUFFIX))] = max(0.0, now - path.stat().st_mtime)
         return ages
-
-    def _read(self, path: Path) -> bytes | None:
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
 
     def _write(self, path: Path, secret: bytes) -> None:
         """Staged, synced, then linked to its name, so a crash leaves a whole secret or none under the name."""

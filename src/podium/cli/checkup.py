@@ -7,7 +7,6 @@ which takes about a minute for ten million entries; clocks are compared to the s
 
 import os
 import re
-import shutil
 import stat
 import sys
 import time
@@ -22,6 +21,8 @@ from podium.wire.problems import PodiumError
 OK, WARN, FAIL = "ok", "warn", "fail"
 PYTHON_LEAST = (3, 11)
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 2 * 10**9, 2 * 10**8
+FILES_LEAST = 1_000
+"""Names that a file system must have left: each blob, upload and key is a file."""
 BACKUP_WARN_MS = 7 * 86_400_000
 CLOCK_WARN_S = 60.0
 CREDENTIALS = ("administrator.token", "viewer.token", "keys")
@@ -114,12 +115,26 @@ def _numbers(text: str) -> tuple[int, ...]:
 # -- the data directory --------------------------------------------------------------------------------------
 
 
+def shut(data: Path) -> Finding | None:
+    """What keeps this user from looking into the directory, None if nothing does or it is not there."""
+    next_ = "run podium doctor as the user who serves it"
+    try:
+        if not data.is_dir() or os.access(data, os.R_OK | os.X_OK):
+            return None
+    except PermissionError as error:
+        return Finding(check="directory", state=FAIL, what=f"cannot reach {data}", why=str(error), next=next_)
+    why = f"it belongs to user {data.stat().st_uid} and has mode {stat.S_IMODE(data.stat().st_mode):o}"
+    return Finding(check="directory", state=FAIL, what=f"cannot look into {data}", why=why, next=next_)
+
+
 def directory(data: Path) -> Iterator[Finding]:
-    """Who may read the directory and its secrets, and how much room there is."""
+    """Who may read the directory and its secrets, whether a plane can write there, and how much room there is."""
     mode = stat.S_IMODE(data.stat().st_mode)
-    if data.stat().st_uid != os.geteuid() and os.geteuid() != 0:
-        what = f"{data} belongs to another user"
-        yield Finding(check="directory", state=FAIL, what=what, why="a plane must write there", next="run as its owner")
+    unwritable = [path for path in (data, data.absolute().parent) if not os.access(path, os.W_OK)]
+    if unwritable:
+        why = "a plane writes its database there, and the signed heads beside it"
+        next_ = "run as its owner; or mount it writable"
+        yield Finding(check="directory", state=FAIL, what=f"cannot write to {unwritable[0]}", why=why, next=next_)
     elif mode & 0o077:
         why = "others of this machine can look into it"
         yield Finding(
@@ -128,10 +143,13 @@ def directory(data: Path) -> Iterator[Finding]:
     else:
         yield ok("directory", f"{data}, its owner's alone")
     yield from _secrets(data)
-    room = shutil.disk_usage(data).free
+    disk = os.statvfs(data)
+    room = disk.f_bavail * disk.f_frsize
     state = FAIL if room < DISK_FAIL_BYTES else WARN if room < DISK_WARN_BYTES else OK
-    why = "" if state == OK else "a full disk stops the plane; nothing acknowledged is lost"
     what = f"{room / 1e9:.1f} GB are free"
+    if disk.f_files and disk.f_favail < FILES_LEAST:
+        state, what = FAIL, f"{disk.f_favail} files more can be made, {what}"
+    why = "" if state == OK else "a full disk stops the plane; nothing acknowledged is lost"
     yield Finding(check="disk", state=state, what=what, why=why, next="free some space" if why else "")
 
 
@@ -163,15 +181,15 @@ def journal(data: Path) -> Iterator[Finding]:
 
 def keys(data: Path) -> Iterator[Finding]:
     """Whether the release key is still beside the directory, and whether the root document names one."""
+    from podium.adapters.keys import FileKeys
     from podium.crypto.release import ROLE
-    from podium.crypto.root import active_keys, open_root
-    from podium.server.identity import ONLINE, IdentityFile, release_key_path
+    from podium.crypto.root import active_keys
+    from podium.server.identity import ONLINE, ROOT_KEY, read_root, release_key_path
 
     path = release_key_path(data)
     try:
-        held = msgspec.json.decode((data / "identity.json").read_bytes(), type=IdentityFile)
-        document = open_root(held.root, None)
-    except (OSError, msgspec.DecodeError, PodiumError) as error:
+        document = read_root(data)
+    except (OSError, PodiumError) as error:
         what = f"{data / 'identity.json'} does not say who the plane is"
         yield Finding(check="keys", state=FAIL, what=what, why=str(error), next="podium db restore")
         return
@@ -181,6 +199,10 @@ def keys(data: Path) -> Iterator[Finding]:
         why = "the directory was restored without its keys, and cannot be served so"
         next_ = "podium db restore FILE --keys KEYS, or copy keys/ of the directory that was backed up"
         yield Finding(check="keys", state=WARN, what=what, why=why, next=next_)
+    elif FileKeys.look(data / "keys", ROOT_KEY) is None:
+        why = "nobody can let another online or release key sign, should one leak"
+        next_ = "podium db restore FILE --keys KEYS of a backup that has it"
+        yield Finding(check="keys", state=WARN, what="the plane's root key is gone", why=why, next=next_)
     elif not active_keys(document, ROLE):
         why = "a plane of an older release; `production` cannot be promoted to without one"
         next_ = "podium key rotate --role release --out FILE"
@@ -193,20 +215,19 @@ def keys(data: Path) -> Iterator[Finding]:
 
 
 def _held(data: Path, name: str) -> bool:
-    """Whether the Keys port of the directory holds the online key of that id; only its public half is looked at."""
+    """Whether the directory holds the private half of the online key of that id."""
     from podium.adapters.keys import FileKeys
     from podium.crypto.sign import key_id, public_key
-    from podium.server.identity import ONLINE_KEY
+    from podium.server.identity import ONLINE_KEY, online_name
 
-    if not (data / "keys").is_dir():
-        return False
-    keys = FileKeys(data / "keys")
-    return any(key_id(public_key(keys.get(each))) == name for each in keys.names(ONLINE_KEY))
+    found = (FileKeys.look(data / "keys", each) for each in (online_name(name), ONLINE_KEY))
+    return any(seed is not None and key_id(public_key(seed)) == name for seed in found)
 
 
 def backup(data: Path) -> Iterator[Finding]:
-    """When the last backup was taken."""
+    """When the last backup was taken, and whether devices would follow a plane restored from it."""
     from podium.server.backup.taking import TAKEN_FILE, Taken
+    from podium.server.identity import read_root
 
     next_ = f"podium db backup --out FILE --data {data}"
     try:
@@ -218,7 +239,14 @@ def backup(data: Path) -> Iterator[Finding]:
     age_ms = time.time_ns() // 1_000_000 - taken.at_ms
     days = age_ms / 86_400_000
     what = f"{taken.file} of {taken.entries} entries, {days:.1f} days old"
-    if age_ms > BACKUP_WARN_MS:
+    try:
+        version = read_root(data).version
+    except (OSError, PodiumError):
+        version = 0  # the check of the keys says so
+    if taken.root_version < version:
+        why = f"a key was rotated since: devices that know root document {version} refuse a plane restored from it"
+        yield Finding(check="backup", state=WARN, what=what, why=why, next=next_)
+    elif age_ms > BACKUP_WARN_MS:
         yield Finding(check="backup", state=WARN, what=what, why="it is older than a week", next=next_)
     else:
         yield ok("backup", what)

@@ -39,7 +39,7 @@ def backup(
 
     passphrase = "" if with_keys is None else _passphrase(with_keys[1])
     taken = take_backup(data, out)
-    keys = 0 if with_keys is None else write_secrets(data, taken.plane_id, with_keys[0], passphrase)
+    keys = 0 if with_keys is None else write_secrets(data, taken, with_keys[0], passphrase)
     note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")
     note(f"{keys} keys in {with_keys[0]}" if with_keys else "its keys are not in it: see --with-keys")
     say_json(taken) if json else say(str(out))

@@ -46,6 +46,9 @@ def examine(where: Where, task: Path | None) -> "Iterator[Finding]":
 
     yield from checkup.installation()
     elsewhere = bool(where.url) and where.data == DATA
+    if not elsewhere and (shut := checkup.shut(where.data)):
+        yield shut
+        return
     if where.data.is_dir() and not elsewhere:
         for check in (checkup.directory, checkup.journal, checkup.keys, checkup.backup):
             yield from check(where.data)

@@ -1,9 +1,11 @@
-"""What podium doctor asks of a plane that serves: does it answer, what does it warn of, its clock, its certificate.
+"""What podium doctor asks of a plane: does it answer, what does it warn of, its release, limit, clock and certificate.
 
 Decides: what of that is well. Never: anything about the directory (checkup.py). Nothing is sent but reading verbs.
 """
 
+import contextlib
 import os
+import re
 import socket
 import ssl
 import time
@@ -18,10 +20,13 @@ import urllib3
 
 from podium.cli.checkup import CLOCK_WARN_S, FAIL, WARN, Finding, of_fault, ok
 from podium.cli.options import Where
+from podium.wire.limits import Limits
 from podium.wire.operator import PlaneFile, StatusView
 from podium.wire.problems import PodiumError
 
 TIMEOUT_S = 10.0
+FILES_BESIDE = 256
+"""Files that a plane keeps open beside its connections: database, blobs, uploads, viewers."""
 CERTIFICATE_WARN_DAYS = 30
 
 
@@ -39,6 +44,7 @@ def plane(where: Where) -> Iterator[Finding]:
     if not where.url and said is None:
         yield ok("plane", "none serves this directory now")
         yield from _port(where.data)
+        yield from _record(where.data)
         return
     if said is not None and not _alive(said.pid):
         what = f"process {said.pid}, which served this directory, is gone"
@@ -52,6 +58,9 @@ def plane(where: Where) -> Iterator[Finding]:
         yield of_fault("plane", error)
         return
     yield from _answered(status)
+    yield from _release(status)
+    if said is not None:
+        yield from _files(said.pid, status.devices)
     url = where.url or status.url
     yield from _clock(url)
     if urlsplit(url).scheme == "https":
@@ -64,6 +73,38 @@ def _answered(status: StatusView) -> Iterator[Finding]:
         yield ok("plane", what)
     for alert in status.alerts:
         yield Finding(check="plane", state=WARN, what=alert, why="the plane says so", next="podium status")
+
+
+def _release(status: StatusView) -> Iterator[Finding]:
+    """Whether the plane is of the release that asks it."""
+    from podium import __version__
+
+    if status.version != __version__:
+        what = f"the plane runs podium {status.version}, this is {__version__}"
+        why = "an installed release serves only once the plane was started again; verbs of another may not fit it"
+        next_ = "stop the plane and serve it again, or use its release here"
+        yield Finding(check="release", state=WARN, what=what, why=why, next=next_)
+    else:
+        yield ok("release", f"the plane runs podium {status.version} too")
+
+
+def _files(pid: int, devices: int) -> Iterator[Finding]:
+    """Whether the plane's process may open a connection for each device; nothing is said where a system hides it."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text("ascii")
+    except OSError:
+        return
+    found = re.search(r"^Max open files +(\d+)", limits, re.MULTILINE)
+    if found is None:
+        return
+    most, needed = int(found[1]), min(devices, Limits().clients_max) + FILES_BESIDE
+    what = f"the plane may open {most} files, and has {devices} devices"
+    if most < needed:
+        why = "each device that is connected is an open file; beyond the limit none gets in"
+        next_ = f"serve with a limit of {needed} or more: ulimit -n, or LimitNOFILE= of its service"
+        yield Finding(check="files", state=WARN, what=what, why=why, next=next_)
+    else:
+        yield ok("files", what)
 
 
 def _alive(pid: int) -> bool:
@@ -91,6 +132,24 @@ def _port(data: Path) -> Iterator[Finding]:
             yield Finding(check="port", state=WARN, what=what, why=str(error), next="free it, or give --port")
             return
     yield ok("port", f"{port} is free for the next start")
+
+
+def _record(data: Path) -> Iterator[Finding]:
+    """This machine's clock against the time of the newest record, which it cannot be before."""
+    from podium.adapters.sqlite.reader import open_readonly
+
+    try:
+        with contextlib.closing(open_readonly(data)) as reader:
+            at_ms = int(reader.get_meta("step").partition(" ")[2] or 0)
+    except PodiumError:
+        return  # the check of the journal says so
+    ahead_s = at_ms / 1000 - time.time()
+    if ahead_s > CLOCK_WARN_S:
+        what = f"the newest record is {ahead_s:.0f} s ahead of this machine's clock"
+        why = "the clock was set back, or ran fast before; tokens and certificates are judged by it"
+        yield Finding(check="clock", state=WARN, what=what, why=why, next="let it follow NTP")
+    else:
+        yield ok("clock", "it is after the newest record")
 
 
 def _clock(url: str) -> Iterator[Finding]:

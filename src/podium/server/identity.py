@@ -154,6 +154,11 @@ def open_identity(data: Path, keys: Keys, entropy: Entropy, kept: Sequence[Signe
     return identity
 
 
+def read_root(data: Path) -> RootDocument:
+    """The root document in the data directory `data`; as `open_identity` raises, and `OSError` if there is none."""
+    return open_root(_read(data / "identity.json"), None)
+
+
 def _check_held(identity: Identity, data: Path) -> None:
     """A plane that cannot sign as itself must not start: devices would refuse it, and nothing of it could be proven."""
     try:

@@ -147,6 +147,15 @@ def test_a_manifest_that_is_no_manifest_is_refused() -> None:
     assert "not as a backup writes it" in refused(entry.tobuf(tarfile.GNU_FORMAT)).why
 
 
+def test_a_backup_of_a_newer_format_says_which_release_made_it() -> None:
+    body = canonical({"format": 2, "podium": "9.1", "unheard": [1]})
+    entry = tarfile.TarInfo("manifest.json")
+    entry.size, entry.mode = len(body), 0o600
+    with pytest.raises(OperatorFault, match="data-newer") as caught:
+        read(entry.tobuf(tarfile.GNU_FORMAT) + body + bytes(-len(body) % BLOCK) + bytes(1024))
+    assert caught.value.why == "podium 9.1 made it" and "that release" in caught.value.next
+
+
 def test_a_member_that_changes_while_it_is_written_is_a_fault() -> None:
     def other() -> Iterator[Pieces]:
         yield from (iter([data]) for data in [*list(FILES.values())[:-1], b"other"])

@@ -21,9 +21,12 @@ from podium.wire.problems import DeviceFault, OperatorFault
 BLOCK = tarfile.BLOCKSIZE
 PIECE_BYTES = 1024 * 1024
 MANIFEST_BYTES_MAX = 256 * 1024 * 1024
-DATABASE, PORT, BLOBS, UPLOADS = "podium.db", "port", "blobs/", "uploads/"
+DATABASE, WEBHOOKS, PORT, BLOBS, UPLOADS = "podium.db", "webhooks.db", "port", "blobs/", "uploads/"
+FORMAT: Literal[1] = 1
 _MANIFEST, _DIGEST = "manifest.json", "SHA256"
-_NAME = re.compile(r"podium\.db|port|blobs/[0-9a-f]{64}|uploads/[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[0-9]{16}")
+_NAME = re.compile(
+    r"podium\.db|webhooks\.db|port|blobs/[0-9a-f]{64}|uploads/[A-Za-z0-9][A-Za-z0-9._-]{0,127}/[0-9]{16}"
+)
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,12 +40,19 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a backup is of: plane, release that made it, when (`at_ms` since the epoch), journal entries, members."""
 
-    format: Literal[1] = 1
+    format: Literal[1] = FORMAT
     plane_id: str
     podium: str
     at_ms: int
     entries: int
     members: tuple[Member, ...]
+
+
+class _Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What every release's manifest says."""
+
+    format: int
+    podium: str
 
 
 Pieces = Iterator[bytes]
@@ -89,7 +99,8 @@ def read_archive(file: IO[bytes], take: Callable[[Manifest, Member, Pieces], Non
     """Read and verify a whole backup; `take` is given each member's pieces and reads them to their end.
 
     What `take` was given counts only once this returns: a member's own digest is checked at its end, that of the file
-    at the file's. `OperatorFault(backup-invalid)` names the first member that does not hold.
+    at the file's. `OperatorFault(backup-invalid)` names the first member that does not hold; `data-newer` names
+    the release whose format this one does not know.
     """
     reading = _Reading(file)
     manifest = reading.manifest()
@@ -120,9 +131,11 @@ class _Reading:
             raise invalid(what, f"its header is no tar header: {error}") from error
         if not 0 < size <= MANIFEST_BYTES_MAX or head != _header(_MANIFEST, size):
             raise invalid(what, "its header is not as a backup writes it")
+        body = self._next(size, what)
         try:
-            manifest = decode_canonical(self._next(size, what), Manifest)
+            manifest = decode_canonical(body, Manifest)
         except DeviceFault as error:
+            _check_format(body)
             raise invalid(what, error.why) from error
         self.expect(_padding(size), f"the padding after {_MANIFEST}")
         _check_names(manifest)
@@ -147,6 +160,21 @@ class _Reading:
             raise invalid(what, "the backup ends within it")
         self.digest.update(data)
         return data
+
+
+def _check_format(body: bytes) -> None:
+    """`OperatorFault(data-newer)` if a manifest that does not decode is of a format that this release does not know."""
+    try:
+        made = msgspec.json.decode(body, type=_Made)
+    except (msgspec.DecodeError, ValueError):
+        return
+    if made.format > FORMAT:
+        raise OperatorFault(
+            "data-newer",
+            what=f"the backup has format {made.format}, this release reads {FORMAT}",
+            why=f"podium {made.podium[:32]} made it",
+            next="restore it with that release or a newer one",
+        )
 
 
 def _check_names(manifest: Manifest) -> None:

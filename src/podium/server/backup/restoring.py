@@ -20,12 +20,25 @@ from podium.adapters.keys import FileKeys
 from podium.adapters.sqlite.reader import SqliteReader, open_readonly
 from podium.adapters.sqlite.store import SqliteStore
 from podium.ports.plane import SignedHead
-from podium.server.backup.archive import BLOBS, DATABASE, PORT, UPLOADS, Manifest, Member, Pieces, invalid, read_archive
+from podium.server.backup.archive import (
+    BLOBS,
+    DATABASE,
+    PORT,
+    UPLOADS,
+    WEBHOOKS,
+    Manifest,
+    Member,
+    Pieces,
+    invalid,
+    read_archive,
+)
 from podium.server.backup.secrets import PlaneSecrets
 from podium.server.backup.taking import blob_path, needed_blobs, stored_root, upload_path
 from podium.server.identity import FORMAT, IdentityFile
 from podium.server.journal.audit import verify_data
 from podium.server.journal.heads import heads_path, read_heads
+from podium.server.journal.replay import AuditResult
+from podium.server.webhooks.ledger import FILE as LEDGER
 from podium.wire.problems import OperatorFault
 
 
@@ -107,7 +120,7 @@ class _Heads:
 def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | None, heads: _Heads) -> Restored:
     manifest = _unpack(file, staging)
     _bring_up(staging)
-    result = verify_data(staging, heads=heads.kept)
+    result = _verified(staging, heads.kept)
     reader = open_readonly(staging)
     try:
         _check_whole(reader, manifest)
@@ -138,6 +151,22 @@ def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | N
     )
 
 
+def _verified(staging: Path, kept: list[SignedHead]) -> AuditResult:
+    """What held in the journal; a fault of the backup itself is told as it is, one that only `kept` show otherwise."""
+    try:
+        return verify_data(staging, heads=kept)
+    except OperatorFault as error:
+        if not kept:
+            raise
+        verify_data(staging, heads=())
+        raise OperatorFault(
+            "journal-broken",
+            what="the backup is older than signed heads that were kept outside, or of another plane",
+            why=f"{error.what}: {error.why}",
+            next="restore a newer backup, or with --accept-loss: devices that saw those heads then wait for more",
+        ) from error
+
+
 def _unpack(file: Path, staging: Path) -> Manifest:
     def take(manifest: Manifest, member: Member, pieces: Pieces) -> None:
         path = _place(staging, member.name)
@@ -164,7 +193,7 @@ def _place(staging: Path, name: str) -> Path:
     if name.startswith(UPLOADS):
         _, lease, offset = name.split("/")
         return upload_path(staging, lease, offset)
-    return staging / {DATABASE: DATABASE, PORT: PORT}[name]
+    return staging / {DATABASE: DATABASE, WEBHOOKS: LEDGER, PORT: PORT}[name]
 
 
 def _bring_up(staging: Path) -> None:

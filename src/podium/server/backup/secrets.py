@@ -12,6 +12,8 @@ import msgspec
 from podium.adapters.disk import write_durably
 from podium.adapters.keys import FileKeys
 from podium.crypto.passphrase import NONCE_BYTES, SALT_BYTES, open_with, seal_with
+from podium.server.backup.taking import Taken
+from podium.server.identity import read_root
 from podium.server.plane_data import TOKENS
 from podium.wire.problems import OperatorFault
 
@@ -27,16 +29,18 @@ class PlaneSecrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     credentials: dict[str, str]
 
 
-def write_secrets(data: Path, plane_id: str, out: Path, passphrase: str) -> int:
+def write_secrets(data: Path, taken: Taken, out: Path, passphrase: str) -> int:
     """Keep the secrets of the data directory `data` in the file `out` (0600) under `passphrase`; how many keys.
 
-    `OperatorFault(usage)` for a short passphrase, `OperatorFault(data-missing)` without keys, `StoreFault`.
+    `taken`: the backup that they are to be restored with. `OperatorFault(usage)` for a short passphrase,
+    `OperatorFault(data-missing)` without keys, `OperatorFault(data-in-use)` if a key was rotated since the backup was
+    taken, `StoreFault`.
     """
     if not (data / "keys").is_dir():
         raise OperatorFault("data-missing", what=f"there are no keys in {data}")
     keys = FileKeys(data / "keys")
     secrets = PlaneSecrets(
-        plane_id=plane_id,
+        plane_id=taken.plane_id,
         keys={name: keys.get(name) for name in keys.names("") if not name.startswith(UPLOAD_PREFIX)},
         credentials={
             role: (data / f"{role}.token").read_text("utf-8").strip()
@@ -44,6 +48,14 @@ def write_secrets(data: Path, plane_id: str, out: Path, passphrase: str) -> int:
             if (data / f"{role}.token").is_file()
         },
     )
+    version = read_root(data).version  # after the keys: the one before is erased only when this is newer
+    if version != taken.root_version:
+        raise OperatorFault(
+            "data-in-use",
+            what=f"the keys of {data} are not those of the backup {taken.file}",
+            why=f"a key was rotated while it was taken: root document {version}, of the backup {taken.root_version}",
+            next="take the backup again",
+        )
     sealed = seal_with(passphrase, PURPOSE, msgspec.json.encode(secrets), os.urandom(SALT_BYTES + NONCE_BYTES))
     write_durably(out, sealed)
     return len(secrets.keys)

@@ -1,10 +1,11 @@
 """podium db backup: everything a plane knows, in one file, while it serves or not.
 
 Decides: what goes in: the database as one committed state, the blobs that its rows name, the sealed updates of rounds
-that are open in it, the port. The root document is in the database, as are the signed heads. Never: private keys or
-credentials (secrets.py keeps those that a plane cannot do without, apart and under a passphrase); upload keys are in no
-backup, so no update can be opened by who has one. Blobs are copied after the database: one that the plane dropped
-meanwhile makes the backup start again, `TRIES` times.
+that are open in it, how far each webhook is, the port. The root document is in the database, as are the signed heads.
+Never: private keys or credentials (secrets.py keeps those that a plane cannot do without, apart and under a
+passphrase); upload keys are in no backup, so no update can be opened by who has one. Blobs are copied after the
+database: one that the plane dropped meanwhile makes the backup start again, `TRIES` times. It is written into a hidden
+directory beside its place, which a kill leaves behind, and gets its name when it is whole.
 """
 
 import hashlib
@@ -29,12 +30,14 @@ from podium.server.backup.archive import (
     PIECE_BYTES,
     PORT,
     UPLOADS,
+    WEBHOOKS,
     Manifest,
     Member,
     write_archive,
 )
 from podium.server.journal.audit import META_ROOT
 from podium.server.release import VERSION
+from podium.server.webhooks.ledger import copy_ledger
 from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import OperatorFault, StoreFault
@@ -45,7 +48,8 @@ TAKEN_FILE = "last-backup.json"
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup that was taken: where, when (ms since the epoch), of how many journal entries, and how large."""
+    """A backup that was taken: where, when (ms since the epoch), of how many journal entries, how large, and with which
+    version of the root document (0: an older release took it)."""
 
     file: str
     at_ms: int
@@ -53,6 +57,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     entries: int
     blobs: int
     size_bytes: int
+    root_version: int = 0
 
 
 class _Gone(Exception):
@@ -84,15 +89,17 @@ def take_backup(data: Path, out: Path) -> Taken:
 def _taken(data: Path, out: Path) -> Taken:
     with tempfile.TemporaryDirectory(prefix=".podium-backup-", dir=out.absolute().parent) as scratch:
         copy = Path(scratch)
+        # before the database: a webhook that was further than the journal would leave out what follows a restore
+        told = {WEBHOOKS: copy / WEBHOOKS} if copy_ledger(data, copy / WEBHOOKS) else {}
         snapshot(data, copy / DATABASE)
         reader = open_readonly(copy)
         try:
-            files = {DATABASE: copy / DATABASE, **_files(reader, data)}
-            plane_id, entries = stored_root(reader)[1].plane_id, count_entries(reader)
+            files = {DATABASE: copy / DATABASE, **told, **_files(reader, data)}
+            root, entries = stored_root(reader)[1], count_entries(reader)
         finally:
             reader.close()
         manifest = Manifest(
-            plane_id=plane_id,
+            plane_id=root.plane_id,
             podium=VERSION,
             at_ms=time.time_ns() // 1_000_000,
             entries=entries,
@@ -108,10 +115,11 @@ def _taken(data: Path, out: Path) -> Taken:
     taken = Taken(
         file=str(out.absolute()),
         at_ms=manifest.at_ms,
-        plane_id=plane_id,
+        plane_id=root.plane_id,
         entries=entries,
         blobs=sum(name.startswith(BLOBS) for name in files),
         size_bytes=out.stat().st_size,
+        root_version=root.version,
     )
     write_durably(data / TAKEN_FILE, msgspec.json.encode(taken))
     return taken

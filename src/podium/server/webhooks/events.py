@@ -43,8 +43,11 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def event_id(entry: Entry) -> str:
-    """What names an entry's event at its receiver: the same at every delivery, so that a repeat is known as one."""
-    return f"{entry.tree}/{entry.number}"
+    """What names an entry's event at its receiver: the same at every delivery, so that a repeat is known as one.
+
+    Its leaf tells it from the entry that had its number in a journal of which an older backup was restored.
+    """
+    return f"{entry.tree}/{entry.number}/{entry.leaf.hex()[:16]}"
 
 
 def kind_of(entry: Entry) -> str:

@@ -1,15 +1,17 @@
 """How far each webhook is, and what was given up: a small database of its own beside the plane's, `DATA/webhooks.db`.
 
 Decides: what is durable of deliveries. Never: what is delivered. It is no part of the journal: delivering is no
-decision of the plane. One that is lost, or left out of a backup, begins again where the webhook was set: more is told
-twice, nothing is left out. Blocking; calls come from one thread at a time.
+decision of the plane. One that is lost begins again where the webhook was set: more is told twice, nothing is left
+out. Blocking; calls come from one thread at a time.
 """
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
 import msgspec
 
+from podium.adapters.sqlite.backup import copy_to
 from podium.adapters.sqlite.faults import store_fault
 
 FILE = "webhooks.db"
@@ -122,3 +124,19 @@ class Ledger:
         finally:
             if self._db.in_transaction:
                 self._db.rollback()
+
+
+def copy_ledger(data: Path, target: Path) -> bool:
+    """Copy the ledger of the data directory `data` to the file `target`, while it is in use; whether there is one.
+
+    `StoreFault` if it cannot be read or written.
+    """
+    path = data / FILE
+    if not path.is_file():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            copy_to(db, target)
+    except sqlite3.Error as error:
+        raise store_fault(error, f"reading {path}") from error
+    return True
