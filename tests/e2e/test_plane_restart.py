@@ -98,6 +98,24 @@ def test_a_session_of_before_the_restart_has_to_be_opened_again(tmp_path: Path) 
         assert device.check_in().reason == "no-task"
 
 
+def test_an_upload_is_taken_as_the_first_word_after_a_restart(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with plane(data) as (_, operator):
+        (device,) = enrolled(operator, 1)
+        run = operator.submit(task())
+        offer = offer_to(device)
+        device.lease(offer.lease, "accept", m.Accept())
+        update = device.update(offer, device.manifest(offer), one_hot(0))
+    with plane(data) as (server, operator):
+        device.url = server.url
+        with pytest.raises(Refused, match="session-unknown"):
+            device.upload(offer.lease, update.sealed)
+        moved(device, server.url)
+        device.upload(offer.lease, update.sealed)
+        assert device.report(offer.lease, update.report).word == "stored"
+        assert ended(operator, run).state == "FINISHED"
+
+
 def test_a_killed_plane_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with process(data) as (child, operator):

@@ -23,7 +23,7 @@ from podium.device.lease import Asked, LeaseOver, Means, deliver, take
 from podium.device.link import Link, PlaneAway, PlaneRefusal, persistently
 from podium.device.plan import Datasets, load_plan
 from podium.device.probes import Facts, OwnLimits, Probes, SystemProbes
-from podium.device.session import Session, enrol, new_identity, read_token
+from podium.device.session import SESSION_OVER, Session, enrol, new_identity, read_token
 from podium.device.state import Identity, State
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn, CheckInAnswer, LeaseAnswer
@@ -125,7 +125,9 @@ class Device:
                 raise
             log.warning("the plane cannot be served: %s", error)
             said_ms = error.return_ms if isinstance(error, PlaneRefusal) else 0
-            wait_ms = said_ms or self._spread(self.limits.permanent_ms)
+            # A session that cannot be kept says nothing of the device itself: it is not sent away for long.
+            of_session = isinstance(error, PlaneRefusal) and error.code in SESSION_OVER
+            wait_ms = said_ms or self._spread(self.limits.transient_ms if of_session else self.limits.permanent_ms)
             return Outcome(word="denied", code=error.code, detail=str(error), lease=self._lease, wait_ms=wait_ms)
 
     def stop(self) -> None:

@@ -39,7 +39,7 @@ from podium.wire.problems import DeviceFault, OperatorFault
 T = TypeVar("T")
 
 _JSON = {"content-type": "application/json"}
-_OVER = frozenset(
+SESSION_OVER = frozenset(
     {"session-unknown", "mac-invalid", "counter-replayed", "epoch-stale", "challenge-expired", "http-401", "http-409"}
 )
 """Codes that a new session mends; the last two are what a HEAD answer, which has no body, can say of the others."""
@@ -162,7 +162,7 @@ class Session:
         try:
             return call()
         except PlaneRefusal as error:
-            if error.code not in _OVER:
+            if error.code not in SESSION_OVER:
                 raise
         self.end()
         return call()

@@ -111,6 +111,16 @@ def test_a_refusal_is_not_tried_again_and_comes_back_much_later(plane: ScriptedP
     assert plane.requests("/v1/checkin") == 1
 
 
+@pytest.mark.parametrize("code", ["session-unknown", "epoch-stale"])
+def test_a_session_that_is_refused_twice_is_opened_again_before_long(plane: ScriptedPlane, code: str) -> None:
+    plane.misdeeds.append(Misdeed(match="/v1/checkin", times=2, instead=_refusal(code)))
+    with quick_device(plane) as device:
+        outcome = device.run_once()
+        assert (outcome.word, outcome.code) == ("denied", code)
+        assert _near(outcome.wait_ms, QUICK.transient_ms)
+        assert device.run_once().word == "idle"
+
+
 def test_an_answer_that_is_no_problem_document_is_understood_by_its_status(plane: ScriptedPlane) -> None:
     plane.misdeeds.append(Misdeed(match="/v1/checkin", instead=lambda: Answer(403, b"<html>forbidden</html>")))
     with quick_device(plane) as device:

@@ -110,3 +110,16 @@ def test_challenges_end_and_are_of_this_plane() -> None:
             other.check_challenge(challenge, at_ms)
     late = NOW - NOW % HOUR + HOUR - 1  # its expiry lies in the next hour
     sessions.check_challenge(sessions.challenge(late), late)
+
+
+def test_an_upload_may_be_the_first_word_of_a_session_that_was_opened_here_and_of_no_other() -> None:
+    before, after = made(), made()
+    old = before.open("d1", 1, 5, NOW)
+    before.expect(request(*old, 1))
+    with pytest.raises(DeviceFault, match="session-unknown"):
+        after.expect(request(*old, 1))
+    new = after.open("d1", 1, 6, NOW)
+    after.expect(request(*new, 1))
+    assert after.authenticate(request(*new, 1), b"{}", NOW).epoch == 6
+    with pytest.raises(DeviceFault, match="mac-invalid"):
+        after.authenticate(request(new[0], bytes(32), 2), b"{}", NOW)

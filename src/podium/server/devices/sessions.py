@@ -66,10 +66,17 @@ class Sessions:
         check_challenge(self._master(hour), challenge, now_ms)
 
     def open(self, device_id: str, device: int, epoch: int, now_ms: int) -> tuple[str, bytes]:
-        """The id and the 32-byte key of a new session that ends `session_ms` from now."""
+        """The id and the 32-byte key of a new session that ends `session_ms` from now.
+
+        Call it for a device that proved itself by its signature: the session counts as proven, so that its first
+        word may be an upload (a device whose plane restarted goes on where it was).
+        """
         hour = self._hour(now_ms)
         session = make_session(device_id, device, epoch, now_ms + self._limits.session_ms, hour)
-        return session, session_key(self._master(hour), read_session(session))
+        claims = read_session(session)
+        key = session_key(self._master(hour), claims)
+        self._keep(session, _Live(claims, key))
+        return session, key
 
     def authenticate(self, request: Request, body: bytes, now_ms: int) -> SessionClaims:
         """The claims of the session that made `request` with `body`, proven by its MAC and a counter that grew.
@@ -90,19 +97,22 @@ class Sessions:
         if counter <= live.counter:
             raise DeviceFault("counter-replayed", why=f"counter {counter} follows {live.counter}")
         live.counter = counter
+        self._keep(session, live)
+        return live.claims
+
+    def expect(self, request: Request) -> None:
+        """`DeviceFault(session-unknown)` unless `request` names a session that was opened or proved itself here.
+
+        For a body that is waited for before its MAC can be checked: a stranger cannot make the plane wait.
+        """
+        if request.header(_SESSION) not in self._live:
+            raise DeviceFault("session-unknown", why="this plane process has not seen the session yet")
+
+    def _keep(self, session: str, live: _Live) -> None:
         self._live[session] = live
         self._live.move_to_end(session)
         if len(self._live) > self._limits.sessions_cached_max:
             self._live.popitem(last=False)
-        return live.claims
-
-    def expect(self, request: Request) -> None:
-        """`DeviceFault(session-unknown)` unless `request` names a session that proved itself before.
-
-        For a body that is waited for before its MAC can be checked: who never spoke cannot make the plane wait.
-        """
-        if request.header(_SESSION) not in self._live:
-            raise DeviceFault("session-unknown", why="an upload follows other words of its session")
 
     def _derived(self, session: str, now_ms: int) -> _Live:
         claims = read_session(session)
