@@ -215,7 +215,10 @@ class Unfrozen(Event, frozen=True, kw_only=True):
 
 
 class AliasMoved(Event, frozen=True, kw_only=True):
-    """A person let `alias` ("<task>@<name>") name `version`; `counter`: how the alias stood when read, -1 any."""
+    """A person let `alias` ("<task>@<name>") name `version`; `counter`: how the alias stood when read, -1 any.
+
+    `back`: it was a rollback, to a version that the alias had named.
+    """
 
     ticket: int
     actor: str
@@ -224,6 +227,7 @@ class AliasMoved(Event, frozen=True, kw_only=True):
     counter: int
     why: str
 
+    back: bool = False
 
 class VersionReleased(Event, frozen=True, kw_only=True):
     """Somebody brought the offline release key's statement over a version; the shell verified it, its blob is kept."""

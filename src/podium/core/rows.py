@@ -160,7 +160,8 @@ class AliasRow(Row, frozen=True, kw_only=True, tag="aliases"):
 
 
 class AliasMoveRow(Row, frozen=True, kw_only=True, tag="alias_moves"):
-    """One move of an alias by a person; never changed. `before`: the version it named, "" if none."""
+    """One move of an alias by a person; never changed. `before`: the version it named, "" if none; `back`: it was a
+    rollback."""
 
     KEY: ClassVar[tuple[str, ...]] = ("alias", "counter")
     alias: str
@@ -170,6 +171,7 @@ class AliasMoveRow(Row, frozen=True, kw_only=True, tag="alias_moves"):
     actor: str
     why: str
     at_ms: int
+    back: bool = False
 
 
 class ReleaseRow(Row, frozen=True, kw_only=True, tag="releases"):

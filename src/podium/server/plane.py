@@ -114,7 +114,7 @@ class Plane:
         delivery = Delivery(parts, door, self.loop, self.room)
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
-        self.submission = Submission(parts, self.loop, self.room, self.notary, self.retention)
+        self.submission = Submission(parts, self.loop, self.room, self.notary)
         self.surface = Surface(parts, self.loop, self.room, self.submission, self.metrics, data)
         self.surface.tells_heads(self.heads)
         self._standing: list[asyncio.Task[None]] = []

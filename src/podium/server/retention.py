@@ -20,7 +20,7 @@ from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
 from podium.server.plane_data import Parts
 from podium.wire.operator import RUN_OPEN
-from podium.wire.problems import PodiumError
+from podium.wire.problems import DeviceFault, OperatorFault, PodiumError
 
 log = logging.getLogger("podium.retention")
 
@@ -57,6 +57,22 @@ def drop_blobs(blobs: Blobs, keep: frozenset[str], grace_ms: int) -> int:
     return dropped
 
 
+async def check_kept(room: BlobRoom, version: VersionRow, *digests: str) -> None:
+    """Return if those blobs of `version` are here; `OperatorFault(version-unknown)` otherwise.
+
+    It holds until a row names the version if `room.naming` is held from before this until then.
+    """
+    try:
+        await room.check_stored(*digests)
+    except DeviceFault as error:
+        raise OperatorFault(
+            "version-unknown",
+            what=f"v{version.number} {version.id} is not here any more",
+            why="it was collected: the newest of each run are kept, what an alias named, and what is released",
+            next="podium model list shows the newer ones; a file that was pulled can still be submitted",
+        ) from error
+
+
 class Retention:
     """Sweeps from time to time while the plane serves."""
 
@@ -64,8 +80,6 @@ class Retention:
         self._parts = parts
         self._loop = loop
         self._room = room
-        self.importing = asyncio.Lock()
-        """Held while a blob is being imported that no row names yet, and while a sweep deletes."""
 
     async def run(self) -> None:
         """Sweep for ever; a sweep that the store fails is tried again at the next."""
@@ -85,7 +99,7 @@ class Retention:
             await self._room.run(self._parts.blobs.discard, upload)
         if any(self._loop.state.rounds[key].state == "AGGREGATING" for key in self._loop.state.open):
             return len(orphans)
-        async with self.importing:
+        async with self._room.naming:
             keep = kept_blobs(self._loop.state, self._parts.limits.versions_kept)
             await self._loop.settled()  # a crash must not bring back a row whose blob was dropped
             dropped = await self._room.run(drop_blobs, self._parts.blobs, keep, self._parts.limits.blob_grace_ms)

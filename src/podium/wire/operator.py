@@ -154,7 +154,7 @@ class AliasView(View, frozen=True, kw_only=True):
 
 
 class AliasMoveView(View, frozen=True, kw_only=True):
-    """One move of an alias, newest first in lists."""
+    """One move of an alias, newest first in lists; `back`: it was a rollback."""
 
     alias: str
     counter: int
@@ -167,6 +167,7 @@ class AliasMoveView(View, frozen=True, kw_only=True):
 
 class ReleaseView(View, frozen=True, kw_only=True):
     """A version's release."""
+    back: bool = False
 
     version: str
     key_id: str

@@ -11,7 +11,14 @@ from podium.adapters.sqlite.store import SqliteStore
 from podium.core.rows import AliasMoveRow, AliasRow, DeviceRow, ServiceRow
 from podium.core.state import State
 from podium.server.operators.marking import DEVICES_TOLD, MARKS, SLICE, Marking, chosen
-from podium.server.operators.naming import Called, Devices, find_alias, find_service, version_before
+from podium.server.operators.naming import (
+    Called,
+    Devices,
+    find_alias,
+    find_service,
+    version_to_go_back_to,
+    versions_before,
+)
 from podium.wire.asks import MarkAsk
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
@@ -135,7 +142,7 @@ def test_what_a_mark_would_change_is_counted_before_it_does() -> None:
 
 
 def models() -> State:
-    """m@candidate went from a to b to a; m@latest is moved by the plane alone."""
+    """m@candidate went from a to b, and to a again by a promotion; m@latest is moved by the plane alone."""
     state = State(rows("sha256:aa", "key"), Limits())
     state.put(replace(state.versions["sha256:aa"], id="sha256:bb", number=2))
     state.put(replace(state.versions["sha256:aa"], id="sha256:cc", number=3))
@@ -160,16 +167,46 @@ def models() -> State:
 def test_a_rollback_goes_to_the_version_before_or_to_one_that_was_named() -> None:
     state = models()
     alias = find_alias(state, "m@candidate")
-    assert version_before(state, alias, "") == "sha256:bb"
-    assert version_before(state, alias, "bb") == "sha256:bb"
+    assert version_to_go_back_to(state, alias, "").id == "sha256:bb", "a promotion of what it named is no rollback"
+    assert version_to_go_back_to(state, alias, "bb").id == "sha256:bb"
     for named, code in (("cc", "usage"), ("dd", "version-unknown")):
         with pytest.raises(OperatorFault, match=code):
-            version_before(state, alias, named)
+            version_to_go_back_to(state, alias, named)
     with pytest.raises(OperatorFault, match="usage"):
-        version_before(state, find_alias(state, "m@latest"), "")
+        version_to_go_back_to(state, find_alias(state, "m@latest"), "")
     for unknown in ("m@nothing", "m", ""):
         with pytest.raises(OperatorFault, match="not-found"):
             find_alias(state, unknown)
+
+
+@pytest.mark.parametrize(
+    ("moves", "before"),
+    [
+        ("a", ""),
+        ("ab", "a"),
+        ("abc", "ab"),
+        ("abc<b", "a"),
+        ("abc<b<a", ""),
+        ("abc<a", ""),
+        ("abc<bc", "ab"),
+        ("abc<b<c", "ab"),
+        ("abca", "abc"),
+        ("abca<c", "ab"),
+        ("aba<b", "a"),
+    ],
+)
+def test_rollbacks_go_further_back_and_never_to_what_was_rolled_back(moves: str, before: str) -> None:
+    """`<`: the next letter was gone back to; else it was promoted."""
+    state = State(rows("sha256:aa", "key"), Limits())
+    for letter in "abc":
+        state.put(replace(state.versions["sha256:aa"], id=letter))
+    state.put(AliasRow(id="m@candidate", version=moves[-1], counter=9, actor="", why="", at_ms=0))
+    move = AliasMoveRow(alias="m@candidate", counter=0, version="", before="", actor="", why="", at_ms=0)
+    state.put(replace(move, alias="m@other", counter=1, version="c"))
+    for place, letter in enumerate(moves):
+        if letter != "<":
+            state.put(replace(move, counter=place, version=letter, back=place > 0 and moves[place - 1] == "<"))
+    assert "".join(row.id for row in versions_before(state, find_alias(state, "m@candidate"))) == before
 
 
 def test_a_service_is_called_by_id_prefix_or_the_name_of_its_one_live_credential() -> None:

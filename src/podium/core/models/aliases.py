@@ -33,6 +33,7 @@ def move_alias(state: State, out: Outbox, event: AliasMoved) -> None:
             actor=event.actor,
             why=event.why,
             at_ms=state.now_ms,
+            back=event.back,
         )
         out.record("alias-moved", event.alias, row, move, actor=event.actor, version=event.version, reason=event.why)
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, detail=detail, id=event.alias))

@@ -27,7 +27,9 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
     Refused: conflicting-repeat (that id with other terms), run-limit, version-unknown; of a retry: run-unknown,
     run-open (its run is not over), run-over (it finished: there is nothing left to retry).
     """
-    code = _refusal(state, event)
+    code = start_refusal(state, event)
+    if not code and event.run not in state.runs and event.base not in state.versions:
+        code = "version-unknown"
     if not code and event.run not in state.runs:
         run = RunRow(
             id=event.run,
@@ -54,8 +56,8 @@ def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
 
 
-def _refusal(state: State, event: RunSubmitted) -> str:
-    """The code that refuses a submission, "" if none does."""
+def start_refusal(state: State, event: RunSubmitted) -> str:
+    """The code that refuses a submission whatever its base is, "" if none does: asked before a model is taken in."""
     known, origin = state.runs.get(event.run), state.runs.get(event.retry_of)
     if known is not None:
         same = (known.task, known.first, known.retry_of) == (event.task_digest, event.base, event.retry_of)
@@ -64,8 +66,6 @@ def _refusal(state: State, event: RunSubmitted) -> str:
         return "run-unknown"
     if origin is not None and origin.state in (*RUN_OPEN, "FINISHED"):
         return "run-over" if origin.state == "FINISHED" else "run-open"
-    if event.base not in state.versions:
-        return "version-unknown"
     active = sum(run.state in RUN_OPEN for run in state.runs.values())
     return "run-limit" if active >= state.limits.runs_active_max else ""
 

@@ -51,6 +51,7 @@ def move_view(row: AliasMoveRow, now_ms: int) -> AliasMoveView:
         actor=row.actor,
         why=row.why,
         age_ms=now_ms - row.at_ms,
+        back=row.back,
     )
 
 

@@ -35,6 +35,8 @@ class BlobRoom:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached = 0
         self._reading: dict[str, asyncio.Future[bytes]] = {}
+        self.naming = asyncio.Lock()
+        """Held while a blob is looked for, or put, that a row is about to name, and while a sweep deletes."""
 
     async def run(self, call: Callable[..., T], *args: object) -> T:
         """`call(*args)` in a thread of the pool; raises what it raises."""
@@ -44,6 +46,11 @@ class BlobRoom:
         """Length of a blob; `DeviceFault(not-found)`."""
         cached = self._cache.get(digest)
         return len(cached) if cached is not None else await self.run(self._blobs.size, digest)
+
+    async def check_stored(self, *digests: str) -> None:
+        """Return if the store itself holds these, whatever is remembered of them; `DeviceFault(not-found)`."""
+        for digest in digests:
+            await self.run(self._blobs.size, digest)
 
     async def whole(self, digest: str) -> bytes:
         """All bytes of a blob, checked when they were read; remembered if they are an eighth of the cache or less.

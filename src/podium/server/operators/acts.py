@@ -25,6 +25,7 @@ from podium.core.events import (
 )
 from podium.core.state import State
 from podium.core.views.models import alias_view, release_view
+from podium.core.rows import VersionRow
 from podium.core.views.plane import freeze_view, service_view
 from podium.core.views.runs import run_view
 from podium.crypto.release import open_release
@@ -33,10 +34,18 @@ from podium.server.devices.uploads import BlobRoom
 from podium.server.identity import SECRET_BYTES
 from podium.server.loop.loop import AskEvent, Loop
 from podium.server.operators.marking import Marking, chosen
-from podium.server.operators.naming import Devices, find_alias, find_run, find_service, find_version, version_before
+from podium.server.operators.naming import (
+    Devices,
+    find_alias,
+    find_run,
+    find_service,
+    find_version,
+    version_to_go_back_to,
+)
 from podium.server.plane_data import SERVICE_PREFIX, Parts, token_hash
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, ReleaseAsk, RollbackAsk, ServiceAsk, StopAsk
 from podium.wire.canonical import b64
+from podium.server.retention import check_kept
 from podium.wire.operator import AliasView, FreezeView, MarkDone, ReleaseView, RunView, ServiceMade, ServiceView
 from podium.wire.problems import OperatorFault
 
@@ -127,7 +136,8 @@ class Acts:
                     why=why,
                 )
             )
-        return done
+        )
+        return replace(done, changed=checked(said).changed)
 
     # -- models ----------------------------------------------------------------------------------------------
 
@@ -136,27 +146,47 @@ class Acts:
 
         version-unknown, id-ambiguous, alias-moved (it is not at `counter` now), alias-managed, not-released, usage.
         """
-        version = find_version(self._loop.state, ask.version).id
-        return await self._move(actor, alias, version, ask.counter, _why(ask.why))
+        version, why = find_version(self._loop.state, ask.version), _why(ask.why)
+        return await self._move(
+            alias,
+            version,
+            lambda at, ticket: AliasMoved(
+                at_ms=at, ticket=ticket, actor=actor, alias=alias, version=version.id, counter=ask.counter, why=why
+            ),
+        )
 
     async def rollback(self, actor: str, alias: str, ask: RollbackAsk) -> AliasView:
-        """Let an alias name the version before its present one, or an earlier one of its own, again.
+        """Let an alias name the version before its present one, or one that it ever named, again.
 
         version-unknown, not-found, id-ambiguous, alias-moved, alias-managed, not-released, usage.
         """
-        row = find_alias(self._loop.state, alias)
-        version = version_before(self._loop.state, row, ask.version)
+        row, why = find_alias(self._loop.state, alias), _why(ask.why)
         counter = row.counter if ask.counter < 0 else ask.counter
-        return await self._move(actor, row.id, version, counter, _why(ask.why))
-
-    async def _move(self, actor: str, alias: str, version: str, counter: int, why: str) -> AliasView:
-        state, now = await self._tell(
+        if counter != row.counter:
+            raise OperatorFault("alias-moved", what=f"alias {row.id}", why=f"it has moved {row.counter} times by now")
+        version = version_to_go_back_to(self._loop.state, row, ask.version)
+        return await self._move(
+            row.id,
+            version,
             lambda at, ticket: AliasMoved(
-                at_ms=at, ticket=ticket, actor=actor, alias=alias, version=version, counter=counter, why=why
-            )
+                at_ms=at,
+                ticket=ticket,
+                actor=actor,
+                alias=row.id,
+                version=version.id,
+                counter=counter,
+                why=why,
+                back=True,
+            ),
         )
         return alias_view(state, state.aliases[alias], now)
 
+
+    async def _move(self, alias: str, version: VersionRow, make: AskEvent) -> AliasView:
+        """What is named is there when it is named, and stays."""
+        async with self._room.naming:
+            await check_kept(self._room, version, version.id, version.statement)
+            state, now = await self._tell(make)
     async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
         """Keep that a version is released, once the root document's release key is seen to have signed it.
 
@@ -168,12 +198,14 @@ class Acts:
         if (read.version, read.task_digest) != (row.id, row.task):
             why = f"it releases version {read.version} of task {read.task_digest or '(none)'}"
             raise OperatorFault("release-invalid", what=f"it is no release of {row.id}", why=why)
-        kept = await self._room.run(self._parts.blobs.put, statement)
-        state, now = await self._tell(
-            lambda at, ticket: VersionReleased(
-                at_ms=at, ticket=ticket, actor=actor, version=row.id, key_id=read.key_id, statement=kept
+        async with self._room.naming:
+            await check_kept(self._room, row, row.id, row.statement)
+            kept = await self._room.run(self._parts.blobs.put, statement)
+            state, now = await self._tell(
+                lambda at, ticket: VersionReleased(
+                    at_ms=at, ticket=ticket, actor=actor, version=row.id, key_id=read.key_id, statement=kept
+                )
             )
-        )
         return release_view(state.releases[row.id], now)
 
     # -- services --------------------------------------------------------------------------------------------

@@ -61,22 +61,40 @@ def find_alias(state: State, text: str) -> AliasRow:
     return state.aliases[text]
 
 
-def version_before(state: State, alias: AliasRow, named: str) -> str:
-    """The version that `alias` named before its present one; or the one that `named` means, if it once named that.
+def versions_before(state: State, alias: AliasRow) -> list[VersionRow]:
+    """The versions that rollbacks of `alias` go to one by one, the nearest last.
+
+    A rollback forgets what it went back from, so the next one goes further back, and never to what was rolled back
+    itself, unless somebody let the alias name that again.
+    """
+    moves = sorted((move for move in state.alias_moves.values() if move.alias == alias.id), key=lambda one: one.counter)
+    named: list[str] = []
+    for move in moves:
+        if move.back and move.version in named:
+            while named[-1] != move.version:
+                named.pop()
+        else:
+            named.append(move.version)
+    return [state.versions[version] for version in named[:-1]]
+
+
+def version_to_go_back_to(state: State, alias: AliasRow, named: str) -> VersionRow:
+    """The last of `versions_before`; or the version that `named` means, if `alias` ever named that.
 
     `OperatorFault`: usage when there is none, version-unknown, id-ambiguous.
     """
-    moves = sorted((move for move in state.alias_moves.values() if move.alias == alias.id), key=lambda one: one.counter)
     if named:
-        version = find_version(state, named).id
-        if version not in {move.version for move in moves}:
+        version = find_version(state, named)
+        if all((move.alias, move.version) != (alias.id, version.id) for move in state.alias_moves.values()):
             why = "a rollback goes to a version that the alias has named; promote moves it elsewhere"
-            raise OperatorFault("usage", what=f"{alias.id} never named {version}", why=why)
+            raise OperatorFault("usage", what=f"{alias.id} never named {version.id}", why=why)
         return version
-    before = moves[-1].before if moves else ""
+    before = versions_before(state, alias)
     if not before:
-        raise OperatorFault("usage", what=f"{alias.id} names its first version", why="there is none before it")
-    return before
+        why = "there is none before it that was not rolled back itself"
+        next = f"podium model alias history {alias.id} shows what it named; --to goes to any of them"
+        raise OperatorFault("usage", what=f"{alias.id} has no version to go back to", why=why, next=next)
+    return before[-1]
 
 
 def find_service(state: State, text: str) -> ServiceRow:

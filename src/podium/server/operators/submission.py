@@ -9,7 +9,10 @@ Limits: `update_bytes_max`, `token_ms`; of the body, operator_routes.py.
 
 import hashlib
 
+from msgspec.structs import replace
+
 from podium.core.events import RunSubmitted, TokenIssued, VersionImported
+from podium.core.rounds.runs import start_refusal
 from podium.core.rows import RunRow
 from podium.core.selection.rules import compile_rules
 from podium.crypto.seal import sealed_length
@@ -19,14 +22,14 @@ from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
 from podium.server.operators.naming import find_run, find_version
 from podium.server.plane_data import Parts
-from podium.server.retention import Retention
+from podium.server.retention import check_kept
 from podium.tasks.check import check_task
 from podium.tasks.digest import read_task_bytes, task_digest
 from podium.tasks.task import Task
 from podium.wire.asks import RunAsk, TokenAsk
-from podium.wire.canonical import b64, canonical, unb64
+from podium.wire.canonical import b64, canonical, sha256_digest, unb64
 from podium.wire.operator import RunMade, TokenMade
-from podium.wire.problems import DeviceFault, OperatorFault
+from podium.wire.problems import OperatorFault
 from podium.wire.tensors import specs_of, update_bytes_max
 
 RUN_ID_BYTES = 6
@@ -37,12 +40,11 @@ LABELS_MAX = 64
 class Submission:
     """What makes runs and tokens."""
 
-    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, notary: Notary, retention: Retention) -> None:
+    def __init__(self, parts: Parts, loop: Loop, room: BlobRoom, notary: Notary) -> None:
         self._parts = parts
         self._loop = loop
         self._room = room
         self._notary = notary
-        self._retention = retention
         self.ca = ""
         """What an enrolment token says of the plane's certificate: "" on loopback, else "sha256:<hex>" or PEM."""
         self.pinned_plans = False
@@ -61,9 +63,11 @@ class Submission:
             raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
         run = self._run_id(actor, "submit", key)
-        async with self._retention.importing:
-            base = await self._base(ask, task, actor, self._loop.state.runs.get(run))
-            return await self._start(actor, run, task, base)
+        model = unb64(ask.model)
+        brought = await self._room.run(sha256_digest, model) if model else ""
+        async with self._room.naming:
+            base = brought or self._named(ask, task, self._loop.state.runs.get(run))
+            return await self._start(_asked(actor, run, task, base), model)
 
     async def retry(self, actor: str, name: str, key: str = "") -> RunMade:
         """Start a new run of the same task from the last sealed version of the run `name`, linked to it.
@@ -73,27 +77,26 @@ class Submission:
         """
         origin = find_run(self._loop.state, name)
         task = self._loop.state.tasks[origin.task].task
-        async with self._retention.importing:
-            base = await self._here(origin.base)
-            return await self._start(actor, self._run_id(actor, f"retry {origin.id}", key), task, base, origin.id)
+        run = self._run_id(actor, f"retry {origin.id}", key)
+        async with self._room.naming:
+            return await self._start(_asked(actor, run, task, origin.base, origin.id))
 
-    async def _start(self, actor: str, run: str, task: Task, base: str, retry_of: str = "") -> RunMade:
-        digest = task_digest(task)
-        checked(
-            await self._loop.ask(
-                lambda at, ticket: RunSubmitted(
-                    at_ms=at,
-                    ticket=ticket,
-                    actor=actor,
-                    run=run,
-                    task=task,
-                    task_digest=digest,
-                    base=base,
-                    retry_of=retry_of,
-                )
-            )
-        )
-        return RunMade(run=run, task_digest=digest)
+    async def _start(self, start: RunSubmitted, model: bytes = b"") -> RunMade:
+        """Let the core start a run from `model`, its base's bytes, or from a base that is here.
+
+        What refuses it refuses it before the model is taken in, so that nothing stays of a run that never was; that
+        still holds when the core decides, because `naming` is held by whoever starts a run.
+        """
+        refused = start_refusal(self._loop.state, start)
+        if refused:
+            raise OperatorFault(refused)
+        new = start.run not in self._loop.state.runs
+        if new and model:
+            await self._import(model, start)
+        elif new:
+            await check_kept(self._room, self._loop.state.versions[start.base], start.base)
+        checked(await self._loop.ask(lambda at, ticket: replace(start, at_ms=at, ticket=ticket)))
+        return RunMade(run=start.run, task_digest=start.task_digest)
 
     def _run_id(self, actor: str, what: str, key: str) -> str:
         """A run's id: drawn, or the one that this ask always gets."""
@@ -102,13 +105,11 @@ class Submission:
         named = canonical({"actor": actor, "key": key, "plane": self._parts.identity.plane_id, "what": what})
         return hashlib.sha256(named).hexdigest()[: 2 * RUN_ID_BYTES]
 
-    async def _base(self, asked: RunAsk, task: Task, actor: str, known: RunRow | None) -> str:
-        """The digest of the version that the run begins with: the model sent along, or one that is here already.
+    def _named(self, asked: RunAsk, task: Task, known: RunRow | None) -> str:
+        """The digest of the version that a run begins with to which no model was sent along.
 
         `known`: the run that an earlier ask with the same key started; a name that may have moved since is its first.
         """
-        if asked.model:
-            return await self._import(unb64(asked.model), actor)
         named = asked.base or task.model.version or task.model.alias
         if not named:
             raise OperatorFault(
@@ -118,18 +119,9 @@ class Submission:
             )
         if known is not None and not named.startswith("sha256:"):
             return known.first
-        return await self._here(find_version(self._loop.state, named).id)
+        return find_version(self._loop.state, named).id
 
-    async def _here(self, base: str) -> str:
-        """`base`, once its bytes are known to be kept; `OperatorFault(version-unknown)`."""
-        try:
-            await self._room.size(base)
-        except DeviceFault as error:
-            why = "its bytes were collected: the newest of each run and those with an alias are kept"
-            raise OperatorFault("version-unknown", what=f"version {base} is not here", why=why) from error
-        return base
-
-    async def _import(self, data: bytes, actor: str) -> str:
+    async def _import(self, data: bytes, start: RunSubmitted) -> None:
         try:
             sealed_max = sealed_length(update_bytes_max(specs_of(data)))
         except ValueError as error:
@@ -138,15 +130,14 @@ class Submission:
             limit = self._parts.limits.update_bytes_max
             what = f"an update of this model may have {sealed_max} bytes"
             raise OperatorFault("task-invalid", what=what, why=f"{limit} are allowed")
-        digest = await self._room.run(self._parts.blobs.put, data)
-        if digest not in self._loop.state.versions:
-            statement = await self._room.run(self._notary.imported, digest)
+        await self._room.run(self._parts.blobs.put, data)
+        if start.base not in self._loop.state.versions:
+            statement = await self._room.run(self._notary.imported, start.base)
             self._loop.tell(
                 lambda at: VersionImported(
-                    at_ms=at, actor=actor, digest=digest, size_bytes=len(data), statement=statement
+                    at_ms=at, actor=start.actor, digest=start.base, size_bytes=len(data), statement=statement
                 )
             )
-        return digest
 
     async def issue_token(self, actor: str, asked: TokenAsk) -> TokenMade:
         """Make an enrolment token; it is shown this once, only its hash is kept. `OperatorFault(usage)`."""
@@ -187,3 +178,17 @@ class Submission:
             raise OperatorFault("usage", what="the token cannot be made so", why=why)
         if not 0 <= asked.expires_ms <= self._parts.limits.token_ms:
             raise OperatorFault("usage", what="the token's expiry", why=f"at most {self._parts.limits.token_ms} ms")
+
+
+def _asked(actor: str, run: str, task: Task, base: str, retry_of: str = "") -> RunSubmitted:
+    """What the core is told of a run, but for when."""
+    return RunSubmitted(
+        at_ms=0,
+        ticket=-1,
+        actor=actor,
+        run=run,
+        task=task,
+        task_digest=task_digest(task),
+        base=base,
+        retry_of=retry_of,
+    )
