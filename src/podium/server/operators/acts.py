@@ -23,9 +23,9 @@ from podium.core.events import (
     Unfrozen,
     VersionReleased,
 )
+from podium.core.rows import VersionRow
 from podium.core.state import State
 from podium.core.views.models import alias_view, release_view
-from podium.core.rows import VersionRow
 from podium.core.views.plane import freeze_view, service_view
 from podium.core.views.runs import run_view
 from podium.crypto.release import open_release
@@ -43,9 +43,9 @@ from podium.server.operators.naming import (
     version_to_go_back_to,
 )
 from podium.server.plane_data import SERVICE_PREFIX, Parts, token_hash
+from podium.server.retention import check_kept
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, ReleaseAsk, RollbackAsk, ServiceAsk, StopAsk
 from podium.wire.canonical import b64
-from podium.server.retention import check_kept
 from podium.wire.operator import AliasView, FreezeView, MarkDone, ReleaseView, RunView, ServiceMade, ServiceView
 from podium.wire.problems import OperatorFault
 
@@ -136,8 +136,7 @@ class Acts:
                     why=why,
                 )
             )
-        )
-        return replace(done, changed=checked(said).changed)
+        return done
 
     # -- models ----------------------------------------------------------------------------------------------
 
@@ -179,14 +178,14 @@ class Acts:
                 back=True,
             ),
         )
-        return alias_view(state, state.aliases[alias], now)
-
 
     async def _move(self, alias: str, version: VersionRow, make: AskEvent) -> AliasView:
         """What is named is there when it is named, and stays."""
         async with self._room.naming:
             await check_kept(self._room, version, version.id, version.statement)
             state, now = await self._tell(make)
+        return alias_view(state, state.aliases[alias], now)
+
     async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
         """Keep that a version is released, once the root document's release key is seen to have signed it.
 
