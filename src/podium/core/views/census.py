@@ -37,8 +37,8 @@ class Census:
         standing[fleet.cordoned[:size]] = STATES.index("cordoned")
         standing[fleet.banned[:size]] = STATES.index("banned")
         cells = self._platforms_now(fleet.facts, fleet.facts_id[:size]) * len(STATES) + standing
-        found, counts = np.unique(cells, return_counts=True)
-        told = [self._cell(int(cell), int(count)) for cell, count in zip(found, counts, strict=True)]
+        counts = np.bincount(cells)  # a platform and a state are small numbers
+        told = [self._cell(int(cell), int(counts[cell])) for cell in np.flatnonzero(counts)]
         weight: dict[tuple[str, str], int] = {}
         for cell in told:
             weight[cell.architecture, cell.os] = weight.get((cell.architecture, cell.os), 0) + cell.devices

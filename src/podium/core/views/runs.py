@@ -23,14 +23,13 @@ ONLINE_MS = 30_000
 HISTORY_POINTS_MAX = 512
 """A run's view carries so many values of each metric; the page of its rounds has them all."""
 _HISTORIES: WeakKeyDictionary[State, dict[str, tuple[int, dict[str, list[float]]]]] = WeakKeyDictionary()
-"""What `_history` found last: run -> (rounds sealed then, its history). Memory of a calculation, not of the plane."""
+"""What `_history` found last: run -> (rounds looked at, every value). Memory of a calculation, not of the plane."""
 _LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED", "REVOKED")
 
 
 def finalised(sums: dict[str, tuple[float, float]]) -> MetricView:
     """Metric -> numerator / denominator; a metric over nothing is left out, and one that no float (nor JSON) holds."""
-    values = {name: over / under for name, (over, under) in sums.items() if under}
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+    return {name: value for name, (over, under) in sums.items() if under and math.isfinite(value := over / under)}
 
 
 def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
@@ -79,29 +78,25 @@ def _round_shown(state: State, run: RunRow) -> RoundRow | None:
 
 
 def _history(state: State, run: RunRow) -> dict[str, list[float]]:
-    """Metric -> its value per sealed round, thinned; counted anew only once another round is sealed."""
+    """Metric -> its value per sealed round, thinned; only rounds that ended since the last look are looked at."""
     known = _HISTORIES.setdefault(state, {})
-    sealed, history = known.get(run.id, (-1, {}))
-    if sealed != run.rounds_sealed:
-        history = {name: thinned(values) for name, values in _whole_history(state, run).items()}
-        known[run.id] = (run.rounds_sealed, history)
-    return history
-
-
-def _whole_history(state: State, run: RunRow) -> dict[str, list[float]]:
-    history: dict[str, list[float]] = {}
-    for number in range(1, run.rounds_opened + 1):
+    looked, values = known.get(run.id, (0, {}))
+    for number in range(looked + 1, run.rounds_opened + 1):
         row = state.rounds.get((run.id, number))
+        if row is not None and row.state in ROUND_OPEN:
+            break
         for name, value in finalised(row.metrics if row and row.state == "SEALED" else {}).items():
-            history.setdefault(name, []).append(value)
-    return history
+            values.setdefault(name, []).append(value)
+        looked = number
+    known[run.id] = looked, values
+    return {name: thinned(each) for name, each in values.items()}
 
 
 def thinned(values: list[float]) -> list[float]:
     """At most `HISTORY_POINTS_MAX` of `values`, evenly, the first and the last among them."""
     count = len(values)
     if count <= HISTORY_POINTS_MAX:
-        return values
+        return values[:]
     return [values[place * (count - 1) // (HISTORY_POINTS_MAX - 1)] for place in range(HISTORY_POINTS_MAX)]
 
 

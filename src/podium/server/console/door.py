@@ -31,6 +31,7 @@ from podium.server.console.guard import (
 )
 from podium.server.console.rendering import MENU, Rendering, Screen, Static
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
+from podium.server.console.turns import Turns
 from podium.server.loop.loop import Loop, note_denied
 from podium.server.operators.live import Live
 from podium.server.operators.route_table import EVENTS
@@ -112,6 +113,7 @@ class Console:
         self._tries = Tries(parts.limits)
         self._static = Static()
         self._rendering = Rendering(self._static)
+        self._turns = Turns()
 
     def routes(self) -> list[Route]:
         """Signing in and out, and the static files."""
@@ -230,7 +232,7 @@ class Console:
     # -- streams ---------------------------------------------------------------------------------------------
 
     async def _streamed(self, request: Request, session: SignIn, present: Present) -> Response:
-        """The live fragments of a page, drawn once for all of that role who look at it, at most each `DRAW_MS`."""
+        """The live fragments of a page, drawn once for all of that role who look at it, in turn, each `DRAW_MS`."""
         look = _look(request, session.role)
         drawn_s = 0.0
 
@@ -238,9 +240,10 @@ class Console:
             nonlocal drawn_s
             await asyncio.sleep(max(0.0, drawn_s + DRAW_MS / 1000 - time.monotonic()))
             drawn_s = time.monotonic()
-            screen = await present(look)
-            told = {**screen.told, "heading": screen.heading, "admin": look.admin, **self._kill_switch()}
-            drawn = self._rendering.fragments(screen.template, told)
+            async with self._turns.turn():
+                screen = await present(look)
+                told = {**screen.told, "heading": screen.heading, "admin": look.admin, **self._kill_switch()}
+                drawn = self._rendering.fragments(screen.template, told)
             return {name: msgspec.json.encode(name) + b":" + msgspec.json.encode(html) for name, html in drawn.items()}
 
         key = f"console:{look.role}:{look.path}?{request.url.query}"
