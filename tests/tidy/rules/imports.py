@@ -74,7 +74,17 @@ IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "exec", "eval", "bre
 LIGHT_ROOTS = ("podium", "podium.device", "podium.plane", "podium.cli.main")
 HEAVY_ROOMS = frozenset({"core", "server", "sim", "adapters", "ports.plane"})
 HEAVY_PACKAGES = frozenset(
-    {"uvicorn", "uvloop", "httptools", "starlette", "obstore", "cel_expr_python", "prometheus_client", "sklearn"}
+    {
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "starlette",
+        "jinja2",
+        "obstore",
+        "cel_expr_python",
+        "prometheus_client",
+        "sklearn",
+    }
 )
 
 QUICK_ROOT = "podium.cli.main"

@@ -9,7 +9,7 @@ PROGRAM = """
 import sys
 
 class Absent:
-    NAMES = "starlette uvicorn uvloop httptools obstore cel_expr_python prometheus_client sklearn".split()
+    NAMES = "starlette uvicorn uvloop httptools jinja2 obstore cel_expr_python prometheus_client sklearn".split()
 
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in self.NAMES:
