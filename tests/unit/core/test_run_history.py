@@ -13,7 +13,8 @@ def test_each_sealed_round_is_told_once_whenever_it_is_looked_at() -> None:
         return run_view(drive.state, drive.run(), drive.now_ms).history
 
     assert history() == {}
-    first, seen = None, []
+    first: dict[str, list[float]] = {}
+    seen: list[float] = []
     for number, right in enumerate((1.0, 2.0, 3.0), start=1):
         drive.check_in(0)
         drive.wait(1_000)
