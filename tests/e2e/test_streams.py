@@ -2,6 +2,7 @@
 what the plane's own OpenAPI document says."""
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -107,6 +108,15 @@ def deaf(server: PlaneServer, operator: Operator, path: str) -> socket.socket:
     return reader
 
 
+def to_the_end(reader: socket.socket) -> int:
+    """How many bytes come before the connection ends."""
+    had = 0
+    with contextlib.suppress(ConnectionResetError):
+        while piece := reader.recv(1 << 20):
+            had += len(piece)
+    return had
+
+
 @contextmanager
 def stirred(operator: Operator) -> Iterator[str]:
     """The path of a large view that changes all the time."""
@@ -131,11 +141,7 @@ def test_a_reader_who_reads_nothing_costs_a_bounded_buffer_and_is_told_the_newes
     limits = msgspec.structs.replace(LIVE, live_ms=1)
     with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as path:
         with deaf(server, operator, path) as slow, Stream(server.url, path, operator.headers) as brisk:
-            told = 0
-            for view in brisk.views():
-                told += len(view)
-                if told >= TOLD:
-                    break
+            told = next(total for total in itertools.accumulate(map(len, brisk.views())) if total >= TOLD)
             operator.post(f"{path}/stop", StopAsk(), RunView)
             had, tail = 0, b""
             while b'"state":"STOPPED"' not in tail:
@@ -149,14 +155,11 @@ def test_a_reader_who_reads_nothing_for_long_is_cut_off_and_leaves_room(tmp_path
     with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as path:
         assert server.plane is not None
         with deaf(server, operator, path) as slow, Stream(server.url, path, operator.headers) as brisk:
-            for _ in brisk.views():
-                if server.plane.surface.live.viewers == 1:
-                    break
+            live = server.plane.surface.live
+            assert any(live.viewers == 1 for _ in brisk.views())
             with Stream(server.url, "/api/v1/status", operator.headers) as third:
                 assert next(third.views())
-            with contextlib.suppress(ConnectionResetError):
-                while slow.recv(1 << 20):
-                    pass  # what its system had taken for it, and then the end
+            assert to_the_end(slow), "what its system had taken for it"
 
 
 # -- what a stream tells ---------------------------------------------------------------------------------------------

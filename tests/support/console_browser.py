@@ -10,10 +10,10 @@ import urllib3
 class Browser:
     """One person's browser, without scripts; `site` is what it says of where its forms come from."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pool: urllib3.PoolManager | None = None) -> None:
         self.url = url
         self.cookies: dict[str, str] = {}
-        self._pool = urllib3.PoolManager(retries=False, timeout=20.0)
+        self._pool = pool or urllib3.PoolManager(retries=False, timeout=20.0)
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         """A page, without following redirects."""

@@ -11,13 +11,13 @@ import msgspec
 
 from podium.cli.output import printable
 from podium.wire.durations import format_duration
-from podium.wire.operator import EntryView, FreezeView, RunView, StatusView
+from podium.wire.operator import PAUSES, EntryView, FreezeView, RunView, StatusView
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
 
-RESTING = ("PAUSING", "PAUSED")
+PLANE = "plane"
 
 
 def frozen_text(freeze: FreezeView) -> str:
@@ -31,11 +31,11 @@ def frozen_text(freeze: FreezeView) -> str:
 
 def paused_text(view: RunView, entry: EntryView | None = None) -> str:
     """The line for a paused run, or one about to be; "" for any other. `entry`: the journal's of it, if it is known."""
-    if view.state not in RESTING:
+    if view.state not in PAUSES:
         return ""
     by = f" by {entry.actor}" if entry is not None else ""
-    if entry is not None and entry.why.get("why"):
-        by += f": {printable(entry.why['why'])}"
+    if entry is not None and entry.why.get("reason"):
+        by += f": {printable(entry.why['reason'])}"
     if view.state == "PAUSING":
         return f"PAUSING  after its present round{by}"
     since = f" for {format_duration(view.paused_ms)}" if view.paused_ms >= 0 else ""
@@ -56,7 +56,7 @@ class Standing:
         self._link = link
         self._freeze: FreezeView | None = None
         self._asked_s = 0.0
-        self._pauses: dict[str, EntryView | None] = {}
+        self._pauses: dict[str, tuple[str, EntryView | None]] = {}
 
     def lines(self, view: RunView) -> list[str]:
         """What is to be said above `view`: nothing, one line or two. Asks the plane when that changes."""
@@ -73,12 +73,12 @@ class Standing:
         return frozen_text(msgspec.structs.replace(self._freeze, age_ms=age_ms))
 
     def _paused(self, view: RunView) -> str:
-        if view.state not in RESTING:
+        if view.state not in PAUSES:
             self._pauses.pop(view.id, None)
             return ""
-        if view.id not in self._pauses:
-            self._pauses[view.id] = _pause_of(self._link, view.id)
-        return paused_text(view, self._pauses[view.id])
+        if self._pauses.get(view.id, ("", None))[0] != view.state:
+            self._pauses[view.id] = (view.state, _pause_of(self._link, view))
+        return paused_text(view, self._pauses[view.id][1])
 
 
 def _freeze_of(link: "OperatorLink") -> FreezeView:
@@ -89,10 +89,13 @@ def _freeze_of(link: "OperatorLink") -> FreezeView:
         return FreezeView(frozen=True, why=f"{error.code} when asked", actor="somebody", age_ms=0)
 
 
-def _pause_of(link: "OperatorLink", run: str) -> EntryView | None:
-    """The last pause of `run` as the journal has it; None if it, or this credential, does not say."""
+def _pause_of(link: "OperatorLink", view: RunView) -> EntryView | None:
+    """Who let the run of `view` rest, as the journal has it; None if it, or this credential, does not say."""
     try:
-        entries = link.first_of("audit/entries", EntryView, 1, subject=run, kind="run-paused")
+        for kind in PAUSES[view.state]:
+            newest = link.first_of("audit/entries", EntryView, 1, subject=view.id, kind=kind)
+            if newest and newest[0].actor != PLANE:
+                return newest[0]
     except OperatorFault:
         return None
-    return entries[0] if entries else None
+    return None

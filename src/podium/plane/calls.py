@@ -6,7 +6,7 @@ there are (link.py). Limits: one plane, one credential; a followed plane may be 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
@@ -81,7 +81,7 @@ class Calls:
         """The first `count` of the list at `path`, or fewer, by one request; `query`: the route's own filters."""
         return self._items(self._get(path, Page, {**query, "limit": count}), kind)
 
-    def follow(self, path: str, kind: type[T], /, **query: str | int) -> Iterator[T]:
+    def follow(self, path: str, kind: type[T], /, **query: str | int) -> Generator[T, None, None]:
         """What the plane answers at `path`, now and whenever it changes, without end, through its restarts.
 
         `PlaneAway` once it has been away for `AWAY_MS`. Where too many watch it, it is asked every `AGAIN_MS`.

@@ -9,6 +9,10 @@ import msgspec
 RUN_OPEN = ("RUNNING", "PAUSING", "PAUSED")
 """The states of a run that is not over."""
 
+PAUSES: dict[str, tuple[str, ...]] = {"PAUSING": ("run-pausing",), "PAUSED": ("run-paused", "run-pausing")}
+"""State of a run that rests -> the kinds of entry that may tell who let it: the first that a person or service caused.
+The plane itself lets a run rest whose pause was to wait for the end of a round."""
+
 MetricView = dict[str, float]
 """Metric name -> finalised value (numerator / denominator)."""
 

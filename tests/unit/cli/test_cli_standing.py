@@ -20,7 +20,7 @@ PAUSE = EntryView(
     kind="run-paused",
     subject="7f3a",
     actor="person:x",
-    why={"why": "lunch\x1b"},
+    why={"reason": "lunch\x1b"},
 )
 PAUSED = msgspec.structs.replace(RUN, state="PAUSED", paused_ms=5_000)
 

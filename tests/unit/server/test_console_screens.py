@@ -11,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import urllib3
+from markupsafe import escape
 from msgspec.structs import replace
 
+from podium.cli.standing import Standing
+from podium.plane.finding import connect_data
 from podium.server.console import PAGES
 from podium.server.main import PlaneServer
 from podium.tasks.task import Aggregate
 from podium.wire import messages as m
-from podium.wire.operator import Page, RunView
+from podium.wire.asks import PauseAsk, StopAsk
+from podium.wire.operator import RUN_OPEN, Page, RunView
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.e2e.test_plane_trouble import Full
 from tests.support.console_browser import Browser
@@ -164,7 +168,9 @@ def test_forms_move_an_alias_there_and_back(shown: Shown) -> None:
     stale = browser.send("/models/rollback", alias="one-hot@candidate", counter="1")
     assert (stale.status, b"alias-moved" in stale.data) == (409, True)
     back = browser.send("/models/rollback", alias="one-hot@candidate", counter="2")
-    assert "one-hot@candidate is back at v1" in browser.page(back.headers["location"])
+    there = browser.page(back.headers["location"])
+    assert "one-hot@candidate is back at v1" in there and "/models/rollback" not in there, "v2 was rolled back itself"
+    assert browser.get("/models/rollback?alias=one-hot@candidate").status == 404
     refused = browser.send(f"/models/{digests[1]}/promote", alias="one-hot@production")
     assert (refused.status, b"not-released" in refused.data, b"podium model release" in refused.data) == (
         409,
@@ -221,6 +227,48 @@ def lines_of(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     for chunk in response.stream(65_536):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
+
+
+def test_every_screen_says_of_a_freeze_since_when_by_whom_and_why(shown: Shown) -> None:
+    browser = shown.browser("viewer")
+    shown.browser().send("/freeze", why=NASTY)
+    since = r"Frozen: no device gets a lease\. Since \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    told = f"{since} by person:administrator: {re.escape(escape(NASTY))}"
+    try:
+        for path in shown.pages():
+            assert re.search(told, browser.page(path)), path
+        assert re.search(r"Frozen .* ago by person:administrator: ", browser.page("/freeze"))
+    finally:
+        shown.browser().send("/unfreeze")
+    assert "Frozen" not in browser.page("/")
+
+
+@pytest.mark.parametrize("why", ["", NASTY])
+def test_the_page_of_a_run_says_who_paused_it_and_why(shown: Shown, why: str) -> None:
+    run = shown.operator.submit(task(goal=1, rounds=1, requires="device.ram_mb > 1000000000"))
+    shown.operator.post(f"/api/v1/runs/{run}/pause", PauseAsk(now=True, why=why), RunView)
+    reason = re.escape(f": {escape(why)}" if why else "")
+    page = shown.browser("viewer").page(f"/runs/{run}")
+    assert re.search(rf"stands still for [^<]+, by person:administrator{reason}</span>", page)
+    shown.operator.post(f"/api/v1/runs/{run}/stop", StopAsk(), RunView)
+
+
+def test_a_pause_after_the_round_is_its_person_s_also_once_the_plane_let_the_run_rest(shown: Shown) -> None:
+    (device,) = enrolled(shown.operator, 1)
+    run = shown.operator.submit(task(goal=1, rounds=2))
+    offer = offer_to(device)
+    shown.operator.post(f"/api/v1/runs/{run}/pause", PauseAsk(why="lunch"), RunView)
+    with connect_data(shown.server.data) as link:
+        for state, says in (("PAUSING", "after its present round"), ("PAUSED", "stands still for")):
+            if state == "PAUSED":
+                train(device, offer, 0)
+            while (view := link.run(run)).state != state:
+                assert view.state in RUN_OPEN
+            page = shown.browser("viewer").page(f"/runs/{run}")
+            assert re.search(f"{says}[^<]*, by person:administrator: lunch</span>", page)
+            (line,) = Standing(link).lines(view)
+            assert line.startswith(f"{state} ") and " by person:administrator: lunch" in line
+    shown.operator.post(f"/api/v1/runs/{run}/stop", StopAsk(), RunView)
 
 
 def test_a_stream_tells_every_fragment_then_only_what_changed(shown: Shown) -> None:

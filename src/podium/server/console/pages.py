@@ -44,7 +44,7 @@ class Verbs:
 
 def console_routes(console: Console, verbs: Verbs) -> list[Route]:
     """Every route of the console."""
-    overview, runs = Overview(verbs.reads, verbs.fleet), Runs(verbs.reads, verbs.explains)
+    overview, runs = Overview(verbs.reads, verbs.fleet), Runs(verbs.reads, verbs.explains, verbs.journal)
     fleet, models = Fleet(verbs.reads, verbs.fleet, verbs.explains), Models(verbs.reads)
     journal, settings = Journal(verbs.journal), Settings(verbs.reads, verbs.keys, verbs.webhooks, verbs.limits)
     return [

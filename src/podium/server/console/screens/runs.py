@@ -5,6 +5,7 @@ Decides: which rounds are drawn: the newest `ROUNDS_DRAWN` in charts, `LANES_DRA
 
 from podium.core.rounds.table import RUN_STATES
 from podium.core.views.explain import TROUBLES
+from podium.ports.plane import EntriesWanted
 from podium.server.console.charts import Lane, Span, Spread, ago, metric_figure, timeline_figure
 from podium.server.console.door import Look
 from podium.server.console.paging import PAGE_ROWS, SHORT_ROWS, decoded, links
@@ -13,21 +14,24 @@ from podium.server.console.screens.overview import run_row
 from podium.server.console.screens.standstill import standstill
 from podium.server.console.svg import Figure
 from podium.server.operators.explains import Explains
+from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.reads import Reads
-from podium.wire.operator import RUN_OPEN, RoundView, RunView
+from podium.wire.operator import PAUSES, RUN_OPEN, EntryView, RoundView, RunView
 
 ROUNDS_DRAWN = 240
 LANES_DRAWN = 12
 METRICS_DRAWN = 4
+PLANE = "plane"
 CRUMBS = (("/", "Overview"), ("/runs", "Runs"))
 
 
 class Runs:
     """The screens about runs."""
 
-    def __init__(self, reads: Reads, explains: Explains) -> None:
+    def __init__(self, reads: Reads, explains: Explains, journal: JournalReads) -> None:
         self._reads = reads
         self._explains = explains
+        self._journal = journal
 
     async def every(self, look: Look) -> Screen:
         """GET /runs: newest first."""
@@ -67,6 +71,7 @@ class Runs:
             told={
                 "view": view,
                 "open": view.state in RUN_OPEN,
+                "pause": await self._pause(view),
                 "metrics": metric_figures(view, rounds),
                 "funnel": funnel_rows(view.round.funnel) if view.round else [],
                 "lost": lost_rows(view.round.lost) if view.round else [],
@@ -76,6 +81,15 @@ class Runs:
                 "explained": told,
             },
         )
+
+    async def _pause(self, view: RunView) -> EntryView | None:
+        """Who paused a run that rests or is about to, when and why, as the journal has it; None for any other."""
+        for kind in PAUSES.get(view.state, ()):
+            page = await self._journal.entries(EntriesWanted(kind=kind, subject=view.id), limit=1)
+            for entry in decoded(page, EntryView):
+                if entry.actor != PLANE:
+                    return entry
+        return None
 
     async def _rounds(self, run: str) -> list[RoundView]:
         """The newest rounds of a run, oldest first."""
