@@ -101,24 +101,22 @@ def test_a_plane_that_says_why_it_takes_nothing_is_quoted(plane: ScriptedPlane) 
         assert (outcome.word, outcome.code) == ("away", code)
 
 
-@pytest.mark.parametrize("code", ["device-banned", "not-found", "body-malformed"])
-def test_a_refusal_is_not_tried_again_and_comes_back_much_later(plane: ScriptedPlane, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "requests", "wait_ms"),
+    [
+        *((code, 1, QUICK.permanent_ms) for code in ("device-banned", "not-found", "body-malformed")),
+        *((code, 2, QUICK.transient_ms) for code in ("session-unknown", "epoch-stale")),
+    ],
+)
+def test_a_refusal_comes_back_much_later_and_a_session_refused_twice_before_long(
+    plane: ScriptedPlane, code: str, requests: int, wait_ms: int
+) -> None:
     plane.misdeeds.append(Misdeed(match="/v1/checkin", times=9, instead=_refusal(code)))
     with quick_device(plane) as device:
         outcome = device.run_once()
     assert (outcome.word, outcome.code) == ("denied", code)
-    assert _near(outcome.wait_ms, QUICK.permanent_ms)
-    assert plane.requests("/v1/checkin") == 1
-
-
-@pytest.mark.parametrize("code", ["session-unknown", "epoch-stale"])
-def test_a_session_that_is_refused_twice_is_opened_again_before_long(plane: ScriptedPlane, code: str) -> None:
-    plane.misdeeds.append(Misdeed(match="/v1/checkin", times=2, instead=_refusal(code)))
-    with quick_device(plane) as device:
-        outcome = device.run_once()
-        assert (outcome.word, outcome.code) == ("denied", code)
-        assert _near(outcome.wait_ms, QUICK.transient_ms)
-        assert device.run_once().word == "idle"
+    assert _near(outcome.wait_ms, wait_ms)
+    assert plane.requests("/v1/checkin") == requests
 
 
 def test_an_answer_that_is_no_problem_document_is_understood_by_its_status(plane: ScriptedPlane) -> None:
