@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 
 import typer
 
+from podium.cli.advice import VARIABLES, remember
 from podium.cli.output import note
 from podium.wire.problems import OperatorFault
 
@@ -19,10 +20,58 @@ if TYPE_CHECKING:
 
 DATA = Path("podium-data")
 
-Data = Annotated[Path, typer.Option("--data", help="The plane's data directory, on this machine.")]
-Url = Annotated[str, typer.Option("--plane", metavar="URL", help="The plane's address, instead of --data.")]
+
+
+def typed(context: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
+    """The value of --data or --token-file; remembered for what is advised, if it was typed."""
+    if _source(context, str(param.name)) == "COMMANDLINE":
+        remember(context, str(param.name), value)
+    return value
+
+
+def _address(context: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """The value of --plane. A --data that was typed goes before an address that only the environment says."""
+    source = _source(context, "plane")
+    if source == "COMMANDLINE":
+        remember(context, "plane", value)
+    return "" if source == "ENVIRONMENT" and _source(context, "data") == "COMMANDLINE" else value
+
+
+def _source(context: typer.Context, name: str) -> str:
+    source = context.get_parameter_source(name)
+    return source.name if source is not None else ""
+
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar=VARIABLES["data"],
+        callback=typed,
+        metavar="DIR",
+        help="The plane's data directory, on this machine.",
+    ),
+]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--plane",
+        envvar=VARIABLES["plane"],
+        callback=_address,
+        metavar="URL",
+        help="The plane's address, instead of --data.",
+    ),
+]
 TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", metavar="FILE", help="The credential for --plane.", dir_okay=False)
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar=VARIABLES["token_file"],
+        callback=typed,
+        metavar="FILE",
+        help="The credential for --plane.",
+        dir_okay=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C: redrawn, or a line for each change.")]
@@ -74,7 +123,7 @@ def connect(data: Path, url: str, token_file: Path | None) -> "OperatorLink":
     from podium.plane.finding import connect_data, connect_url
 
     link = connect_url(url, token_file) if url else connect_data(data)
-    link.on_away = lambda away: note(f"the plane is away ({away.code}: {away.why}); it is asked again for a minute")
+    link.on_away = lambda away: note(f"the plane is away ({away.code}); it is asked again for a minute")
     return link
 
 

@@ -1,6 +1,8 @@
 """Following what a plane tells: through restarts, through other watchers' crowd, and not for ever."""
 
+import socket
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from podium.device.link import PlaneAway
 from podium.plane import calls
 from podium.plane.calls import Calls
+from podium.wire.limits import Limits
 from podium.wire.operator import Page
 from podium.wire.problems import KINDS, OperatorFault, Problem
 
@@ -95,3 +98,29 @@ def test_a_list_that_is_followed_is_whole_or_its_beginning() -> None:
     plane = Scripted([first, last], [first], asked={"numbers?kind=a&after=x": last})
     assert next(plane.follow_rows("numbers", Number, kind="a")) == [Number(1), Number(2)]
     assert next(plane.follow_rows("numbers", Number, 1, kind="a")) == [Number(1)]
+
+
+def test_a_plane_that_falls_silent_with_its_connection_open_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "Limits", lambda: Limits(quiet_ms=300))
+    monkeypatch.setattr(calls, "AWAY_MS", -1)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    body = b": nothing changed\n\nevent: view\ndata: %b\n\n" % view(1)
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as serving:
+        kept: list[socket.socket] = []
+
+        def tell() -> None:
+            for _ in range(2):
+                reader, _ = listener.accept()
+                kept.append(reader)
+                reader.recv(65_536)
+                reader.sendall(head + b"%x\r\n%b\r\n" % (len(body), body))
+
+        serving.submit(tell)
+        plane = Calls(f"http://127.0.0.1:{listener.getsockname()[1]}", "pdma_x")
+        aways: list[str] = []
+        plane.on_away = lambda away: aways.append(away.code)
+        assert followed(plane) == [1, 1, "plane-unreachable"]
+        assert aways == ["plane-unreachable"] * 2
+        for reader in kept:
+            reader.close()
+        plane.close()
