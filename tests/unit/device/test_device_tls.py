@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from podium.device import Device
 from podium.device.link import is_loopback
 from podium.wire.problems import OperatorFault
 from tests.support.certificates import Certificate, make_certificate
@@ -85,3 +86,10 @@ def test_a_plane_that_turns_foreign_later_is_not_spoken_to(
 )
 def test_only_this_machine_is_loopback(host: str, here: bool) -> None:
     assert is_loopback(host) is here
+
+
+def test_an_address_that_is_not_loopback_needs_tls(plane: ScriptedPlane) -> None:
+    for url in ("http://192.0.2.7:80", "ftp://localhost", "not an address"):
+        device = Device(url, token=plane.token())
+        with device, pytest.raises(OperatorFault, match="usage"):
+            device.run_once()

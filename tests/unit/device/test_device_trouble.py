@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from podium.device import Device, Facts, GivenProbes, OwnLimits
+from podium.device import Facts, GivenProbes, OwnLimits
 from podium.device.state import State
 from podium.wire import messages as m
 from podium.wire.limits import Limits
-from podium.wire.problems import DeviceFault, OperatorFault, problem
+from podium.wire.problems import DeviceFault, problem
 from tests.support.device_bench import QUICK, model, quick_device, task
 from tests.support.loopback import Answer
 from tests.support.scripted_plane import WINDOW_ELSE, WINDOW_OK, Misdeed, ScriptedPlane
@@ -398,10 +398,3 @@ def test_stop_ends_a_long_wait(plane: ScriptedPlane) -> None:
         started = time.monotonic()
         device.run_forever()
         assert time.monotonic() - started < 60
-
-
-def test_an_address_that_is_not_loopback_needs_tls(plane: ScriptedPlane) -> None:
-    for url in ("http://192.0.2.7:80", "ftp://localhost", "not an address"):
-        device = Device(url, token=plane.token())
-        with device, pytest.raises(OperatorFault, match="usage"):
-            device.run_once()
