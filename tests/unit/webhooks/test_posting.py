@@ -42,8 +42,6 @@ def posted(port: int, bound_ms: int = 2_000) -> str:
         asyncio.run(poster.post(f"http://127.0.0.1:{port}/path?query", {"webhook-id": "t/1"}, b"body"))
     except Undelivered as error:
         return str(error)
-    finally:
-        poster.close()
     return ""
 
 
@@ -115,9 +113,9 @@ def test_a_name_that_moves_to_a_private_address_is_not_followed(monkeypatch: pyt
     asked: list[str] = []
     answers = [["8.8.8.8"], ["169.254.169.254"]]
 
-    def resolve(host: str, port: int, **given: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    def resolve(host: str, port: None, **given: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         asked.append(host)
-        return [(2, 1, 6, "", (address, port)) for address in answers[min(len(asked), len(answers)) - 1]]
+        return [(2, 1, 6, "", (address, 0)) for address in answers[min(len(asked), len(answers)) - 1]]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     poster = Poster(False, 500)
@@ -125,11 +123,10 @@ def test_a_name_that_moves_to_a_private_address_is_not_followed(monkeypatch: pyt
     with pytest.raises(Undelivered, match="private, local"):
         asyncio.run(poster.post("https://rebound.example/", {}, b""))
     assert asked == ["rebound.example"] * 2
-    poster.close()
 
 
 def test_a_name_that_is_not_found_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(host: str, port: int, **given: object) -> list[object]:
+    def resolve(host: str, port: None, **given: object) -> list[object]:
         raise socket.gaierror("no such name")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
@@ -138,4 +135,3 @@ def test_a_name_that_is_not_found_is_refused(monkeypatch: pytest.MonkeyPatch) ->
         asyncio.run(poster.check("https://nowhere.example/"))
     with pytest.raises(Undelivered, match="no such name"):
         asyncio.run(poster.post("https://nowhere.example/", {}, b""))
-    poster.close()

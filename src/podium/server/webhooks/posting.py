@@ -2,20 +2,23 @@
 
 Decides: when a delivery has arrived: on a 2xx status line, whatever follows it. Never: what is sent, nor whether it is
 tried again. A redirect is an answer like any other that is not 2xx. TLS is verified against the host's own name and the
-system's authorities. Limits: `webhook_ms` for everything; of the answer at most `HEAD_BYTES_MAX` are read.
+system's authorities. A name that hangs holds up its own webhooks only: those that are set already wait for none that is
+about to be. Limits: `webhook_ms` for everything; of the answer at most `HEAD_BYTES_MAX` are read.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from podium.server.webhooks.addresses import Target, choose, read_url, refused
+from podium.server.webhooks.names import Names
 from podium.wire.problems import OperatorFault
 
 HEAD_BYTES_MAX = 8192
-RESOLVERS = 2
+NAMES_MAX = 64
+"""Names looked up at once for deliveries: one for each webhook, and those of removed ones that hang still."""
+NEW_NAMES_MAX = 4
+"""Names looked up at once to set a webhook."""
 
 
 class Undelivered(Exception):
@@ -23,34 +26,33 @@ class Undelivered(Exception):
 
 
 class Poster:
-    """Posts from the plane's event loop; names are resolved in threads of its own, so a hung one stops nobody else."""
+    """Posts from the plane's event loop."""
 
     def __init__(self, allow_local: bool, bound_ms: int) -> None:
         """`allow_local`: as of addresses.py. `bound_ms`: the longest that one delivery may take."""
         self.allow_local = allow_local
         self._bound_s = bound_ms / 1000
         self._context = ssl.create_default_context()
-        self._threads = ThreadPoolExecutor(max_workers=RESOLVERS, thread_name_prefix="podium-webhook-names")
+        self._names, self._new_names = Names(NAMES_MAX), Names(NEW_NAMES_MAX)
 
-    def close(self) -> None:
-        """Wait for nobody: a name that is being resolved is nobody's any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def check(self, url: str) -> None:
-        """Return if a delivery to `url` would be tried now; `OperatorFault(webhook-refused)`."""
+    async def check(self, url: str) -> Target:
+        """`url` taken apart, if a delivery to it would be tried now; else `OperatorFault(webhook-refused)`."""
         target = read_url(url, self.allow_local)
         try:
             async with asyncio.timeout(self._bound_s):
-                choose(target, await self._resolved(target), self.allow_local)
-        except (TimeoutError, OSError) as error:
+                choose(target, await _resolved(target, self._new_names), self.allow_local)
+        except TimeoutError as error:
+            raise refused(target.host, f"its name is not found within {self._bound_s:g} s") from error
+        except OSError as error:
             raise refused(target.host, f"its name is not found: {error}") from error
+        return target
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
         """Deliver `body`; `Undelivered` if it was not taken within the bound."""
         try:
             target = read_url(url, self.allow_local)
             async with asyncio.timeout(self._bound_s):
-                address = choose(target, await self._resolved(target), self.allow_local)
+                address = choose(target, await _resolved(target, self._names), self.allow_local)
                 status = await self._exchange(target, address, headers, body)
         except OperatorFault as error:
             raise Undelivered(error.why) from error
@@ -60,13 +62,6 @@ class Poster:
             raise Undelivered(f"{type(error).__name__}: {error}"[:200]) from error
         if not 200 <= status < 300:
             raise Undelivered(f"it answered {status}")
-
-    async def _resolved(self, target: Target) -> list[str]:
-        running = asyncio.get_running_loop()
-        found = await running.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        )
-        return [str(address[4][0]) for address in found]
 
     async def _exchange(self, target: Target, address: str, headers: Mapping[str, str], body: bytes) -> int:
         """The status of the answer."""
@@ -86,6 +81,10 @@ class Poster:
             return _status(await reader.readline())
         finally:
             writer.transport.abort()
+
+
+async def _resolved(target: Target, names: Names) -> list[str]:
+    return [target.address] if target.address else await names.addresses(target.host)
 
 
 def _status(line: bytes) -> int:

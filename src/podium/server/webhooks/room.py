@@ -65,7 +65,6 @@ class Webhooks:
         """Stop delivering; what is under way is done again at the next start."""
         for name in list(self._couriers):
             await self._stop(name)
-        self._poster.close()
         await asyncio.to_thread(self._threads.shutdown)
         self._ledger.close()
 
