@@ -2,18 +2,21 @@
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from podium.cli import aliases
+from podium.cli.errors import exit_code
 from podium.crypto.release import seal_release
 from podium.plane.link import OperatorLink
 from podium.server.identity import read_release_key, release_key_path
 from podium.server.main import PlaneServer
 from podium.wire.asks import MarkAsk, PromoteAsk, RollbackAsk
 from podium.wire.limits import Limits
-from podium.wire.operator import RunView
+from podium.wire.operator import AliasView, RunView
 from podium.wire.problems import OperatorFault
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.api_cases import linked
@@ -224,6 +227,49 @@ def test_an_alias_is_promoted_and_rolled_back_and_knows_how_it_stood(operator: O
         assert code_of_fault(link.promote, name, ask) == code, name
     assert code_of_fault(link.rollback, "one-hot@nothing", RollbackAsk()) == "not-found"
     assert code_of_fault(link.rollback, alias, RollbackAsk(version="nothing")) == "version-unknown"
+
+
+def test_rollbacks_go_further_back_and_of_two_at_once_one_is_refused(operator: Operator, link: OperatorLink) -> None:
+    alias = "one-hot@canary"
+    digests = [sealed(operator, place=place).base for place in (2, 3, 4)]
+    for digest in digests:
+        link.promote(alias, PromoteAsk(version=digest))
+    with ThreadPoolExecutor(2) as pool:
+        tries = [pool.submit(link_of(operator).rollback, alias, RollbackAsk(counter=3)) for _ in range(2)]
+    faults = [each.exception() for each in tries]
+    assert [fault.code for fault in faults if isinstance(fault, OperatorFault)] == ["alias-moved"]
+    assert link.alias_moves(alias)[0].version == digests[1]
+    assert link.rollback(alias, RollbackAsk()).version == digests[0]
+    assert code_of_fault(link.rollback, alias, RollbackAsk()) == "usage", "the others were rolled back themselves"
+    assert [move.back for move in link.alias_moves(alias)] == [True, True, False, False, False]
+    assert link.rollback(alias, RollbackAsk(version=digests[2])).version == digests[2], "by name, to any of its own"
+    assert link.rollback(alias, RollbackAsk()).version == digests[0]
+
+
+def test_the_command_line_names_the_counter_that_it_read(
+    plane_of_acts: Plane, link: OperatorLink, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alias = "one-hot@gamma"
+    first, second = sealed(operator, place=5).base, sealed(operator, place=6).base
+    link.promote(alias, PromoteAsk(version=first))
+    link.promote(alias, PromoteAsk(version=second))
+    rollback = OperatorLink.rollback
+
+    def late(mine: OperatorLink, name: str, ask: RollbackAsk) -> AliasView:
+        """Somebody else is faster."""
+        rollback(link, name, RollbackAsk())
+        return rollback(mine, name, ask)
+
+    monkeypatch.setattr(OperatorLink, "rollback", late)
+    with pytest.raises(OperatorFault, match="alias-moved") as caught:
+        aliases.rollback(data=plane_of_acts[0].data, plane="", token_file=None, alias=alias)
+    assert exit_code(caught.value) == 5
+    assert link.alias_moves(alias)[0].version == first
+
+
+def link_of(operator: Operator) -> OperatorLink:
+    """Another connection of the same person."""
+    return OperatorLink(operator.url, operator.headers["authorization"].removeprefix("Bearer "))
 
 
 def test_only_the_release_key_s_statement_over_this_very_version_releases_it(

@@ -78,11 +78,14 @@ def rollback(
     why: Why = "",
     json: Json = False,
 ) -> None:
-    """Let an alias name the version before its present one again, or an earlier one of its own."""
+    """Let an alias name the version before its present one again; repeated, it goes further back.
+
+    What was rolled back itself is skipped. A move by somebody else meanwhile is left as it is (alias-moved).
+    """
     with where.link() as link:
         before = _named(link, alias)
         version = link.version(to).digest if to else ""
-        done = link.rollback(before.alias, RollbackAsk(version=version, why=why))
+        done = link.rollback(before.alias, RollbackAsk(version=version, counter=before.counter, why=why))
     _say_moved(done, before, json)
 
 

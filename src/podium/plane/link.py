@@ -220,7 +220,12 @@ class OperatorLink(Calls):
         return self._post(f"aliases/{name(alias)}", ask, AliasView)
 
     def rollback(self, alias: str, ask: RollbackAsk) -> AliasView:
-        """Let an alias name the version before its present one, or an earlier one of its own."""
+        """Let an alias name the version before its present one that was not rolled back itself, or one that it ever
+        named. `OperatorFault(alias-moved)` if somebody moves it at the same time: without a `counter` it is read here.
+        """
+        if ask.counter < 0:
+            stands = {each.alias: each.counter for each in self.aliases()}
+            ask = msgspec.structs.replace(ask, counter=stands.get(alias, -1))
         return self._post(f"aliases/{name(alias)}/rollback", ask, AliasView)
 
     # -- services --------------------------------------------------------------------------------------------

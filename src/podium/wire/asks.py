@@ -72,7 +72,8 @@ class PromoteAsk(Ask, frozen=True, kw_only=True):
 
 
 class RollbackAsk(Ask, frozen=True, kw_only=True):
-    """POST /api/v1/aliases/ALIAS/rollback: back to the version before, or to `version`, which it once named.
+    """POST /api/v1/aliases/ALIAS/rollback: back to the version before that was not rolled back itself, or to `version`,
+    which it once named.
 
     `counter`: how the alias stood when it was read, -1 however it stands now.
     """

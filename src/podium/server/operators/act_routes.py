@@ -153,7 +153,7 @@ def _models(acts: Acts) -> list[AnyRoute]:
             method="POST",
             path="/api/v1/aliases/{id}/rollback",
             verb="versions.promote",
-            summary="Let an alias name the version before its present one, or an earlier one of its own, again",
+            summary="Let an alias name the version before that was not rolled back, or one that it ever named, again",
             ask=asks.RollbackAsk,
             answer=operator.AliasView,
             call=lambda call: acts.rollback(call.actor, call.id, call.ask),

@@ -21,7 +21,7 @@ from podium.core.views.runs import round_view, run_view
 from podium.ports.plane import DevicesWanted, Found, Pages
 from podium.server.devices.uploads import BlobRoom
 from podium.server.loop.loop import Loop
-from podium.server.operators.naming import Devices, find_alias, find_run, find_version
+from podium.server.operators.naming import Devices, find_alias, find_run, find_version, versions_before
 from podium.server.plane_data import Parts
 from podium.server.release import VERSION
 from podium.tasks.digest import task_bytes
@@ -216,6 +216,12 @@ class Reads:
         rows = await self._room.run(self._pages.moves, found.id, _key(after), count + 1)
         end = str(rows[count - 1].counter) if len(rows) > count else ""
         return _page([move_view(row, now) for row in rows[:count]], end)
+
+    async def version_before(self, alias: str) -> VersionView | None:
+        """The version that a rollback of an alias goes to, None if there is none. not-found."""
+        state = self._loop.state
+        before = versions_before(state, find_alias(state, alias))
+        return version_view(state, before[-1], self._loop.now_ms()) if before else None
 
     async def services(self, after: str = "", limit: int = 0) -> Page:
         """A page of services' credentials, by id; `after` is the last id of the page before."""

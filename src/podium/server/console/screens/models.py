@@ -20,7 +20,6 @@ RUNS_OFFERED = 12
 LINEAGE_SHOWN = 8
 MOVES_SHOWN = 20
 PROMOTABLE = ("candidate", "canary", "production")
-MANAGED = "latest"
 CRUMBS = (("/", "Overview"), ("/models", "Models"))
 
 
@@ -55,7 +54,7 @@ class Models:
                 "chart": chart(metric, drawn[::-1], named, moves) if drawn else None,
                 "metric": metric,
                 "aliases": named,
-                "movable": movable(named, moves),
+                "movable": [each.alias for each in named if await self._reads.version_before(each.alias)],
                 "moves": moves[:MOVES_SHOWN],
                 "versions": decoded(page, VersionView),
                 "pages": links(look, page),
@@ -96,10 +95,10 @@ class Models:
         """GET /models/rollback?alias=: asks before an alias goes back."""
         alias = look.query.get("alias", "")
         found = [each for each in await self._aliases() if each.alias == alias]
-        moves = await self._moves(alias, 1) if found else []
-        if not moves or not moves[0].before:
-            raise OperatorFault("not-found", what=f"alias {alias[:128]!r} has no version before its present one")
-        there, before = found[0], await self._reads.version(moves[0].before)
+        before = await self._reads.version_before(alias) if found else None
+        if before is None:
+            raise OperatorFault("not-found", what=f"alias {alias[:128]!r} has no version to go back to")
+        there = found[0]
         name = alias.partition("@")[2]
         return Screen(
             template="confirm.html",
@@ -118,12 +117,6 @@ class Models:
                 "label": "Roll back",
             },
         )
-
-
-def movable(aliases: list[AliasView], moves: list[AliasMoveView]) -> list[str]:
-    """The aliases that have a version to go back to: people move them, and they have moved."""
-    back = {move.alias for move in moves if move.before}
-    return [each.alias for each in aliases if each.alias in back and each.alias.partition("@")[2] != MANAGED]
 
 
 def chart(metric: str, versions: list[VersionView], aliases: list[AliasView], moves: list[AliasMoveView]) -> Figure:
