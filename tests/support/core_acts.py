@@ -52,9 +52,19 @@ def unfreeze(drive: People, why: str = "") -> Answer:
     return act(drive, Unfrozen, why=why)
 
 
-def mark(drive: People, devices: Sequence[str], state: str, revoke: bool = False, why: str = "") -> Answer:
-    """Let devices (ids) be `state`."""
-    return act(drive, DevicesMarked, devices=tuple(devices), state=state, revoke=revoke, why=why)
+EVERY_STATE = ("active", "cordoned", "banned")
+
+
+def mark(
+    drive: People,
+    devices: Sequence[str],
+    state: str,
+    revoke: bool = False,
+    why: str = "",
+    of: Sequence[str] = EVERY_STATE,
+) -> Answer:
+    """Let those devices (ids) that are in a state of `of` be `state`."""
+    return act(drive, DevicesMarked, devices=tuple(devices), state=state, of_states=tuple(of), revoke=revoke, why=why)
 
 
 def promote(drive: People, alias: str, version: str, counter: int = -1, why: str = "") -> Answer:

@@ -195,6 +195,7 @@ class People:
                 actor="person:administrator",
                 devices=(device,),
                 state="banned",
+                of_states=("active", "cordoned", "banned"),
                 revoke=True,
                 why=why,
             )

@@ -6,6 +6,8 @@ tests and faulted simulation. Costs a walk over the open rounds' leases.
 
 from collections import Counter
 
+import numpy as np
+
 from podium.core.deadlines import NONE
 from podium.core.rounds import rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
@@ -50,11 +52,24 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
         _require(work.live() <= task.round.concurrency, state, f"round {name} has {work.live()} live leases")
     if row.state == "FORMING":
         _require(not work.leases, state, f"round {name} has leases while it forms")
+        _check_nominations(state, row, work)
     if row.state == "AGGREGATING":
         _require(work.live() == 0, state, f"round {name} has live leases while it aggregates")
     if row.state != "FORMING":
         _require(bool(row.base and row.manifest and row.key_id), state, f"round {name} started unprepared")
     _check_leases(state, row, work)
+
+
+def _check_nominations(state: State, row: RoundRow, work: OpenRound) -> None:
+    name, fleet = rounds.name_of(row), state.fleet
+    nominated = np.flatnonzero(work.nominated[: fleet.size])
+    _require(
+        work.nominees == len(nominated), state, f"round {name} counts {work.nominees} of {len(nominated)} nominees"
+    )
+    out = nominated[fleet.banned[nominated] | fleet.cordoned[nominated]]
+    _require(not len(out), state, f"round {name} counts on {out[:3]}, who are kept out")
+    ready = work.nominees >= rounds.quorum(state.task_of(row.run).task)
+    _require((work.ready_ms >= 0) == ready, state, f"round {name} of {work.nominees} nominees is due {work.ready_ms}")
 
 
 def _check_leases(state: State, row: RoundRow, work: OpenRound) -> None:

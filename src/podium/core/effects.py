@@ -35,7 +35,8 @@ class Answer(Send, frozen=True, kw_only=True):
     """The answer to one waiting request that is not a check-in.
 
     `word`: go, extended, stop, stored, superseded, refused, declined, failed, done, or "" for a fault. `code`: the
-    problem code of a fault, a stop or a refusal, else "". `id`: what was made. Windows in ms.
+    problem code of a fault, a stop or a refusal, else "". `id`: what was made. `changed`: how many devices a mark
+    changed. Windows in ms.
     """
 
     ticket: int
@@ -43,6 +44,7 @@ class Answer(Send, frozen=True, kw_only=True):
     code: str = ""
     detail: str = ""
     id: str = ""
+    changed: int = 0
     remaining_ms: int = 0
     window_ok_ms: int = 0
     window_else_ms: int = 0

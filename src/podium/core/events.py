@@ -58,7 +58,7 @@ class EnrolAsked(Event, frozen=True, kw_only=True):
 
 
 class DevicesMarked(Event, frozen=True, kw_only=True):
-    """A person let devices be `state` (active, cordoned or banned) from now on.
+    """A person let those `devices` that are in one of `of_states` be `state` (active, cordoned or banned) from now on.
 
     A cordoned device gets no new lease; its running one goes on unless `revoke`. A ban always revokes it.
     """
@@ -67,6 +67,7 @@ class DevicesMarked(Event, frozen=True, kw_only=True):
     actor: str
     devices: tuple[str, ...]
     state: str
+    of_states: tuple[str, ...]
     revoke: bool
     why: str
 
@@ -226,8 +227,8 @@ class AliasMoved(Event, frozen=True, kw_only=True):
     version: str
     counter: int
     why: str
-
     back: bool = False
+
 
 class VersionReleased(Event, frozen=True, kw_only=True):
     """Somebody brought the offline release key's statement over a version; the shell verified it, its blob is kept."""

@@ -62,14 +62,21 @@ class People:
     def _on_devices(self, at_ms: int, state: State) -> Iterator[AnyEvent]:
         if state.fleet.cordoned.any():
             if at_ms >= self._until["cordon"]:
-                yield self._mark(at_ms, "active", revoke=False)
+                yield self._mark(at_ms, "active", of_state="cordoned")
         elif self.faults.strikes("cordon"):
             self._for("cordon", at_ms, CORDONED_MS)
             count = min(len(state.devices), CORDONED_MAX)
             self._cordoned = tuple(row.id for row in self.chance.sample(state.devices, count))
-            yield self._mark(at_ms, "cordoned", revoke=self.chance.random() < 0.5)
+            yield self._mark(at_ms, "cordoned", of_state="active", revoke=self.chance.random() < 0.5)
 
-    def _mark(self, at_ms: int, state: str, revoke: bool) -> AnyEvent:
+    def _mark(self, at_ms: int, state: str, of_state: str, revoke: bool = False) -> AnyEvent:
         return DevicesMarked(
-            at_ms=at_ms, ticket=-1, actor=ACTOR, devices=self._cordoned, state=state, revoke=revoke, why="drawn"
+            at_ms=at_ms,
+            ticket=-1,
+            actor=ACTOR,
+            devices=self._cordoned,
+            state=state,
+            of_states=(of_state,),
+            revoke=revoke,
+            why="drawn",
         )

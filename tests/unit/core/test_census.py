@@ -39,6 +39,7 @@ def test_every_device_is_counted_once_in_the_gravest_of_its_states() -> None:
                 actor="person:administrator",
                 devices=(device,),
                 state=state,
+                of_states=("active",),
                 revoke=False,
                 why="",
             )

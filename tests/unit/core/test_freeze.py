@@ -3,8 +3,9 @@
 import pytest
 
 from podium.core.effects import EndLease
+from podium.core.events import Frozen
 from podium.core.state import FREEZE
-from tests.support.core_acts import freeze, mark, pause, unfreeze
+from tests.support.core_acts import act, freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS
 from tests.unit.core.pausing_made import FORM_MS, REPORT_MS, STALL_MS, forming, heard, reporting, states
@@ -47,6 +48,8 @@ def test_freezing_with_revoke_ends_every_live_lease() -> None:
     assert ended == [("REVOKED", "plane-frozen")] * 2
     assert drive.leased(stored).state == "REPORTED", "what is stored is not taken back"
     assert drive.sent(EndLease) == [EndLease(lease=offered), EndLease(lease=held)]
+    revoked = [record for record in drive.records if record.kind == "lease-revoked"]
+    assert [(each.actor, each.tree) for each in revoked] == [("person:administrator", "plane")] * 2
     assert (drive.report(held).word, drive.report(held).code) == ("stop", "lease-over")
     assert heard(drive, 2) == ["frozen"]
 
@@ -57,9 +60,21 @@ def test_freezing_again_changes_nothing_but_leases() -> None:
     assert freeze(drive, why="again").word == "done"
     assert len(drive.records) == records
     assert drive.state.freezes[FREEZE].why == "a poisoned plan"
-    assert freeze(drive, revoke=True).word == "done"
-    assert [record.kind for record in drive.records[records:]] == ["lease-revoked"] * 2
+    assert act(drive, Frozen, revoke=True, actor="service:revoker", why="a second look").word == "done"
+    told, *leases = drive.records[records:]
+    assert (told.kind, told.subject, told.actor, told.tree, told.why) == (
+        "leases-revoked",
+        FREEZE,
+        "service:revoker",
+        "plane",
+        {"reason": "a second look", "leases": 2},
+    )
+    assert [(each.kind, each.subject) for each in leases] == [("lease-revoked", offered), ("lease-revoked", held)]
+    assert drive.state.freezes[FREEZE].why == "a poisoned plan"
     assert {drive.leased(lease).state for lease in (offered, held)} == {"REVOKED"}
+    records = len(drive.records)
+    assert freeze(drive, revoke=True).word == "done"
+    assert len(drive.records) == records, "nothing is left to revoke"
 
 
 def test_leases_end_in_the_same_order_after_a_restart() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from podium.core.effects import EndLease
-from tests.support.core_acts import mark
+from tests.support.core_acts import ADMINISTRATOR, mark
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS
 from tests.unit.core.pausing_made import forming, heard, reporting
@@ -66,6 +66,8 @@ def test_revoking_ends_the_lease(state: str, revoke: bool) -> None:
     drive, held = at_work()
     mark(drive, ["id-d0"], state, revoke=revoke)
     assert (drive.leased(held).state, drive.leased(held).reason) == ("REVOKED", f"device-{state}")
+    last = drive.records[-1]
+    assert (last.kind, last.actor, last.tree) == ("lease-revoked", ADMINISTRATOR, "plane")
     assert drive.sent(EndLease) == [EndLease(lease=held)]
     assert heard(drive, 0) == [state]
 
@@ -122,3 +124,29 @@ def test_many_are_marked_or_none() -> None:
     assert mark(drive, ["id-d2", "id-d0", "id-d2"], "cordoned").word == "done"
     assert [record.subject for record in drive.records[records:]] == ["id-d2", "id-d0"], "each once"
     assert mark(drive, [], "cordoned").word == "done"
+
+
+def test_a_mark_changes_only_devices_in_the_states_it_names() -> None:
+    """Who takes a cordon back may have looked before somebody banned the device."""
+    drive = forming(3)
+    mark(drive, ["id-d0", "id-d1"], "cordoned")
+    mark(drive, ["id-d0"], "banned", why="stolen")
+    records = len(drive.records)
+    told = mark(drive, ["id-d0", "id-d1", "id-d2"], "active", of=("active", "cordoned"))
+    assert (told.word, told.changed) == ("done", 1)
+    assert [row.state for row in drive.state.devices] == ["banned", "active", "active"]
+    assert [record.subject for record in drive.records[records:]] == ["id-d1"]
+
+
+def test_a_mark_that_may_not_change_a_device_leaves_its_lease() -> None:
+    drive, held = at_work()
+    assert mark(drive, ["id-d0"], "banned", revoke=True, of=("cordoned",)).changed == 0
+    assert drive.leased(held).state == "HELD"
+
+
+def test_how_many_devices_a_mark_changed_is_told() -> None:
+    drive, _ = at_work(3)
+    assert mark(drive, ["id-d0", "id-d1", "id-d1"], "cordoned").changed == 2
+    assert mark(drive, ["id-d0", "id-d1"], "cordoned").changed == 0
+    assert mark(drive, ["id-d0", "id-d1"], "cordoned", revoke=True).changed == 1, "a lease of it ended"
+    assert mark(drive, ["id-d0", "id-d2"], "banned").changed == 2

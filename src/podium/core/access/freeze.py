@@ -14,12 +14,15 @@ from podium.core.state import FREEZE, State
 
 def freeze(state: State, out: Outbox, event: Frozen) -> None:
     """Grant no lease from now on; with `revoke` every live one ends."""
+    # a reloaded core holds them in another order
+    leases = sorted(state.live_lease.values()) if event.revoke else []
     if not state.frozen():
         row = FreezeRow(id=FREEZE, frozen=True, why=event.why, actor=event.actor, at_ms=state.now_ms)
         out.record("plane-frozen", FREEZE, row, actor=event.actor, reason=event.why, revoke=int(event.revoke))
-    if event.revoke:
-        for lease in sorted(state.live_lease.values()):  # a reloaded core holds them in another order
-            end_lease(out, state.leases[lease], "revoked", "plane-frozen")
+    elif leases:
+        out.record("leases-revoked", FREEZE, actor=event.actor, reason=event.why, leases=len(leases))
+    for lease in leases:
+        end_lease(out, state.leases[lease], "revoked", "plane-frozen", actor=event.actor)
     out.send(Answer(ticket=event.ticket, word="done"))
 
 

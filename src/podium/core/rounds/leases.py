@@ -165,9 +165,9 @@ def lapse(state: State, out: Outbox, lease_id: str) -> None:
     end_lease(out, state.leases[lease_id], "lapsed", "offer" if state.leases[lease_id].state == "OFFERED" else "stall")
 
 
-def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str) -> None:
-    """End a lease without a stored update by `event` of the table."""
-    _move(out, replace(lease, reason=reason, ended_ms=out.state.now_ms), event)
+def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str, actor: str = "") -> None:
+    """End a lease without a stored update by `event` of the table; `actor`: who took it back, if a person did."""
+    _move(out, replace(lease, reason=reason, ended_ms=out.state.now_ms), event, actor)
     out.send(EndLease(lease=lease.id))
     out.state.progress.pop(lease.id, None)
 

@@ -217,6 +217,20 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
 
 
+def withdraw(state: State, device: int) -> None:
+    """`device` is kept out from now on: no forming round counts on it, and no seat is kept for it."""
+    for key, work in state.open.items():
+        work.reserved.discard(device)
+        if state.rounds[key].state != "FORMING" or device >= len(work.nominated) or not work.nominated[device]:
+            continue
+        work.nominated[device] = False
+        work.nominees -= 1
+        if work.reservoir is not None:
+            work.reservoir.drop(device)
+        if work.nominees < rounds.quorum(state.task_of(key[0]).task):
+            work.ready_ms = -1
+
+
 def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     """Permit leases to `fit`: reserved devices take their seat, the others what is free, in order.
 

@@ -27,6 +27,11 @@ class Reservoir:
         order = np.lexsort((every, drawn))[: self.capacity]
         self._devices, self._keys = every[order], drawn[order]
 
+    def drop(self, device: int) -> None:
+        """Let the seat of `device` go, if it holds one; whoever found none before gets it only by a new `offer`."""
+        stay = self._devices != device
+        self._devices, self._keys = self._devices[stay], self._keys[stay]
+
     def members(self) -> NDArray[np.int64]:
         """The kept device numbers (int64), smallest key first."""
         return self._devices

@@ -9,6 +9,8 @@ runs and making enrolment tokens is submission.py's.
 Limits: `marked_devices_max`, `service_ms`, `name_chars_max`, `WHY_CHARS_MAX`.
 """
 
+from msgspec.structs import replace
+
 from podium.core.access.roles import permit
 from podium.core.effects import Answer
 from podium.core.events import (
@@ -122,21 +124,22 @@ class Acts:
         marking, why = Marking.of(ask.mark), _why(ask.why)
         rows = await chosen(self._loop.state, self._devices, ask, self._parts.limits.marked_devices_max)
         done = marking.done(self._loop.state, rows, ask.dry_run)
-        touched = marking.touched(rows)
-        if touched and not ask.dry_run:
-            devices = tuple(row.id for row in touched)
-            await self._tell(
-                lambda at, ticket: DevicesMarked(
-                    at_ms=at,
-                    ticket=ticket,
-                    actor=actor,
-                    devices=devices,
-                    state=marking.state,
-                    revoke=marking.revoke,
-                    why=why,
-                )
+        if ask.dry_run or not rows:
+            return done
+        devices = tuple(row.id for row in rows)
+        said: Answer = await self._loop.ask(
+            lambda at, ticket: DevicesMarked(
+                at_ms=at,
+                ticket=ticket,
+                actor=actor,
+                devices=devices,
+                state=marking.state,
+                of_states=marking.of_states,
+                revoke=marking.revoke,
+                why=why,
             )
-        return done
+        )
+        return replace(done, changed=checked(said).changed)
 
     # -- models ----------------------------------------------------------------------------------------------
 

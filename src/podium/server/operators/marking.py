@@ -1,8 +1,8 @@
 """Which devices a mark means, and what it would change: for a person who first asks with `dry_run`.
 
 Decides: how devices are named (one by one, or by labels, of which "site" and "name" are two) and what each mark is to
-the core. Never: marks (the core does). Limits: the caller's most devices of one mark; a fleet is looked through in
-slices, so that other requests go on meanwhile.
+the core. Never: marks (the core does, and looks anew at which devices it may change). Limits: the caller's most devices
+of one mark; a fleet is looked through in slices, so that other requests go on meanwhile.
 """
 
 import asyncio
