@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from podium.crypto import root
 from podium.crypto.root import active_keys, open_root
 from podium.device.state import State
 from podium.server.identity import Identity, IdentityFile, open_identity, read_release_key, release_key_path
@@ -303,6 +304,23 @@ def test_a_rotation_that_could_not_be_finished_is_finished_before_the_next(
         assert device.check_in().reason == "no-task"
         device.open()
         assert server.plane is not None
+
+
+def test_a_rotation_beyond_the_keys_of_a_root_document_says_why_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root, "KEYS_MAX", 4)
+    with plane(tmp_path / "data") as (server, operator):
+        first = rotate(operator)
+        assert server.plane is not None
+        before = server.plane.parts.keys.names("")
+        for _ in range(2):
+            answer = operator.ask("POST", "/api/v1/keys/rotate", RotateAsk())
+            assert answer.status == 422 and b"it names 4 keys already" in answer.data, answer.data
+        assert server.plane.parts.keys.names("") == before, "no private key is left behind"
+        assert keys_of(operator)["online"][0] == (first.id, "active")
+        (device,) = enrolled(operator, 1)
+        assert device.check_in().reason == "no-task"
 
 
 def test_without_the_root_key_the_plane_goes_on_but_rotates_nothing(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def with_key(document: RootDocument, role: str, public: bytes) -> RootDocument:
     if name in document.keys:
         raise _fault(f"key {name} is named already")
     if len(document.keys) >= KEYS_MAX:
-        raise _fault(f"it names {KEYS_MAX} keys already")
+        raise _fault(f"it names {KEYS_MAX} keys already, as many as it may: retired ones still verify what they signed")
     told, retired = document.roles.get(role), document.roles.get(RETIRED)
     before = told.key_ids if told else ()
     gone = tuple(dict.fromkeys((*(retired.key_ids if retired else ()), *before)))

@@ -2,7 +2,9 @@
 
 Decides: the steps of a rotation, in the order that server/rotation.py gives the reasons of. Never: who may rotate
 (core/access), nor what a device does about it (device/trust.py). One that was told, but could not be finished for want
-of a disk, is finished before the next one.
+of a disk, is finished before the next one. Limits: a root document names at most `KEYS_MAX` keys (crypto/root.py), the
+retired ones among them: each signed heads, manifests, provenance or releases that must verify for as long as the
+journal is kept, so none is ever left out, and a plane that has named so many rotates no more.
 """
 
 import asyncio
@@ -60,8 +62,11 @@ class KeyRoom:
             staged = self._staged
             if staged is not None and await self._room.run(self._is_told, staged):
                 await self._finish(staged)
-            public = await self._room.run(self._new_online) if ask.role == ONLINE else _given(ask)
-            root = await self._room.run(identity.next_root, ask.role, public)
+            seed = self._parts.entropy.token(SECRET_BYTES) if ask.role == ONLINE else b""
+            public = public_key(seed) if seed else _given(ask)
+            root = await self._room.run(identity.next_root, ask.role, public)  # refused before anything is kept
+            if seed:
+                await self._room.run(self._parts.keys.put, online_name(key_id(public)), seed)
             name, number = key_id(public), identity.document.version + 1
             await self._room.run(self._stage, root)
             checked(
@@ -73,13 +78,6 @@ class KeyRoom:
             )
             await self._finish(root)
         return next(view for view in key_views(identity.document) if view.id == name)
-
-    def _new_online(self) -> bytes:
-        """The public key of a new online key, which is durable."""
-        seed = self._parts.entropy.token(SECRET_BYTES)
-        public = public_key(seed)
-        self._parts.keys.put(online_name(key_id(public)), seed)
-        return public
 
     def _stage(self, root: SignedRoot) -> None:
         self._parts.store.set_meta(META_NEXT, msgspec.json.encode(root).decode())
