@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from podium.crypto.release import seal_release
 from podium.plane.link import OperatorLink
-from podium.server.backup.taking import blob_path
+from podium.server.backup.restoring import restore_backup
+from podium.server.backup.taking import blob_path, take_backup
 from podium.server.identity import read_release_key, release_key_path
 from podium.server.main import PlaneServer
 from podium.server.plane import Plane, open_parts
@@ -20,7 +21,7 @@ from podium.tasks.digest import task_bytes
 from podium.wire.asks import PromoteAsk, ReleaseAsk, RollbackAsk, RunAsk
 from podium.wire.canonical import b64
 from podium.wire.operator import VersionView
-from podium.wire.problems import OperatorFault
+from podium.wire.problems import OperatorFault, StoreFault
 from podium.wire.tensors import write_arrays
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.api_cases import linked
@@ -106,6 +107,32 @@ def test_what_an_alias_names_stays_whatever_is_sealed_after_it(
     assert link.rollback(ALIAS, RollbackAsk()).version == last.digest
     assert len(link.blob(last.digest)) == last.size_bytes
     assert why_refused(link.rollback, ALIAS, RollbackAsk(version=gone.digest)).code == "usage", "it never named that"
+
+
+def test_a_backup_does_without_what_an_alias_only_once_named(tmp_path: Path) -> None:
+    """As a release let it that named what was collected: it must not end every backup for good."""
+    data, out = tmp_path / "data", tmp_path / "b.tar"
+    with linked(data) as (server, operator, link):
+        (device,) = enrolled(operator, 1)
+        run = operator.submit(task(rounds=2))
+        for place in range(2):
+            assert train(device, offer_to(device), place).word == "stored"
+        assert ended(operator, run).state == "FINISHED"
+        once, now = versions(link)
+        for version in (once, now):
+            link.promote(ALIAS, PromoteAsk(version=version.digest))
+        link.release(once.digest, statement(server.plane, data, once.digest, link.run(run).task_digest))
+    assert take_backup(data, out).gone == 0
+    lost = blob_path(data, once.digest.removeprefix("sha256:"))
+    lost.unlink()
+    assert take_backup(data, out).gone == 1
+    restore_backup(out, tmp_path / "restored")
+    with linked(data) as (_, _, link):
+        assert why_refused(link.rollback, ALIAS, RollbackAsk()).code == "version-unknown"
+    blob_path(data, now.digest.removeprefix("sha256:")).unlink()
+    with pytest.raises(StoreFault, match="store-corrupt") as caught:
+        take_backup(data, out)
+    assert now.digest in caught.value.what and "alias" in caught.value.next
 
 
 def asked(fill: float) -> RunAsk:

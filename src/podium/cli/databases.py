@@ -42,6 +42,8 @@ def backup(
     keys = 0 if with_keys is None else write_secrets(data, taken, with_keys[0], passphrase)
     note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")
     note(f"{keys} keys in {with_keys[0]}" if with_keys else "its keys are not in it: see --with-keys")
+    if taken.gone:
+        note(f"{taken.gone} blobs are not in it, as the plane lost them: of versions once aliased, or released")
     say_json(taken) if json else say(str(out))
 
 

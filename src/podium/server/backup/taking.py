@@ -21,6 +21,7 @@ import msgspec
 from podium.adapters.disk import disk_fault, sync, write_durably
 from podium.adapters.sqlite.reader import SqliteReader, open_readonly
 from podium.adapters.sqlite.snapshot import count_entries, leases_of, rows_of, snapshot
+from podium.core.models.versions import LATEST
 from podium.core.rounds.table import LEASE_STORED, ROUND_OPEN
 from podium.core.rows import AliasMoveRow, AliasRow, ReleaseRow, RoundRow, RunRow, VersionRow
 from podium.crypto.root import open_root
@@ -49,7 +50,8 @@ TAKEN_FILE = "last-backup.json"
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A backup that was taken: where, when (ms since the epoch), of how many journal entries, how large, and with which
-    version of the root document (0: an older release took it)."""
+    version of the root document (0: an older release took it). `gone`: blobs that it lacks, of versions that an alias
+    once named or that are released."""
 
     file: str
     at_ms: int
@@ -58,6 +60,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     blobs: int
     size_bytes: int
     root_version: int = 0
+    gone: int = 0
 
 
 class _Gone(Exception):
@@ -83,6 +86,7 @@ def take_backup(data: Path, out: Path) -> Taken:
         "store-corrupt",
         what=f"{data} cannot be backed up: {missing} is named by a row, but is not there",
         why=f"it was lost, or the plane dropped it each of {TRIES} times that it was to be copied",
+        next="let the aliases that name it name another version, and stop the runs that begin with it",
     )
 
 
@@ -96,6 +100,7 @@ def _taken(data: Path, out: Path) -> Taken:
         try:
             files = {DATABASE: copy / DATABASE, **told, **_files(reader, data)}
             root, entries = stored_root(reader)[1], count_entries(reader)
+            gone = sum(BLOBS + each.removeprefix("sha256:") not in files for each in _remembered_blobs(reader))
         finally:
             reader.close()
         manifest = Manifest(
@@ -120,6 +125,7 @@ def _taken(data: Path, out: Path) -> Taken:
         blobs=sum(name.startswith(BLOBS) for name in files),
         size_bytes=out.stat().st_size,
         root_version=root.version,
+        gone=gone,
     )
     write_durably(data / TAKEN_FILE, msgspec.json.encode(taken))
     return taken
@@ -138,27 +144,36 @@ def stored_root(reader: SqliteReader) -> tuple[SignedRoot, RootDocument]:
 
 
 def needed_blobs(reader: SqliteReader) -> frozenset[str]:
-    """The digests without which a plane cannot go on from these rows: what retention always keeps."""
-    versions = {row.id: row for row in rows_of(reader, VersionRow)}
-    keep = {row.version for row in rows_of(reader, AliasRow)}
-    keep.update(row.version for row in rows_of(reader, AliasMoveRow))
-    other: set[str] = set()
-    for release in rows_of(reader, ReleaseRow):
-        keep.add(release.id)
-        other.add(release.statement)
+    """The digests without which a plane cannot go on from these rows: what aliases name now and open runs work on.
+
+    Of what people let an alias name the statement too. `latest` may be at an old version whose bytes were made again
+    after it was collected, with another statement than its own, and so may a run that began with one.
+    """
+    statements = {row.id: row.statement for row in rows_of(reader, VersionRow)}
+    keep: set[str] = set()
+    for alias in rows_of(reader, AliasRow):
+        keep.add(alias.version)
+        if alias.id.rpartition("@")[2] != LATEST:
+            keep.add(statements.get(alias.version, ""))
     for run in rows_of(reader, RunRow):
         if run.state in RUN_OPEN:
             keep.update((run.base, run.first))
     for row in _open_rounds(reader):
-        keep.add(row.base)
-        other.add(row.manifest)
-    other.update(versions[digest].statement for digest in keep if digest in versions)
-    return frozenset(keep | other) - {""}
+        keep.update((row.base, row.manifest))
+    return frozenset(keep) - {""}
+
+
+def _remembered_blobs(reader: SqliteReader) -> frozenset[str]:
+    """What an alias once named and what is released: kept, unless a release of before let collected ones be named."""
+    keep = {row.version for row in rows_of(reader, AliasMoveRow)}
+    for release in rows_of(reader, ReleaseRow):
+        keep.update((release.id, release.statement))
+    return frozenset(keep)
 
 
 def _named_blobs(reader: SqliteReader) -> frozenset[str]:
     """Every digest that a row names and that may still be there."""
-    found = set(needed_blobs(reader))
+    found = {*needed_blobs(reader), *_remembered_blobs(reader)}
     for version in rows_of(reader, VersionRow):
         found.update((version.id, version.statement))
     return frozenset(found)
