@@ -27,6 +27,7 @@ class Parameter(Protocol):
     required: bool
     help: str | None
     is_flag: bool
+    envvar: str | None
     default: object
 
 
@@ -87,7 +88,8 @@ def _metavar(each: Parameter) -> str:
 def _default(each: Parameter) -> str:
     if each.required:
         return "needed"
-    return f"`{each.default}`" if each.default not in (None, "", False, [], ()) else ""
+    said = [f"`{each.default}`"] if each.default not in (None, "", False, [], ()) else []
+    return " or ".join([*said, *([f"`${each.envvar}`"] if each.envvar else [])])
 
 
 def page() -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium.cli.options import DATA, Data, Json
+from podium.cli.advice import VARIABLES
+from podium.cli.options import DATA, Data, Json, typed
 from podium.cli.output import count_of_bytes, note, say, say_json
 from podium.wire.problems import OperatorFault
 
@@ -41,16 +42,25 @@ def backup(
     taken = take_backup(data, out)
     keys = 0 if with_keys is None else write_secrets(data, taken, with_keys[0], passphrase)
     note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")
-    note(f"{keys} keys in {with_keys[0]}" if with_keys else "its keys are not in it: see --with-keys")
     if taken.gone:
         note(f"{taken.gone} blobs are not in it, as the plane lost them: of versions once aliased, or released")
+    note(f"{keys} keys in {with_keys[0]}" if with_keys else "its keys are not in it: see --with-keys")
     say_json(taken) if json else say(str(out))
 
 
 @app.command("restore")
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", dir_okay=False)],
-    data: Annotated[Path, typer.Option("--data", help="The directory to make; it must hold nothing.")] = DATA,
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data",
+            envvar=VARIABLES["data"],
+            callback=typed,
+            metavar="DIR",
+            help="The directory to make; it must hold nothing.",
+        ),
+    ] = DATA,
     keys: Annotated[Keys | None, typer.Option("--keys", metavar=KEYS, help="What --with-keys kept.")] = None,
     heads: Annotated[
         Path | None,

@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from podium.cli.options import DATA, Data, Where, at_plane, labels_of
+from podium.cli.options import DATA, Data, Url, Where, at_plane, labels_of
 from podium.cli.output import note, say
 from podium.wire.asks import TokenAsk
 from podium.wire.problems import OperatorFault
@@ -33,7 +33,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 def enroll(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="What `podium device token` or `podium dev` printed.")],
     state: State,
-    plane: Annotated[str, typer.Option("--plane", metavar="URL", help="Where the plane is.")] = "",
+    plane: Url = "",
     data: Data = DATA,
     name: Annotated[str, typer.Option("--name", help="How people call it.")] = "",
 ) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium.cli.options import DATA, Json, Where, at_plane
+from podium.cli.advice import advised
+from podium.cli.options import DATA, Json, Where, at_plane, default_data
 from podium.cli.output import say, say_json
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def examine(where: Where, task: Path | None) -> "Iterator[Finding]":
     from podium.cli import checkup, reach
 
     yield from checkup.installation()
-    elsewhere = bool(where.url) and where.data == DATA
+    elsewhere = bool(where.url) and where.data == default_data()
     if not elsewhere and (shut := checkup.shut(where.data)):
         yield shut
         return
@@ -73,4 +74,4 @@ def say_finding(finding: "Finding") -> None:
     if finding.why and finding.state != "ok":
         say(f"{'':19}why:  {finding.why}")
     if finding.next and finding.state != "ok":
-        say(f"{'':19}next: {finding.next}")
+        say(f"{'':19}next: {advised(finding.next)}")

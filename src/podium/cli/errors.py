@@ -9,6 +9,7 @@ import traceback
 from importlib.metadata import PackageNotFoundError, requires
 from types import TracebackType
 
+from podium.cli.advice import advised
 from podium.wire.problems import Bug, OperatorFault, PodiumError
 
 FAILED, USAGE, NOT_FOUND, DENIED, CONFLICT, TIMED_OUT, PARTIAL, UNVERIFIED, ABANDONED = range(1, 10)
@@ -60,7 +61,7 @@ def error_text(error: PodiumError) -> str:
     lines = [f"error[P{error.kind.number} {error.code}]: {error.what}"]
     if error.why:
         lines.append(f"  why:  {error.why}")
-    lines += [f"  next: {error.next}", f"  docs: podium error {error.code}"]
+    lines += [f"  next: {advised(error.next)}", f"  docs: podium error {error.code}"]
     return "\n".join(lines)
 
 

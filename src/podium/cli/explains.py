@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli.advice import advised
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import printable, say, say_json
 from podium.wire.operator import Explanation
@@ -36,7 +37,7 @@ def explain(
     for each in told.causes[1:]:
         say(f"also   {each.code}: {printable(each.text)}")
     for step in told.next:
-        say(f"next   {printable(step)}")
+        say(f"next   {advised(printable(step))}")
 
 
 def _explained(link: "OperatorLink", name: str) -> Explanation:

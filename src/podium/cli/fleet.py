@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from podium.cli import completing
+from podium.cli.advice import advised
 from podium.cli.completing import DeviceName
 from podium.cli.confirming import confirm
 from podium.cli.lists import Listing, Rows, show
@@ -101,7 +102,7 @@ def _say_detail(detail: DeviceDetail) -> None:
             ("enrolled", ago(detail.enrolled_age_ms)),
             ("took part", ago(detail.participated_age_ms)),
             ("lease", view.lease),
-            ("failure", f"{view.failure}: podium device logs {view.id}" if view.failure else ""),
+            ("failure", advised(f"{view.failure}: podium device logs {view.id}") if view.failure else ""),
             *((f"fact {key}", printable(value)) for key, value in sorted(detail.facts.items())),
         ]
     )

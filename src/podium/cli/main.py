@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from podium.cli import (
+    advice,
     aliases,
     audits,
     auth,
@@ -110,6 +111,7 @@ def main() -> None:
 
 def _ended() -> int:
     completing.prepare()
+    advice.forget()
     try:
         code = typer.main.get_command(app).main(prog_name="podium", standalone_mode=False)
         return code if isinstance(code, int) else 0

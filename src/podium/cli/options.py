@@ -5,6 +5,7 @@ Decides: the names and defaults of those options. Never: starts a plane.
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
 
 DATA = Path("podium-data")
-
 
 
 def typed(context: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
@@ -82,6 +82,11 @@ Why = Annotated[str, typer.Option("--why", help="Kept in the journal.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 P = ParamSpec("P")
+
+
+def default_data() -> Path:
+    """What --data means where nobody types it."""
+    return Path(os.environ.get(VARIABLES["data"]) or DATA)
 
 
 class Where(NamedTuple):

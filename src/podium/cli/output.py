@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from podium.cli.advice import advised
 from podium.wire.durations import format_duration
 
 
@@ -18,8 +19,8 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """One line of progress to stderr."""
-    sys.stderr.write(text + "\n")
+    """One line of progress to stderr; what it advises may be typed as it stands."""
+    sys.stderr.write(advised(text) + "\n")
     sys.stderr.flush()
 
 

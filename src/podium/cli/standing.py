@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from podium.cli.advice import advised
 from podium.cli.output import printable
 from podium.wire.durations import format_duration
 from podium.wire.operator import PAUSES, EntryView, FreezeView, RunView, StatusView
@@ -26,7 +27,7 @@ def frozen_text(freeze: FreezeView) -> str:
         return ""
     why = f": {printable(freeze.why)}" if freeze.why else ""
     since = format_duration(freeze.age_ms)
-    return f"FROZEN   for {since} by {freeze.actor}{why}; no lease is granted until podium unfreeze"
+    return f"FROZEN   for {since} by {freeze.actor}{why}; no lease is granted until {advised('podium unfreeze')}"
 
 
 def paused_text(view: RunView, entry: EntryView | None = None) -> str:
@@ -39,7 +40,7 @@ def paused_text(view: RunView, entry: EntryView | None = None) -> str:
     if view.state == "PAUSING":
         return f"PAUSING  after its present round{by}"
     since = f" for {format_duration(view.paused_ms)}" if view.paused_ms >= 0 else ""
-    return f"PAUSED  {since}{by}; its deadlines stand still until podium resume {view.id}"
+    return f"PAUSED  {since}{by}; its deadlines stand still until {advised(f'podium resume {view.id}')}"
 
 
 def plane_lines(seen: StatusView) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from podium.cli.advice import advised
 from podium.cli.completing import VersionName
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import ago, count_of_bytes, decimals, printable, say, say_json, say_pairs, say_table, short
@@ -61,7 +62,10 @@ def show(
             ("size", count_of_bytes(view.size_bytes)),
             ("metrics", " ".join(f"{key} {decimals(value)}" for key, value in sorted(view.metrics.items()))),
             ("aliases", " ".join(view.aliases) or "none"),
-            ("released", "yes" if view.released else "no: podium model release signs it, production wants that"),
+            (
+                "released",
+                "yes" if view.released else advised("no: podium model release signs it, production wants that"),
+            ),
             ("variants", "none"),
         ]
     )
