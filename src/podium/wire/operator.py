@@ -167,11 +167,11 @@ class AliasMoveView(View, frozen=True, kw_only=True):
     actor: str
     why: str
     age_ms: int
+    back: bool = False
 
 
 class ReleaseView(View, frozen=True, kw_only=True):
     """A version's release."""
-    back: bool = False
 
     version: str
     key_id: str
