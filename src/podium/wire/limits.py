@@ -77,11 +77,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     return_jitter: float = 0.2
 
     # the console
-    console_sessions_max: int = 1_000  # people signed in at once; the one idle longest is signed out
+    console_sessions_max: int = 1_000  # sign-ins of one role at once; the one idle longest is signed out
     console_idle_ms: int = 3_600_000  # a session nobody uses is over
     console_session_ms: int = 12 * 3_600_000  # every session is over
     sign_in_tries_max: int = 10  # wrong credentials from one address ...
-    sign_in_ms: int = 60_000  # ... within this time
+    sign_in_ms: int = 60_000  # ... within this time; the right one is taken all the same
+    sign_in_bytes_max: int = 4 * 1024  # the form of whoever is not signed in
+    form_bytes_max: int = 16 * 1024  # any other form
+    forms_open_max: int = 64  # forms of either kind that arrive at once; one more ends the slowest
 
     # watching
     live_ms: int = 250  # a view that is watched is drawn at most this often

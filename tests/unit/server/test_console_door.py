@@ -164,8 +164,16 @@ def test_a_wrong_credential_is_told_and_too_many_wait(tmp_path_factory: pytest.T
             answer = browser.post("/sign-in", {"credential": "pdma_wrong", "next": "/runs"})
             assert (answer.status, b'role="alert"' in answer.data) == (401, True)
             assert b"pdma_wrong" not in answer.data and b'value="/runs"' in answer.data
-        answer = browser.post("/sign-in", {"credential": credential(server, "administrator")})
+        answer = browser.post("/sign-in", {"credential": "pdma_wrong"})
         assert (answer.status, b"too many wrong credentials" in answer.data) == (429, True)
+        browser.sign_in(credential(server, "administrator")).page("/settings")
+
+
+def test_whoever_is_not_signed_in_is_read_little_of(server: PlaneServer) -> None:
+    browser = Browser(server.url)
+    assert browser.post("/sign-in", {"credential": "x" * LIMITS.sign_in_bytes_max}).status == 413
+    longest = browser.page("/sign-in?next=/" + "a" * 2_000)
+    assert 'name="next" value="/"' in longest
 
 
 def test_a_form_that_is_no_form_is_refused(admin: Browser) -> None:

@@ -22,10 +22,10 @@ from podium.core.access.roles import VERBS, permit
 from podium.core.views.plane import freeze_view
 from podium.server.console.guard import (
     HEADERS,
+    FormReader,
     check_origin,
     check_token,
     local_path,
-    read_form,
     session_name,
     set_session,
 )
@@ -111,6 +111,8 @@ class Console:
         self._live = live
         self._sign_ins = SignIns(parts.entropy, parts.limits)
         self._tries = Tries(parts.limits)
+        self._sign_in_forms = FormReader(parts.limits.sign_in_bytes_max, parts.limits)
+        self._act_forms = FormReader(parts.limits.form_bytes_max, parts.limits)
         self._static = Static()
         self._rendering = Rendering(self._static)
         self._turns = Turns()
@@ -260,7 +262,7 @@ class Console:
 
     async def _checked(self, request: Request, session: SignIn, verb: str) -> Form:
         check_origin(request)
-        fields = await read_form(request, self._parts.limits)
+        fields = await self._act_forms.read(request)
         check_token(session, fields)
         actor = f"person:{session.role}"
         try:
@@ -294,9 +296,8 @@ class Console:
         address = request.client.host if request.client else ""
         try:
             check_origin(request)
-            fields = await read_form(request, self._parts.limits)
+            fields = await self._sign_in_forms.read(request)
             wanted = local_path(fields.get("next", "/"))
-            self._tries.check(address, now)
             role = self._role(address, fields.get("credential", "").strip(), now)
         except (OperatorFault, DeviceFault) as error:
             return self._html("sign_in.html", {"problem": error, "next": wanted}, error.kind.status)
@@ -320,7 +321,7 @@ class Console:
         if session is not None:
             try:
                 check_origin(request)
-                check_token(session, await read_form(request, self._parts.limits))
+                check_token(session, await self._act_forms.read(request))
             except (OperatorFault, DeviceFault) as error:
                 return self._problem(request, session, error)
             self._sign_ins.close(session_name(request))
