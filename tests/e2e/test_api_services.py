@@ -92,6 +92,7 @@ def test_nobody_issues_a_credential_for_more_than_they_may(operator: Operator, l
     more = msgspec.json.encode({"name": "more", "verbs": ["status.read", "keys.rotate"]})
     answer = issuer.ask("POST", "/api/v1/services", more)
     assert (answer.status, code_of(answer)) == (403, "verb-denied")
+    in_journal(operator, b'"kind":"refused"', b'"subject":"service:issuer"', b"verb-denied")
     for bad in (
         ServiceAsk(name="", verbs=("status.read",)),
         ServiceAsk(name="a/b", verbs=("status.read",)),

@@ -59,10 +59,18 @@ SERVICE_PREFIX = "pdms1."
 
 
 class Who(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever showed a credential: "person:<role>" or "service:<name>", and the verbs it covers."""
+    """Whoever showed a credential: "person:<role>" or "service:<name>", and the verbs it covers.
+
+    `service`: the id of a service's credential, "" of a person.
+    """
 
     actor: str
     verbs: frozenset[str]
+    service: str = ""
+
+
+NOBODY = Who(actor="", verbs=frozenset())
+"""For what is made for everybody who may see it."""
 
 
 class Credentials:
@@ -96,7 +104,7 @@ class Credentials:
         if row.revoked or row.expires_ms <= now_ms:
             why = f"the credential of service {row.name} {'was revoked' if row.revoked else 'is over'}"
             raise OperatorFault("credential-invalid", why=why, next="ask the operator for a new one")
-        return Who(actor=f"service:{row.name}", verbs=frozenset(row.verbs))
+        return Who(actor=f"service:{row.name}", verbs=frozenset(row.verbs), service=row.id)
 
     def role(self, authorization: str) -> str:
         """The role that an Authorization header proves (RFC 6750 section 2.1).

@@ -21,6 +21,7 @@ from podium.server.operators.route_table import (
     Route,
     read_query,
 )
+from podium.server.plane_data import NOBODY
 from podium.wire.asks import Ask, FreezeAsk, MarkAsk, PromoteAsk, RollbackAsk, RunAsk, ServiceAsk, TokenAsk
 from podium.wire.operator import Page, RunMade, RunView
 from podium.wire.problems import KINDS, OperatorFault
@@ -57,7 +58,7 @@ ROW = row(
 
 def call(**terms: Any) -> Call[Ask]:
     """A request that differs from an empty one in `terms`."""
-    empty = Call(actor="", verbs=EVERY, names={}, query={}, ask=Ask(), key="")
+    empty = Call(who=NOBODY, names={}, query={}, ask=Ask(), key="")
     return replace(empty, **terms)
 
 

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from podium.core.access.roles import VERBS, permit
+from podium.core.access.roles import VERBS
 from podium.core.views.plane import freeze_view
 from podium.server.console.guard import (
     HEADERS,
@@ -32,10 +32,11 @@ from podium.server.console.guard import (
 from podium.server.console.rendering import MENU, Rendering, Screen, Static
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
 from podium.server.console.turns import Turns
-from podium.server.loop.loop import Loop, note_denied
+from podium.server.loop.loop import Loop
 from podium.server.operators.live import Live
+from podium.server.operators.permission import permit
 from podium.server.operators.route_table import EVENTS
-from podium.server.plane_data import Credentials, Parts
+from podium.server.plane_data import Credentials, Parts, Who
 from podium.wire.operator import FreezeView
 from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
 
@@ -72,9 +73,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class Form(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody sent: who, the names in the path, and the fields."""
 
-    actor: str
+    who: Who
     names: dict[str, str]
     fields: dict[str, str]
+
+    @property
+    def actor(self) -> str:
+        """How the journal calls whoever sent it."""
+        return self.who.actor
 
     @property
     def id(self) -> str:
@@ -264,14 +270,9 @@ class Console:
         check_origin(request)
         fields = await self._act_forms.read(request)
         check_token(session, fields)
-        actor = f"person:{session.role}"
-        try:
-            permit(actor, verb, VERBS[session.role])
-        except OperatorFault:
-            note_denied(self._loop, actor, "verb-denied")
-            log.warning("denied", extra={"actor": actor, "verb": verb})
-            raise
-        return Form(actor=actor, names=dict(request.path_params), fields=fields)
+        who = Who(actor=f"person:{session.role}", verbs=VERBS[session.role])
+        permit(self._loop, who, verb)
+        return Form(who=who, names=dict(request.path_params), fields=fields)
 
     # -- signing in and out ----------------------------------------------------------------------------------
 

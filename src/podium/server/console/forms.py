@@ -5,7 +5,6 @@ Decides: where a person lands afterwards. Never: anything that the operator API 
 
 from urllib.parse import quote
 
-from podium.core.access.roles import EVERY
 from podium.server.console.door import Done, Form
 from podium.server.console.rendering import Screen
 from podium.server.operators.acts import Acts
@@ -86,7 +85,7 @@ class Forms:
     async def issue_service(self, form: Form) -> Done:
         """Make a service's credential; the page shows it this once."""
         verbs = tuple(name.removeprefix("verb:") for name in form.fields if name.startswith("verb:"))
-        made = await self._acts.issue_service(form.actor, EVERY, ServiceAsk(name=form.text("name"), verbs=verbs))
+        made = await self._acts.issue_service(form.who, ServiceAsk(name=form.text("name"), verbs=verbs))
         return Done(screen=_secret(f"Credential of {form.text('name')}", made.token))
 
     async def revoke_service(self, form: Form) -> Done:

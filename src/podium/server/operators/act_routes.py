@@ -181,7 +181,7 @@ def _services(acts: Acts) -> list[AnyRoute]:
             summary="Make a service's credential for some verbs; it is shown this once",
             ask=asks.ServiceAsk,
             answer=operator.ServiceMade,
-            call=lambda call: acts.issue_service(call.actor, call.verbs, call.ask),
+            call=lambda call: acts.issue_service(call.who, call.ask),
             status=201,
             codes=("usage",),
         ),

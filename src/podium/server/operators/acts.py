@@ -11,7 +11,6 @@ Limits: `marked_devices_max`, `service_ms`, `name_chars_max`, `WHY_CHARS_MAX`.
 
 from msgspec.structs import replace
 
-from podium.core.access.roles import permit
 from podium.core.effects import Answer
 from podium.core.events import (
     AliasMoved,
@@ -44,7 +43,8 @@ from podium.server.operators.naming import (
     find_version,
     version_to_go_back_to,
 )
-from podium.server.plane_data import SERVICE_PREFIX, Parts, token_hash
+from podium.server.operators.permission import permit
+from podium.server.plane_data import SERVICE_PREFIX, Parts, Who, token_hash
 from podium.server.retention import check_kept
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, ReleaseAsk, RollbackAsk, ServiceAsk, StopAsk
 from podium.wire.canonical import b64
@@ -212,19 +212,19 @@ class Acts:
 
     # -- services --------------------------------------------------------------------------------------------
 
-    async def issue_service(self, actor: str, verbs: frozenset[str], ask: ServiceAsk) -> ServiceMade:
+    async def issue_service(self, who: Who, ask: ServiceAsk) -> ServiceMade:
         """Make a service's credential; it is shown this once, only its hash is kept.
 
-        usage; verb-denied for a verb that the asker, who may `verbs`, has not.
+        usage; verb-denied for a verb that the asker has not.
         """
-        lives_ms = self._check_service(actor, verbs, ask)
+        lives_ms = self._check_service(who, ask)
         token = SERVICE_PREFIX + b64(self._parts.entropy.token(SECRET_BYTES))
         known = token_hash(token)
         await self._tell(
             lambda at, ticket: ServiceIssued(
                 at_ms=at,
                 ticket=ticket,
-                actor=actor,
+                actor=who.actor,
                 token_hash=known,
                 name=ask.name,
                 verbs=ask.verbs,
@@ -233,7 +233,7 @@ class Acts:
         )
         return ServiceMade(id=known, token=token, left_ms=lives_ms)
 
-    def _check_service(self, actor: str, verbs: frozenset[str], ask: ServiceAsk) -> int:
+    def _check_service(self, who: Who, ask: ServiceAsk) -> int:
         """How long the credential lives, in ms."""
         limits = self._parts.limits
         if not ask.name or len(ask.name) > limits.name_chars_max or not ask.name.isprintable() or "/" in ask.name:
@@ -242,7 +242,7 @@ class Acts:
         if not 0 <= ask.expires_ms <= limits.service_ms:
             raise OperatorFault("usage", what="the credential's expiry", why=f"at most {limits.service_ms} ms")
         for verb in ask.verbs:
-            permit(actor, verb, verbs)
+            permit(self._loop, who, verb)
         return ask.expires_ms or limits.service_ms
 
     async def revoke_service(self, actor: str, service: str) -> ServiceView:

@@ -2,7 +2,7 @@
 
 Decides: whose credential is shown, how query and body are decoded, and how an answer or a fault looks; a path or a
 method that is not served is a problem like any other. Never: which routes there are (route_table.py), whether a verb is
-allowed (core/access), nor what it leads to. A denied attempt is told to the core.
+allowed (permission.py), nor what it leads to.
 Limits: `operator_body_bytes_max` for routes that bring a model, else `body_bytes_max`; `body_ms`;
 `IDEMPOTENCY_CHARS_MAX`.
 """
@@ -18,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from podium.core.access.roles import permit
 from podium.server import http
 from podium.server.devices.gateway import PATH_CHARS_TOLD, decode
-from podium.server.loop.loop import Loop, note_denied
+from podium.server.loop.loop import Loop
 from podium.server.operators.live import Live
+from podium.server.operators.permission import permit
 from podium.server.operators.route_table import JSON, Answered, AnyRoute, Call, read_query
 from podium.server.operators.watching import streamed, wants_events
 from podium.server.plane_data import Credentials, Parts, Who
@@ -58,22 +58,13 @@ class Operators:
         """Who shows this Authorization header; faults as `Credentials.who`."""
         return self._credentials.who(authorization, lambda: self._loop.state.services, self._loop.now_ms())
 
-    def permit(self, who: Who, verb: str) -> None:
-        """Return if `who` may `verb`; else `OperatorFault(verb-denied)`, and the core hears of it."""
-        try:
-            permit(who.actor, verb, who.verbs)
-        except OperatorFault:
-            note_denied(self._loop, who.actor, "verb-denied")
-            log.warning("denied", extra={"actor": who.actor, "verb": verb})
-            raise
-
     def _guarded(self, row: AnyRoute) -> Answers:
         decoder = msgspec.json.Decoder(row.ask)
 
         async def call(request: Request) -> Response:
             try:
                 who = self.who(request.headers.get("authorization", ""))
-                self.permit(who, row.verb)
+                permit(self._loop, who, row.verb)
                 asked = await self._decoded(row, decoder, request, who)
                 watch = wants_events(row, request)
                 answered = await (streamed(self._live, row, asked) if watch else row.call(asked))
@@ -95,8 +86,7 @@ class Operators:
         key = _key(request) if row.keyed else ""
         body = b"" if row.method == "GET" else await self._body(row, request)
         return Call(
-            actor=who.actor,
-            verbs=who.verbs,
+            who=who,
             names=dict(request.path_params),
             query=query,
             ask=decode(decoder, body or b"{}"),

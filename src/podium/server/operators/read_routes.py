@@ -39,7 +39,7 @@ def _plane(reads: Reads) -> list[AnyRoute]:
             summary="Whom the credential proves, and what it may do",
             ask=Ask,
             answer=operator.WhoAmI,
-            call=lambda call: reads.who_am_i(call.actor, call.verbs),
+            call=lambda call: reads.who_am_i(call.who.actor, call.who.verbs),
         ),
         Route(
             method="GET",

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from starlette.responses import Response
 
+from podium.server.plane_data import Who
 from podium.wire.asks import Ask
 from podium.wire.problems import OperatorFault
 
@@ -36,18 +37,22 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call(Generic[A]):
-    """One request, decoded: who asks, under which verbs, the names in its path, its query and its body.
+    """One request, decoded: who asks, the names in its path, its query and its body.
 
     `key`: its Idempotency-Key, "" if it gave none. `still`: raises once the credential that was shown is over.
     """
 
-    actor: str
-    verbs: frozenset[str]
+    who: Who
     names: dict[str, str]
     query: dict[str, str]
     ask: A
     key: str
     still: Callable[[], object] = bool
+
+    @property
+    def actor(self) -> str:
+        """How the journal calls whoever asks."""
+        return self.who.actor
 
     @property
     def id(self) -> str:

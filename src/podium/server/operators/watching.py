@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from podium.server.operators.live import Live
 from podium.server.operators.route_table import EVENTS, AnyRoute, Call
+from podium.server.plane_data import NOBODY
 from podium.wire.asks import Ask
 from podium.wire.problems import PodiumError
 
@@ -36,9 +37,9 @@ def wants_events(row: AnyRoute, request: Request) -> bool:
 async def streamed(live: Live, row: AnyRoute, call: Call[Ask]) -> Response:
     """The stream of what `row` answers to `call`. viewers-full, and what the row itself may raise.
 
-    All who ask the same share one drawing, so it is made for nobody: without actor and verbs.
+    All who ask the same share one drawing, so it is made for nobody.
     """
-    shared = replace(call, actor="", verbs=frozenset())
+    shared = replace(call, who=NOBODY)
     path = row.path.format(**call.names)
 
     async def drawn() -> bytes:
