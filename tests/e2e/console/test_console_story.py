@@ -63,7 +63,7 @@ def see_the_run(page: Page) -> None:
 
 def pause_and_resume(page: Page, stage: Stage, run: str) -> None:
     """Paused after the present round, said on the page and by the API; then it goes on."""
-    press(page, "Pause")
+    press(page, "Pause after round")
     expect(page.locator(".note.good")).to_contain_text("pauses after its present round")
     expect(page.locator(".tile .chip").first).to_have_text("paused", timeout=30_000)
     with connect_data(stage.data) as link:

@@ -119,22 +119,26 @@ def thinned(points: Sequence[Spread]) -> list[Spread]:
     return [points[place] for place in svg.some(len(points), POINTS_MAX)]
 
 
-def timeline_figure(name: str, title: str, lanes: Sequence[Lane], unit: str, key: dict[str, str]) -> Figure:
-    """Bars in time, one lane each (a Gantt chart of rounds, the swim lanes of a device); now is the right edge.
+def timeline_figure(
+    name: str, title: str, lanes: Sequence[Lane], unit: str, key: dict[str, str], edge: float = 0.0
+) -> Figure:
+    """Bars in time, one lane each (a Gantt chart of rounds, the swim lanes of a device); `edge` is the right edge.
 
-    Spans are in ms before now, so 0 is now; `key`: class -> what it means.
+    Spans and `edge` are in ms before now, so 0 is now and what is over is below 0; `key`: class -> what it means.
     """
-    oldest = min((span.start for lane in lanes for span in lane.spans), default=-1.0)
-    length = max(1.0, -oldest)
+    oldest = min((span.start for lane in lanes for span in lane.spans), default=edge - 1.0)
+    length = max(1.0, edge - oldest)
     step, height = 26, 26 * max(1, len(lanes)) + 30
     drawn: list[Markup] = []
     for row, lane in enumerate(lanes):
         y = row * step + 4
         drawn.append(tag("text", _short(lane.label), x=-8, y=y + 14, class_="tick end"))
         drawn.append(tag("rect", x="0", width="100%", y=y, height=18, rx=3, class_="track"))
-        drawn += [_bar(span, length, y) for span in lane.spans]
-    ticks = [(place / 4, "now" if place == 4 else f"−{ago(length * (4 - place) / 4)}") for place in range(5)]
-    text = f"{len(lanes)} {unit}{'s' if len(lanes) != 1 else ''} over the last {ago(length)}"
+        drawn += [_bar(span, (edge, length), y) for span in lane.spans]
+    last = "now" if edge == 0 else f"{ago(-edge)} ago"
+    ticks = [(place / 4, last if place == 4 else f"−{ago(length * (4 - place) / 4)}") for place in range(0, 5, 2)]
+    over = f"over the last {ago(length)}" if edge == 0 else f"over {ago(length)}, the last ended {ago(-edge)} ago"
+    text = f"{len(lanes)} {unit}{'s' if len(lanes) != 1 else ''} {over}"
     rows = [(lane.label, lane.says or "; ".join(span.text for span in lane.spans)) for lane in lanes]
     return Figure(
         name=name,
@@ -151,9 +155,12 @@ def _short(label: str) -> str:
     return label if len(label) <= 12 else f"{label[:11]}…"
 
 
-def _bar(span: Span, length: float, y: float) -> Markup:
-    start = 1 + max(-length, span.start) / length
-    width = max(0.004, (min(0.0, span.end) - max(-length, span.start)) / length)
+def _bar(span: Span, window: tuple[float, float], y: float) -> Markup:
+    """One bar in a window that ends at the first of `window` and is the second long."""
+    edge, length = window
+    begin = max(edge - length, span.start)
+    start = 1 + (begin - edge) / length
+    width = max(0.004, (min(edge, span.end) - begin) / length)
     return tag(
         "rect",
         tag("title", span.text),

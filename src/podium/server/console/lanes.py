@@ -36,7 +36,7 @@ def versions_figure(metric: str, values: dict[int, float], lanes: Sequence[Alias
     drawn = [mark for row, lane in enumerate(lanes) for mark in _lane(lane, at, svg.HEIGHT + 10 + LANE * row)]
     shown = [numbers[place] for place in svg.some(len(numbers), 8)]
     labels = [(at[each], f"v{each}") for each in shown]
-    text = f"{len(values)} versions with {metric or 'no metric'}" + "".join(
+    text = f"{len(values)} version{'s' if len(values) != 1 else ''} with {metric or 'no metric'}" + "".join(
         f"; {lane.name} is at v{lane.now}" for lane in lanes
     )
     title = f"{metric} by version" if metric else "Versions"

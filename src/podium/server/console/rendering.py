@@ -7,12 +7,13 @@ keeps them for a year and never sees an old one.
 
 import hashlib
 import importlib.resources
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import jinja2
 import msgspec
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from podium.server.console.charts import ago
 from podium.server.console.svg import tag
@@ -31,6 +32,7 @@ MENU = (
     ("/journal", "Journal"),
     ("/settings", "Settings"),
 )
+DIGEST = re.compile(r"((?:sha256:)?[0-9a-f]{64})")
 LIVE = "live_"
 """Blocks of a template with this prefix are fragments that a stream replaces."""
 TONES: dict[str, str] = {
@@ -101,6 +103,7 @@ class Rendering:
             "count": count,
             "bytes": size,
             "short": short,
+            "brief": brief,
             "decimal": decimal,
         }
         self._templates.globals |= {
@@ -158,6 +161,13 @@ def size(value: float) -> str:
 def short(digest: str) -> str:
     """The first characters of a digest or id, enough to tell it by."""
     return digest.removeprefix("sha256:")[:10]
+
+
+def brief(text: str) -> Markup:
+    """`text` with each digest in it cut to its first characters; the whole of each is its title."""
+    parts = DIGEST.split(text)
+    cut = [tag("span", f"{each[:19]}…", title=each) if DIGEST.fullmatch(each) else escape(each) for each in parts]
+    return Markup("").join(cut)
 
 
 def decimal(value: float) -> str:

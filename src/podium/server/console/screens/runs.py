@@ -41,7 +41,7 @@ class Runs:
             template="runs.html",
             title="Runs",
             heading="Runs",
-            twin="podium status",
+            twin="podium status --all",
             crumbs=CRUMBS[:1],
             told={
                 "runs": [run_row(view) for view in decoded(page, RunView)],
@@ -150,13 +150,15 @@ def lost_rows(lost: dict[str, int]) -> list[tuple[str, int, str]]:
 
 
 def gantt(rounds: list[RoundView]) -> Figure:
-    """The rounds in time: forming, reporting, aggregating."""
+    """The rounds in time: forming, reporting, aggregating; it ends now, or with the last round when all are over."""
+    ages = [each.ended_age_ms for each in rounds]
     return timeline_figure(
         "gantt",
         "Rounds in time",
         [Lane(label=f"round {each.number}", spans=_spans(each), says=_said(each)) for each in rounds],
         "round",
         {"forming": "forming", "reporting": "reporting, aggregating", "abandoned": "abandoned"},
+        edge=0.0 if min(ages) < 0 else -float(min(ages)),
     )
 
 
