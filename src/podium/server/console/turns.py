@@ -10,8 +10,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-REST = 32
-"""All drawing together takes at most 1/33 of the time: 3 % of a core."""
+REST = 40
+"""All drawing together takes at most 1/41 of the time: 2.5 % of a core."""
 REST_S_MAX = 5.0
 
 
