@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from podium.adapters.blobs import MemoryBlobs
-from podium.server.devices.uploads import BlobRoom
+from podium.server.devices.uploads import PIECE_BYTES, BlobRoom
 from podium.wire.limits import Limits
-from podium.wire.problems import StoreFault
+from podium.wire.problems import DeviceFault, StoreFault
 
 
 class CountedBlobs(MemoryBlobs):
@@ -24,6 +24,10 @@ class CountedBlobs(MemoryBlobs):
             self.fails -= 1
             raise StoreFault("store-failed", retryable=True)
         return super().get(digest)
+
+    def spoil(self, digest: str, data: bytes) -> None:
+        """Let other bytes lie under `digest`."""
+        self._blobs[digest] = (data, 0)
 
 
 def room(blobs: MemoryBlobs, cache_bytes: int = 800) -> BlobRoom:
@@ -68,6 +72,28 @@ def test_the_cache_never_holds_more_than_its_bytes() -> None:
         for digest in [*digests, digests[-1], digests[0]]:
             await served.whole(digest)
         assert blobs.reads == 11, "the last is remembered, the first had to make room"
+        served.close()
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("size", [1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+def test_a_blob_in_pieces_is_checked_before_its_last_and_never_whole_in_memory(size: int) -> None:
+    async def test() -> None:
+        blobs = CountedBlobs()
+        data = b"\x01" * size
+        digest, served = blobs.put(data), room(blobs)
+        pieces = [piece async for piece in served.pieces(digest)]
+        assert b"".join(pieces) == data and max(map(len, pieces)) <= PIECE_BYTES and blobs.reads == 0
+        blobs.spoil(digest, b"\x02" * size)
+        taken = 0
+        with pytest.raises(StoreFault, match="store-corrupt"):
+            async for piece in served.pieces(digest):
+                taken += len(piece)
+        assert taken < size
+        blobs.delete(digest)
+        with pytest.raises(DeviceFault, match="not-found"):
+            await anext(served.pieces(digest))
         served.close()
 
     asyncio.run(test())

@@ -8,7 +8,7 @@ is (device_routes.py) or what is inside (the aggregation role). Limits: `uploads
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,11 +18,12 @@ from podium.ports import Blobs
 from podium.wire.canonical import decode_canonical, unb64
 from podium.wire.limits import Limits
 from podium.wire.messages import Report, RoundManifest, Signed
-from podium.wire.problems import DeviceFault
+from podium.wire.problems import DeviceFault, StoreFault
 
 T = TypeVar("T")
 
 MANIFESTS_KEPT = 256
+PIECE_BYTES = 256 * 1024
 
 
 class BlobRoom:
@@ -80,6 +81,20 @@ class BlobRoom:
         """Bytes [start, end) of a blob; `DeviceFault(not-found | range-invalid)`."""
         cached = self._cache.get(digest)
         return cached[start:end] if cached is not None else await self.run(self._blobs.read, digest, start, end)
+
+    async def pieces(self, digest: str) -> AsyncIterator[bytes]:
+        """All bytes of a blob, `PIECE_BYTES` at a time, so that whoever takes them slowly costs one piece.
+
+        The last is given only once all of them were found to be what `digest` says: `StoreFault(store-corrupt)`.
+        `DeviceFault(not-found)`, also between two pieces, when the blob was collected meanwhile.
+        """
+        size, running = await self.size(digest), hashlib.sha256()
+        for start in range(0, size, PIECE_BYTES):
+            piece = await self.piece(digest, start, min(size, start + PIECE_BYTES))
+            running.update(piece)
+            if start + PIECE_BYTES >= size and f"sha256:{running.hexdigest()}" != digest:
+                raise StoreFault("store-corrupt", what=f"blob {digest}", why="its bytes have another SHA-256")
+            yield piece
 
     def caches(self, size: int) -> bool:
         """Whether a blob of `size` bytes is served from memory."""

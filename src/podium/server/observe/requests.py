@@ -57,6 +57,8 @@ class Observed:
                 self._prove(http.Request(scope, receive).header(b"authorization"))
             await self._app(scope, receive, told.send)
         except PodiumError as error:
+            if told.status:
+                raise  # the answer has begun: all that is left is to end the connection
             await http.respond(told.send, http.refusal(error))
         finally:
             self._count(told, str(scope["method"]))

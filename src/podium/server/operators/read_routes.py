@@ -3,6 +3,7 @@
 Decides: nothing but what is served where, and how a file or a stream of views is sent. Never: what is in them.
 """
 
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import IO
 
@@ -17,6 +18,7 @@ from podium.wire import operator
 from podium.wire.asks import Ask
 
 EXPORT_PIECE_BYTES = 256 * 1024
+OCTETS = "application/octet-stream"
 AFTER = Parameter(name="after", what="the cursor that the page before gave as `next`")
 LIMIT = Parameter(name="limit", kind="count", what="how many at most; 0: as many as a page holds")
 _RUN = ("run-unknown", "id-ambiguous")
@@ -332,8 +334,8 @@ def _models(reads: Reads) -> list[AnyRoute]:
             verb="versions.read",
             summary="A version's safetensors bytes",
             ask=Ask,
-            media="application/octet-stream",
-            call=lambda call: reads.version_blob(call.id),
+            media=OCTETS,
+            call=lambda call: _blob(reads, call.id),
             codes=(*_VERSION, "not-found"),
         ),
         Route(
@@ -346,6 +348,22 @@ def _models(reads: Reads) -> list[AnyRoute]:
             codes=(*_VERSION, "not-found"),
         ),
     ]
+
+
+async def _blob(reads: Reads, version: str) -> Response:
+    """A version in pieces; what is known to be wrong of the first is a problem, of a later one a connection that ends.
+
+    A reader who takes nothing for long is cut off (server/prompt.py).
+    """
+    size, pieces = await reads.version_blob(version)
+    first = await anext(pieces)
+    return StreamingResponse(_after(first, pieces), media_type=OCTETS, headers={"content-length": str(size)})
+
+
+async def _after(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
 async def _file(journal: JournalReads) -> Response:

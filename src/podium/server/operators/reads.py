@@ -6,7 +6,7 @@ a request. What is volatile (online, at work) comes from the core's columns, for
 Limits: pages of `history_page_max`, `LEASES_SHOWN` leases with a device.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -234,9 +234,10 @@ class Reads:
         """One version: by digest, unique prefix, number, alias or @last. version-unknown, id-ambiguous."""
         return version_view(self._loop.state, find_version(self._loop.state, name), self._loop.now_ms())
 
-    async def version_blob(self, name: str) -> bytes:
-        """A version's safetensors bytes; `DeviceFault(not-found)` once they were collected."""
-        return await self._room.whole(find_version(self._loop.state, name).id)
+    async def version_blob(self, name: str) -> tuple[int, AsyncIterator[bytes]]:
+        """How many bytes a version's safetensors have, and they in pieces; `DeviceFault(not-found)` once collected."""
+        digest = find_version(self._loop.state, name).id
+        return await self._room.size(digest), self._room.pieces(digest)
 
     async def version_statement(self, name: str) -> bytes:
         """A version's signed provenance, a DSSE envelope."""
