@@ -40,7 +40,7 @@ def test_a_paused_run_says_so_on_every_screen_and_goes_on(plane: Dev, tmp_path: 
     assert f"run {run} PAUSED" in watching.stderr.readline()
     watching.send_signal(signal.SIGINT)
     _, left = watching.communicate(timeout=30)
-    assert (watching.returncode, f"the run goes on: podium watch {run}" in left) == (130, True)
+    assert (watching.returncode, f"the run goes on: podium watch --data {plane.data} {run}" in left) == (130, True)
     resumed = plane.podium("resume", run, "--json")
     assert (resumed.code, json.loads(resumed.out)["state"]) == (0, "RUNNING")
     assert plane.podium("resume", run).out == f"{run} RUNNING\n"  # as it is already: no error

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_a_watch_and_the_run_goes_on(plane: Dev, tmp_path: Path) -
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"the run goes on: podium watch {run}" in err
+    assert f"the run goes on: podium watch --data {plane.data} {run}" in err
     assert f"{run}  left" in plane.podium("status").out
 
 

@@ -61,7 +61,7 @@ def advised(text: str) -> str:
     for match, end in zip(found, ends, strict=True):
         rest = text[match.start() : end]
         verb = _longest(match[1], known.verbs)
-        named = "--data" in rest or "--plane" in rest
+        named = any(option in rest for option in ("--data", "--plane", "--help"))
         options = "" if named or not verb else _options(known.options, known.verbs[verb])
         place = len("podium") + len(verb)
         parts.append(rest[:place] + options + rest[place:])

@@ -58,6 +58,7 @@ def test_only_verbs_that_take_it_get_it(
         "podium error run-unknown",
         "podium run TASK.toml --data elsewhere",
         "podium alone brings no server",
+        "podium status --help",
         "nothing to type",
     ):
         assert advised(unchanged) == unchanged
