@@ -2,7 +2,10 @@
 
 import contextlib
 import errno
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 from standardwebhooks import Webhook
 
+from podium.adapters.disk import LEFTOVER_AGE_MS
 from podium.adapters.keys import FileKeys
 from podium.server.backup import taking
 from podium.server.backup.archive import Manifest, Pieces
@@ -113,15 +117,10 @@ def test_every_backup_of_a_plane_under_load_is_a_plane_whose_run_ends(tmp_path: 
     assert abandoned, "a backup was taken while a round was open"
 
 
-def test_a_backup_that_could_not_be_written_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_backup_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, out = tmp_path / "data", tmp_path / "backups" / "b.tar"
     out.parent.mkdir()
-    with plane(data) as (_, operator):
-        take_backup(data, out)
-        before = out.read_bytes()
-        operator.token()
+    with plane(data):
 
         def full(file: IO[bytes], manifest: Manifest, contents: Iterable[Pieces]) -> None:
             file.write(bytes(70_000))
@@ -130,7 +129,54 @@ def test_a_backup_that_could_not_be_written_leaves_the_one_before(
         monkeypatch.setattr(taking, "write_archive", full)
         with pytest.raises(StoreFault, match="store-full"):
             take_backup(data, out)
-    assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]
+    assert not list(out.parent.iterdir())
+
+
+def test_a_backup_is_written_over_no_file_and_not_into_its_directory(tmp_path: Path) -> None:
+    data, keys, phrase = tmp_path / "data", tmp_path / "keys", tmp_path / "phrase"
+    phrase.write_text(f"{PHRASE}\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to(data)
+    with plane(data):
+        pass
+    for inside in (tmp_path / "other" / ".." / "data" / "b.tar", tmp_path / "link" / "b.tar"):
+        said = podium("db", "backup", "--out", inside, "--data", data)
+        assert said.code == 2 and "kept apart" in said.err and not (data / "b.tar").exists(), said.err
+    first, second = tmp_path / "first.tar", tmp_path / "second.tar"
+    assert podium("db", "backup", "--out", first, "--with-keys", keys, phrase, "--data", data).code == 0
+    before = first.read_bytes(), keys.read_bytes()
+    said = podium("db", "backup", "--out", first, "--data", data)
+    assert said.code == 2 and f"{first} is there already" in said.err and "move that one away" in said.err, said.err
+    said = podium("db", "backup", "--out", second, "--with-keys", keys, phrase, "--data", data)
+    assert said.code == 2 and f"{keys} is there already" in said.err and not second.exists(), said.err
+    assert (first.read_bytes(), keys.read_bytes()) == before
+
+
+def test_what_a_killed_backup_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    data, out, prefix = tmp_path / "data", tmp_path / "out", ".podium-backup-"
+    out.mkdir()
+    with plane(data):
+        pass
+    code = (
+        "import sys, pathlib; from podium.server.backup.scratch import scratch\n"
+        f"with scratch({prefix!r}, pathlib.Path({str(out)!r})) as path:\n"
+        "  (path / 'podium.db').write_bytes(b'x'); print(path, flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    held = Path(child.stdout.readline().strip())
+    for name, age_ms in (("young", 0), ("old", 2 * LEFTOVER_AGE_MS)):  # of a release that locked nothing
+        (out / f"{prefix}{name}").mkdir()
+        os.utime(out / f"{prefix}{name}", ns=(time.time_ns() - age_ms * 1_000_000,) * 2)
+    (out / f"{prefix}link").symlink_to(data)
+    take_backup(data, out / "first.tar")
+    left = {held, out / f"{prefix}young", out / f"{prefix}link"}
+    assert set(out.iterdir()) == {*left, out / "first.tar"}, "that of a live process stays"
+    child.kill()
+    child.communicate()
+    take_backup(data, out / "second.tar")
+    assert set(out.iterdir()) == {*left - {held}, out / "first.tar", out / "second.tar"}
+    assert (data / "podium.db").exists()
 
 
 def test_keys_of_after_a_rotation_are_not_kept_with_a_backup_of_before(tmp_path: Path) -> None:
@@ -141,6 +187,7 @@ def test_keys_of_after_a_rotation_are_not_kept_with_a_backup_of_before(tmp_path:
         with pytest.raises(OperatorFault, match="data-in-use") as caught:
             write_secrets(data, taken, tmp_path / "keys", PHRASE)
         assert "take the backup again" in caught.value.next and not (tmp_path / "keys").exists()
+        Path(taken.file).unlink()
         assert taken_with_keys(data, tmp_path)[0].root_version == 2
 
 
@@ -189,18 +236,24 @@ def test_webhooks_go_on_where_they_were_when_the_backup_was_taken(listener: Rece
         assert listener.ids()[-1] == letters[0].event and not dead(operator)
 
 
-def test_a_webhook_whose_secret_did_not_come_back_says_so_and_is_set_anew(listener: Receiver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost_key", ["", "/url"], ids=["secret", "address"])
+def test_a_webhook_whose_secret_or_address_did_not_come_back_says_so_and_is_set_anew(
+    listener: Receiver, tmp_path: Path, lost_key: str
+) -> None:
     data, again = tmp_path / "data", tmp_path / "again"
     with local(data) as (_, operator):
         made = set_hook(operator, listener.url, "token-issued")
         taken, keys = taken_with_keys(data, tmp_path)
     secrets = read_secrets(keys, PHRASE)
-    left = {name: secret for name, secret in secrets.keys.items() if name != f"webhook/{made.id}"}
+    assert secrets.keys[f"webhook/{made.id}/url"].decode() == listener.url, "address and secret are kept apart from all"
+    assert listener.url.encode() not in Path(taken.file).read_bytes()
+    lost = f"webhook/{made.id}{lost_key}"
+    left = {name: secret for name, secret in secrets.keys.items() if name != lost}
     assert len(left) == len(secrets.keys) - 1, "it is among the keys that a backup keeps apart"
     older = PlaneSecrets(plane_id=secrets.plane_id, keys=left, credentials=secrets.credentials)
     restore_backup(Path(taken.file), again, secrets=older)
     with local(again) as (_, operator):
-        assert hook(operator).failing == "its secret is gone: remove it and set it anew"
+        assert hook(operator).failing == "its secret or its address is gone: remove it and set it anew"
         operator.token()
         assert operator.ask("DELETE", f"/api/v1/webhooks/{made.id}").status == 200
         fresh = set_hook(operator, listener.url, "token-issued")

@@ -125,13 +125,14 @@ def test_a_backup_does_without_what_an_alias_only_once_named(tmp_path: Path) -> 
     assert take_backup(data, out).gone == 0
     lost = blob_path(data, once.digest.removeprefix("sha256:"))
     lost.unlink()
+    out.unlink()
     assert take_backup(data, out).gone == 1
     restore_backup(out, tmp_path / "restored")
     with linked(data) as (_, _, link):
         assert why_refused(link.rollback, ALIAS, RollbackAsk()).code == "version-unknown"
     blob_path(data, now.digest.removeprefix("sha256:")).unlink()
     with pytest.raises(StoreFault, match="store-corrupt") as caught:
-        take_backup(data, out)
+        take_backup(data, tmp_path / "none.tar")
     assert now.digest in caught.value.what and "alias" in caught.value.next
 
 

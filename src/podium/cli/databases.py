@@ -36,9 +36,11 @@ def backup(
 ) -> None:
     """Back a data directory up to one file while the plane serves or not; no private key is in it."""
     from podium.server.backup.secrets import write_secrets
-    from podium.server.backup.taking import take_backup
+    from podium.server.backup.taking import check_place, take_backup
 
     passphrase = "" if with_keys is None else _passphrase(with_keys[1])
+    if with_keys is not None:
+        check_place(data, with_keys[0])  # before there is a backup without keys
     taken = take_backup(data, out)
     keys = 0 if with_keys is None else write_secrets(data, taken, with_keys[0], passphrase)
     note(f"plane {taken.plane_id}: {taken.entries} entries, {taken.blobs} blobs, {count_of_bytes(taken.size_bytes)}")

@@ -8,8 +8,6 @@ with `accept_loss` they are put aside, and devices that saw the longer journal r
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from podium.server.backup.archive import (
     invalid,
     read_archive,
 )
+from podium.server.backup.scratch import scratch
 from podium.server.backup.secrets import PlaneSecrets
 from podium.server.backup.taking import blob_path, needed_blobs, stored_root, upload_path
 from podium.server.identity import FORMAT, IdentityFile
@@ -72,11 +71,10 @@ def restore_backup(
     target = data.absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.restoring-", dir=target.parent))
-        try:
+        with scratch(f".{target.name}.restoring-", target.parent) as folder:
+            staging = folder / "data"
+            staging.mkdir(mode=0o700)
             return _restored(file, staging, target, secrets, _Heads(target, heads, accept_loss))
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise disk_fault(error.errno, f"restoring {file} to {data}", str(error)) from error
 

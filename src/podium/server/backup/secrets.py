@@ -12,7 +12,7 @@ import msgspec
 from podium.adapters.disk import write_durably
 from podium.adapters.keys import FileKeys
 from podium.crypto.passphrase import NONCE_BYTES, SALT_BYTES, open_with, seal_with
-from podium.server.backup.taking import Taken
+from podium.server.backup.taking import Taken, check_place
 from podium.server.identity import read_root
 from podium.server.plane_data import TOKENS
 from podium.wire.problems import OperatorFault
@@ -30,12 +30,13 @@ class PlaneSecrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def write_secrets(data: Path, taken: Taken, out: Path, passphrase: str) -> int:
-    """Keep the secrets of the data directory `data` in the file `out` (0600) under `passphrase`; how many keys.
+    """Keep the secrets of the data directory `data` in the new file `out` (0600) under `passphrase`; how many keys.
 
-    `taken`: the backup that they are to be restored with. `OperatorFault(usage)` for a short passphrase,
-    `OperatorFault(data-missing)` without keys, `OperatorFault(data-in-use)` if a key was rotated since the backup was
-    taken, `StoreFault`.
+    `taken`: the backup that they are to be restored with. `OperatorFault(usage)` for a short passphrase or a file that
+    is there already, `OperatorFault(data-missing)` without keys, `OperatorFault(data-in-use)` if a key was rotated
+    since the backup was taken, `StoreFault`.
     """
+    check_place(data, out)
     if not (data / "keys").is_dir():
         raise OperatorFault("data-missing", what=f"there are no keys in {data}")
     keys = FileKeys(data / "keys")
@@ -54,7 +55,7 @@ def write_secrets(data: Path, taken: Taken, out: Path, passphrase: str) -> int:
             "data-in-use",
             what=f"the keys of {data} are not those of the backup {taken.file}",
             why=f"a key was rotated while it was taken: root document {version}, of the backup {taken.root_version}",
-            next="take the backup again",
+            next="move that backup away, and take the backup again",
         )
     sealed = seal_with(passphrase, PURPOSE, msgspec.json.encode(secrets), os.urandom(SALT_BYTES + NONCE_BYTES))
     write_durably(out, sealed)

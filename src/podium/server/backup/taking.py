@@ -5,12 +5,11 @@ that are open in it, how far each webhook is, the port. The root document is in 
 Never: private keys or credentials (secrets.py keeps those that a plane cannot do without, apart and under a
 passphrase); upload keys are in no backup, so no update can be opened by who has one. Blobs are copied after the
 database: one that the plane dropped meanwhile makes the backup start again, `TRIES` times. It is written into a hidden
-directory beside its place, which a kill leaves behind, and gets its name when it is whole.
+directory beside its place and gets its name when it is whole; it takes the place of no other file.
 """
 
 import hashlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ import msgspec
 from podium.adapters.disk import disk_fault, sync, write_durably
 from podium.adapters.sqlite.reader import SqliteReader, open_readonly
 from podium.adapters.sqlite.snapshot import count_entries, leases_of, rows_of, snapshot
-from podium.core.models.versions import LATEST
 from podium.core.rounds.table import LEASE_STORED, ROUND_OPEN
 from podium.core.rows import AliasMoveRow, AliasRow, ReleaseRow, RoundRow, RunRow, VersionRow
 from podium.crypto.root import open_root
@@ -36,9 +34,11 @@ from podium.server.backup.archive import (
     Member,
     write_archive,
 )
+from podium.server.backup.scratch import scratch
 from podium.server.journal.audit import META_ROOT
 from podium.server.release import VERSION
 from podium.server.webhooks.ledger import copy_ledger
+from podium.wire.alias_names import LATEST
 from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import OperatorFault, StoreFault
@@ -68,12 +68,11 @@ class _Gone(Exception):
 
 
 def take_backup(data: Path, out: Path) -> Taken:
-    """Back the data directory `data` up to the file `out` (0600), which is replaced only by a whole backup.
+    """Back the data directory `data` up to the new file `out` (0600), which is there only once it is whole.
 
     `OperatorFault(data-missing | data-newer | usage)`, `StoreFault(store-full | store-failed | store-corrupt)`.
     """
-    if out.absolute().is_relative_to(data.absolute()):
-        raise OperatorFault("usage", what=f"{out} lies in {data}", why="a backup is kept apart from what it is of")
+    check_place(data, out)
     missing = ""
     for _ in range(TRIES):
         try:
@@ -90,9 +89,21 @@ def take_backup(data: Path, out: Path) -> Taken:
     )
 
 
+def check_place(data: Path, out: Path) -> None:
+    """Return if `out` is free and lies outside the data directory `data`, by whatever path; `OperatorFault(usage)`."""
+    if out.resolve().is_relative_to(data.resolve()):
+        raise OperatorFault("usage", what=f"{out} lies in {data}", why="a backup is kept apart from what it is of")
+    if os.path.lexists(out):
+        raise OperatorFault(
+            "usage",
+            what=f"{out} is there already",
+            why="a backup is not written over another file, which may be the only good one",
+            next="name another file, such as one with the date in it; or move that one away",
+        )
+
+
 def _taken(data: Path, out: Path) -> Taken:
-    with tempfile.TemporaryDirectory(prefix=".podium-backup-", dir=out.absolute().parent) as scratch:
-        copy = Path(scratch)
+    with scratch(".podium-backup-", out.absolute().parent) as copy:
         # before the database: a webhook that was further than the journal would leave out what follows a restore
         told = {WEBHOOKS: copy / WEBHOOKS} if copy_ledger(data, copy / WEBHOOKS) else {}
         snapshot(data, copy / DATABASE)
@@ -115,6 +126,7 @@ def _taken(data: Path, out: Path) -> Taken:
             write_archive(file, manifest, (_pieces(path) for path in files.values()))
             file.flush()
             os.fsync(file.fileno())
+        check_place(data, out)  # another backup may have got its name meanwhile
         part.replace(out)
         sync(out.absolute().parent)
     taken = Taken(
