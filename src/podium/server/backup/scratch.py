@@ -6,7 +6,6 @@ that are old. Never: what is put into it. Limits: where the file system knows no
 
 import contextlib
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
