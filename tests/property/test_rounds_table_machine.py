@@ -4,7 +4,8 @@ The oracle knows the tables by heart only as far as a device can see them: an en
 ended never changes, who heard `stored` is never told otherwise. Counters show that the cells (lease state x word) and
 (round state x happening), (run state x happening) were really reached: a green property test can be empty. A second
 oracle, `Watched`, keeps the accounts of time and grants: what a run stood still or the plane was down is given back to
-the millisecond, and nobody gets a lease of a paused run, in a frozen plane, or while it is cordoned.
+the millisecond, and nobody gets a lease of a paused run, in a frozen plane, or while it is cordoned. A third one,
+`Clocks`, does so for the rounds that form, paused, frozen or both; `STOOD` counts in which situations.
 """
 
 import random
@@ -23,6 +24,7 @@ from podium.wire.operator import RUN_OPEN
 from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import rows_of, task
+from tests.support.core_time import Clocks
 
 DEVICES = 6
 LIMITS = Limits(offer_ms=4_000, reserve_ms=500)
@@ -32,6 +34,11 @@ HAPPENINGS = ("check-in", "time", "stop", "crash", "erased", "ban", *ACTS)
 LEASE_CELLS: Counter[tuple[str, str]] = Counter()
 ROUND_CELLS: Counter[tuple[str, str]] = Counter()
 RUN_CELLS: Counter[tuple[str, str]] = Counter()
+STOOD: Counter[str] = Counter()
+STANDINGS = (
+    *("thawed", "thawed while paused", "resumed while frozen", "formed while frozen", "booted while frozen"),
+    *("given up while frozen", "given up after a freeze"),
+)
 STORED_ANSWERS = {("stored", ""), ("refused", "not-finite"), ("stop", "lease-over")}
 
 
@@ -40,6 +47,7 @@ class Watched(Drive):
 
     def __init__(self) -> None:
         super().__init__(LIMITS)
+        self.clocks = Clocks(STOOD)
         self.paused_at: dict[str, int] = {}
         self.owed: dict[str, int] = {}  # run -> what its deadline has been moved by
 
@@ -50,6 +58,7 @@ class Watched(Drive):
         step = super().feed(event)
         for record in step.records:
             self.account(record)
+            self.clocks.take(record)
             for lease in record.rows if record.kind == "lease-granted" else ():
                 assert not frozen, "granted in a frozen plane"
                 assert not isinstance(lease, LeaseRow) or states[lease.run] != "PAUSED", "granted for a paused run"
@@ -57,6 +66,7 @@ class Watched(Drive):
         for run in self.state.runs.values():
             moved = run.deadline_ms - run.started_ms - self.state.task_of(run.id).task.run.deadline
             assert moved == self.owed.get(run.id, 0), f"the deadline of run {run.id} moved by {moved} ms"
+        self.clocks.check(self.state, step.at_ms)
         return step
 
     def account(self, record: Record) -> None:
@@ -106,6 +116,8 @@ class Plane(RuleBasedStateMachine):
             self.drive.reload()
             for run in "ab":
                 resume(self.drive, run)
+            if self.drive.now_ms % 2:
+                unfreeze(self.drive)  # else the deadlines of the runs end them
             self.drive.work()
             for _ in range(400):
                 if not self.drive.state.open:
@@ -314,6 +326,7 @@ def test_any_order_of_events_keeps_the_invariants() -> None:
     LEASE_CELLS.clear()
     ROUND_CELLS.clear()
     RUN_CELLS.clear()
+    STOOD.clear()
     for _ in range(CAMPAIGNS_MAX):
         run_state_machine_as_test(
             Plane,
@@ -326,10 +339,11 @@ def test_any_order_of_events_keeps_the_invariants() -> None:
         happened = {(state, each): ROUND_CELLS[state, each] for state in ROUND_STATES for each in HAPPENINGS}
         runs = {(state, each): RUN_CELLS[state, each] for state in RUN_OPEN for each in MET_BY_RUNS}
         enough = unreached(happened) <= HAPPENINGS_UNREACHED_MAX and unreached(runs) <= RUNS_UNREACHED_MAX
-        if enough and unreached(words) <= WORDS_UNREACHED_MAX:
+        if enough and unreached(words) <= WORDS_UNREACHED_MAX and not [each for each in STANDINGS if not STOOD[each]]:
             break
     assert sum(words.values()) > 2_000
     assert unreached(words) <= WORDS_UNREACHED_MAX, words
     assert unreached(happened) <= HAPPENINGS_UNREACHED_MAX, happened
     assert unreached(runs) <= RUNS_UNREACHED_MAX, runs
     assert {"FINISHED", "STOPPED"} <= {state for state, _ in RUN_CELLS}
+    assert not [each for each in STANDINGS if not STOOD[each]], STOOD

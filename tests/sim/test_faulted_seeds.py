@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from podium.sim import faults as fault_rates
 from podium.sim.faults import ALL
 from podium.sim.run import simulate_many, simulate_task
+from podium.wire.durations import Duration
 from tests.sim.sim_cases import DIGITS
 
 
@@ -57,6 +58,20 @@ def test_people_who_pause_and_freeze_all_the_time_still_get_their_versions(monke
         assert (result.state, result.rounds_sealed) == ("FINISHED", 4)
         struck.update(result.struck)
     assert min(struck[name] for name in ("pause", "freeze", "cordon")) > 10, struck
+
+
+def test_a_plane_that_is_frozen_again_and_again_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(fault_rates.RATES, "freeze", 0.1)
+    few = replace(DIGITS.round, goal=6, minimum=6, report_deadline=Duration(20_000))
+    patient = replace(
+        DIGITS, round=few, run=replace(DIGITS.run, rounds=4, abandoned_max=1, deadline=Duration(86_400_000))
+    )
+    lost = 0
+    for seed in range(2):
+        result = simulate_task(patient, devices=60, seed=seed, faults=frozenset({"freeze", "crash", "clock-jump"}))
+        assert (result.state, result.rounds_sealed) == ("FINISHED", 4)
+        lost += result.rounds_abandoned
+    assert lost > 0, "no freeze took a round of any run"
 
 
 def test_too_few_devices_end_as_they_should() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from podium.core.views.explain import explain_device, explain_run
 from podium.wire.limits import Limits
 from podium.wire.operator import Explanation
-from tests.support.core_acts import freeze, mark, pause
+from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS, PLAN, task
 
@@ -105,6 +105,15 @@ def abandoned() -> Drive:
     drive.wake()
     drive.work()
     drive.wake()
+    return drive
+
+
+def timed_out_frozen() -> Drive:
+    """Its time was over while a person kept the plane frozen."""
+    drive = forming(deadline=60_000)
+    freeze(drive, why="an incident")
+    drive.wait(60_000)
+    unfreeze(drive)
     return drive
 
 
@@ -275,6 +284,7 @@ CASES: dict[str, list[Case]] = {
     "run-stopped": [Case("run", stopped)],
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
+    "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],
     "pausing": [Case("run", pausing)],
     "paused": [Case("run", paused), Case("device", paused)],
     "preparing": [Case("run", preparing)],

@@ -247,7 +247,7 @@ def pause_now() -> Teller:
 
 
 def freeze_revoke() -> Teller:
-    """A person freezes the plane and takes every lease back; a round below its minimum is given up as ever."""
+    """A person freezes the plane and takes every lease back; the round is given up, and its run not charged."""
     teller = reporting(report_deadline=30_000)
     teller.accept(teller.lease(0))
     teller.lease(1)
@@ -261,6 +261,26 @@ def freeze_revoke() -> Teller:
     teller.note("unfrozen, the next round may form")
     unfreeze(teller, why="the plan is gone")
     teller.check_in(0, 1)
+    return teller
+
+
+def freeze_forming() -> Teller:
+    """A person freezes the plane while a round forms: it neither starts nor gives up, and goes on a day later."""
+    teller = forming(2, form_deadline=20_000, deadline=172_800_000)
+    teller.check_in(0)
+    teller.wait(5_000)
+    freeze(teller, why="an incident")
+    teller.check_in(1)
+    teller.note("the plane restarts in between; the round has waited for nobody")
+    teller.wait(43_200_000)
+    teller.reload(43_195_000)
+    unfreeze(teller, why="over")
+    teller.note("fifteen seconds are left of its twenty")
+    for device in (0, 1):
+        teller.open(device)
+    teller.check_in(0)
+    teller.wait(14_999)
+    teller.check_in(1)
     return teller
 
 
@@ -307,6 +327,7 @@ STORIES: tuple[Callable[[], Teller], ...] = (
     pause_after_round,
     pause_now,
     freeze_revoke,
+    freeze_forming,
     promote_and_rollback,
 )
 

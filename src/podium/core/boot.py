@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import Booted
 from podium.core.outbox import Outbox
-from podium.core.rounds import rounds
+from podium.core.rounds import pausing, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import RoundRow
 from podium.core.selection.reservoir import Reservoir
@@ -19,10 +19,11 @@ from podium.core.state import State
 def boot(state: State, out: Outbox, event: Booted) -> None:
     """Move every open deadline on by `down_ms` (recorded), give live leases a fresh stall, and ask again."""
     down = event.down_ms
-    # a paused run gets all the time that it stood still when it is resumed, this included
+    # whatever stands still gets all of that time when it goes on, this included
     moving = ("RUNNING", "PAUSING")
     runs = [replace(run, deadline_ms=run.deadline_ms + down) for run in state.runs.values() if run.state in moving]
-    moved = [_later(state.rounds[key], down) for key in sorted(state.open) if state.runs[key[0]].state in moving]
+    rows = [state.rounds[key] for key in sorted(state.open)]
+    moved = [_later(row, down) for row in rows if pausing.stands_since(state, row) < 0]
     out.record("plane-booted", "plane", *runs, *moved, down_ms=down)
     for key in sorted(state.open):
         _resume(state, out, state.rounds[key])

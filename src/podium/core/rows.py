@@ -104,6 +104,7 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
     version: str  # the version it made; "" until sealed
     metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums
     site_metrics: dict[str, dict[str, tuple[float, float]]]
+    frozen: bool = False  # abandoned in a frozen plane, or in one that was frozen since its devices got to work
 
 
 class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):

@@ -2,7 +2,8 @@
 
 Decides: whether a run kept Podium's promises. It keeps its own copy of what became durable and of what devices were
 told, and compares: no stored update is lost or counted twice, every transition is in the tables, nobody gets a lease
-who should not, a paused run loses no time, a reload gives the same rows, and at the end nothing is left running.
+who should not, a paused run loses no time, a frozen plane starts no round, lets none give up forming and charges no run
+with what it loses, a reload gives the same rows, and at the end nothing is left running.
 `InvariantBroken` carries the story.
 """
 
@@ -68,9 +69,8 @@ class Ledger:
         """What stands still, or is kept out, does: no lease is granted then, and time is given back to the ms."""
         if isinstance(row, LeaseRow) and before is None:
             run, device = self.rows["runs", row.run], self.rows["devices", row.device]
-            freeze = self.rows.get(("freezes", FREEZE))
             require(not isinstance(run, RunRow) or run.state != "PAUSED", f"lease {row.id} is granted for a paused run")
-            require(not isinstance(freeze, FreezeRow) or not freeze.frozen, f"lease {row.id} is granted while frozen")
+            require(not self._frozen(), f"lease {row.id} is granted while frozen")
             require(
                 not isinstance(device, DeviceRow) or device.state == "active",
                 f"lease {row.id} is granted to a device that is kept out",
@@ -79,6 +79,20 @@ class Ledger:
             given = row.deadline_ms - before.deadline_ms
             stood = at_ms - before.paused_ms if row.state == "RUNNING" else 0
             require(given == stood, f"run {row.id} stood still for {stood} ms and is given back {given}")
+        if self._frozen():
+            self._check_frozen(before, row)
+
+    def _frozen(self) -> bool:
+        freeze = self.rows.get(("freezes", FREEZE))
+        return isinstance(freeze, FreezeRow) and freeze.frozen
+
+    def _check_frozen(self, before: AnyRow | None, row: AnyRow) -> None:
+        if isinstance(row, RoundRow) and isinstance(before, RoundRow) and before.state == "FORMING":
+            require(row.state != "REPORTING", f"round {row.key()} starts while frozen")
+            require(row.reason != "cohort-short", f"round {row.key()} gives up forming while frozen")
+        if isinstance(row, RunRow) and isinstance(before, RunRow):
+            grew = row.abandoned_in_row > before.abandoned_in_row
+            require(not grew, f"run {row.id} is charged with what it lost while frozen")
 
     def sealed(self, key: tuple[str, int], counted: NDArray[np.float64], state: State) -> None:
         """A round's sum was finished: every accepted update is in it exactly once, and nothing else."""

@@ -13,7 +13,7 @@ from podium.core.state import State
 from podium.sim.faults import Faults
 
 PAUSED_MS = (1_000, 180_000)
-FROZEN_MS = (1_000, 30_000)
+FROZEN_MS = (1_000, 300_000)
 CORDONED_MS = (5_000, 120_000)
 CORDONED_MAX = 5
 """Devices cordoned at once."""

@@ -4,10 +4,10 @@ import pytest
 
 from podium.core.views import holdups
 from podium.wire.operator import Explanation
-from tests.support.core_acts import freeze, mark, pause
+from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import PLAN, task
-from tests.support.explain_cases import abandoned, forming, of_run, reporting, resting, spent
+from tests.support.explain_cases import abandoned, forming, of_run, preparing, reporting, resting, spent
 
 
 def codes(told: Explanation) -> list[tuple[str, int]]:
@@ -62,6 +62,69 @@ def test_a_round_of_a_frozen_plane_that_has_its_devices_goes_on() -> None:
     assert codes(of_run(drive)) == [("waiting-for-reports", 2), ("frozen", 0)]
     drive.fail(drive.state.live_lease[0])
     assert [code for code, _ in codes(of_run(drive))] == ["frozen", "waiting-for-reports"]
+
+
+def test_a_round_that_has_its_devices_does_not_start_in_a_frozen_plane_and_the_freeze_is_why() -> None:
+    drive = forming(3)
+    drive.check_in(0, 1)
+    freeze(drive, why="an incident")
+    told = of_run(drive)
+    assert codes(told) == [("frozen", 0)], "neither does it start soon, nor is anything amiss with the devices"
+    assert told.what == (
+        "round r.1 cannot start: 2 of 2 devices that it needs are there; the plane was frozen 00:00:01 ago by "
+        "person:administrator (an incident): no lease is granted"
+    )
+    pause(drive)
+    assert codes(of_run(drive)) == [("paused", 0), ("frozen", 0)]
+    unfreeze(drive)
+    assert codes(of_run(drive)) == [("paused", 0)]
+
+
+def test_a_frozen_round_that_is_not_prepared_says_that_too() -> None:
+    drive = preparing()
+    freeze(drive)
+    assert codes(of_run(drive)) == [("frozen", 0), ("preparing", 0)]
+
+
+def test_a_run_that_ended_in_a_frozen_plane_says_so_then_and_later() -> None:
+    drive = reporting(2, deadline=600_000, report_deadline=30_000, abandoned_max=1)
+    freeze(drive, revoke=True)
+    drive.wait(30_000)
+    drive.wait(600_000)
+    told = of_run(drive)
+    assert codes(told)[:3] == [("run-timed-out", 0), ("frozen-meanwhile", 0), ("frozen", 0)], "a retry finds it frozen"
+    assert "the plane was frozen while r.2, r.1 went on:" in told.causes[1].text
+    drive.wait(1_000)
+    unfreeze(drive)
+    assert [code for code, _ in codes(of_run(drive))][:2] == ["run-timed-out", "frozen-meanwhile"]
+    assert "frozen" not in {each.code for each in of_run(drive).causes}
+
+
+def test_a_run_that_lacked_devices_names_the_round_that_counted_and_the_freeze_beside() -> None:
+    drive = forming(2, abandoned_max=1, form_deadline=20_000, report_deadline=5_000)
+    drive.check_in(0, 1)
+    drive.wait(500)
+    freeze(drive)
+    drive.wait(5_000)
+    drive.work()
+    unfreeze(drive)
+    drive.wait(20_000)
+    told = of_run(drive)
+    assert [code for code, _ in codes(told)][:2] == ["run-abandoned", "frozen-meanwhile"]
+    assert "1 rounds in a row were, the last one (r.2) could not start" in told.what
+    assert "while r.1 went on" in told.causes[1].text
+
+
+def test_who_is_banned_or_cordoned_after_it_was_counted_on_is_named() -> None:
+    drive = forming(3, goal=3)
+    drive.check_in(0, 1, 2)
+    mark(drive, ["id-d0"], "banned")
+    mark(drive, ["id-d1"], "cordoned")
+    told = of_run(drive)
+    assert codes(told) == [("banned", 1), ("cordoned", 1)]
+    assert told.what == "round r.1 cannot start: 1 of 3 devices that it needs are there; 1 device banned (d0)"
+    assert told.waiting is not None
+    assert (told.waiting.have, told.waiting.why) == (1, {"banned": 1, "cordoned": 1})
 
 
 def test_a_paused_run_waits_for_its_person_whatever_else_there_is() -> None:

@@ -1,4 +1,4 @@
-"""The kill switch: no lease while the plane is frozen, running ones left or revoked, deadlines run on."""
+"""The kill switch: no lease while the plane is frozen, running ones left or revoked. What it does to time is apart."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from podium.core.state import FREEZE
 from tests.support.core_acts import act, freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS
-from tests.unit.core.pausing_made import FORM_MS, REPORT_MS, STALL_MS, forming, heard, reporting, states
+from tests.unit.core.pausing_made import RUN_MS, STALL_MS, forming, heard, reporting, states
 
 
 def at_work(revoke: bool = False) -> tuple[Drive, str, str, str]:
@@ -92,22 +92,11 @@ def test_answers_of_a_frozen_plane_send_devices_home() -> None:
     assert abs(drive.report(held).window_ok_ms - LIMITS.window_rendezvous_ms) <= 1
 
 
-def test_deadlines_run_on_in_a_frozen_plane() -> None:
-    drive = forming(2, abandoned_max=2)
+def test_the_run_deadline_runs_on_in_a_frozen_plane() -> None:
+    drive = forming(2)
     freeze(drive)
-    assert heard(drive, 0, 1) == ["frozen", "frozen"]
-    drive.wait(FORM_MS)
-    assert (states(drive), drive.round().reason) == (["RUNNING", "ABANDONED", "FORMING"], "cohort-short")
-    drive.work()
-    drive.wait(FORM_MS)
-    assert drive.run().reason == "rounds-abandoned"
-
-
-def test_a_round_below_its_minimum_is_given_up_in_a_frozen_plane() -> None:
-    drive, _, _, _ = at_work(revoke=True)
-    drive.work()
-    drive.wait(REPORT_MS)
-    assert (drive.round().state, drive.round().reason) == ("ABANDONED", "below-minimum")
+    drive.wait(RUN_MS)
+    assert (states(drive), drive.run().reason) == (["TIMED_OUT", "ABANDONED"], "run-deadline")
 
 
 def test_a_lease_that_is_left_lapses_as_ever() -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from podium.core.effects import Answer, Record
 from podium.core.rows import AnyRow, LeaseRow
 from podium.sim.checkers import InvariantBroken, Ledger
-from tests.support.core_acts import freeze, mark, pause, resume
+from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
 
@@ -113,6 +113,25 @@ def test_time_that_a_paused_run_loses_is_told() -> None:
         with pytest.raises(InvariantBroken, match=r"stood still for 700 ms and is given back (699|701)"):
             ledger.durable(record(wrong, at_ms=resumed.at_ms))
     ledger.durable((resumed,))
+
+
+def test_what_a_frozen_plane_may_not_do_is_told() -> None:
+    drive, ledger = Drive(), Ledger()
+    drive.begin(task(goal=2, over=1.0), 2)
+    freeze(drive)
+    ledger.durable(tuple(drive.records))
+    row, run = drive.round(), drive.run()
+    ledger.durable(record(replace(row, manifest="m"), replace(run, loss_rate=0.2)))
+    for wrong, told in (
+        (replace(row, state="REPORTING"), "r/1 starts while frozen"),
+        (replace(row, state="ABANDONED", reason="cohort-short"), "r/1 gives up forming while frozen"),
+        (replace(run, abandoned_in_row=1), "run r is charged with what it lost while frozen"),
+    ):
+        with pytest.raises(InvariantBroken, match=told):
+            ledger.durable(record(wrong))
+    unfreeze(drive)
+    ledger.durable((replace(drive.records[-1], at_ms=1_000),))
+    ledger.durable(record(replace(row, state="ABANDONED", reason="cohort-short"), replace(run, abandoned_in_row=1)))
 
 
 def test_time_that_falls_is_told() -> None:

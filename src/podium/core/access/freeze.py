@@ -1,12 +1,15 @@
 """The kill switch: while the plane is frozen, no lease is granted anywhere.
 
-Decides: what becomes of running leases (left, or revoked). Deadlines run on; rounds may end, and below their minimum
-they are abandoned as ever. Never: ends a run. Freezing a frozen plane again changes nothing but, with `revoke`, leases.
+Decides: what becomes of running leases (left, or revoked). Deadlines run on; rounds at work may end, and below their
+minimum they are abandoned as ever, which does not count against their run (rounds.py). A round that still forms stands
+still (pausing.py), and gets its time back when the plane is unfrozen. Never: ends a run. Freezing a frozen plane again
+changes nothing but, with `revoke`, leases.
 """
 
 from podium.core.effects import Answer
 from podium.core.events import Frozen, Unfrozen
 from podium.core.outbox import Outbox
+from podium.core.rounds import pausing
 from podium.core.rounds.leases import end_lease
 from podium.core.rows import FreezeRow
 from podium.core.state import FREEZE, State
@@ -27,8 +30,8 @@ def freeze(state: State, out: Outbox, event: Frozen) -> None:
 
 
 def unfreeze(state: State, out: Outbox, event: Unfrozen) -> None:
-    """Grant leases again."""
+    """Grant leases again; rounds that form go on doing so with the time that they had left."""
     if state.frozen():
         row = FreezeRow(id=FREEZE, frozen=False, why=event.why, actor=event.actor, at_ms=state.now_ms)
-        out.record("plane-unfrozen", FREEZE, row, actor=event.actor, reason=event.why)
+        out.record("plane-unfrozen", FREEZE, row, *pausing.thawed(state), actor=event.actor, reason=event.why)
     out.send(Answer(ticket=event.ticket, word="done"))

@@ -21,7 +21,7 @@ from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rows import LeaseRow, RoundRow, RunRow
 from podium.core.selection.reservoir import Reservoir
-from podium.core.state import OpenRound, State
+from podium.core.state import FREEZE, OpenRound, State
 from podium.tasks.task import Task
 from podium.wire.problems import Bug
 
@@ -191,8 +191,11 @@ def seal(state: State, out: Outbox, row: RoundRow, made: AggregateMade | None) -
 
 
 def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool) -> RunRow:
-    """Give the round up, with its reason; its leases are revoked. `counts`: towards run.abandoned_max."""
-    work, run = state.open[row.run, row.number], state.runs[row.run]
+    """Give the round up, with its reason; its leases are revoked.
+
+    `counts`: towards run.abandoned_max, unless the plane was frozen: what the round then lacked, it was not let have.
+    """
+    work, run, frozen = state.open[row.run, row.number], state.runs[row.run], was_frozen(state, row)
     for lease in list(work.leases.values()):
         if lease.state in (*LEASE_LIVE, "REPORTED"):
             end_lease(out, lease, "revoked", reason)
@@ -202,17 +205,28 @@ def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool)
         reason=reason,
         ended_ms=state.now_ms,
         outcomes=outcomes(work),
+        frozen=frozen,
     )
     grown = replace(
         run,
-        abandoned_in_row=run.abandoned_in_row + counts,
+        abandoned_in_row=run.abandoned_in_row + (counts and not frozen),
         loss_rate=loss_after(run, work) if counts else run.loss_rate,
         bytes_down=run.bytes_down + moved(state, work)[0],
         bytes_up=run.bytes_up + moved(state, work)[1],
     )
-    out.record("round-abandoned", name_of(row), ended, grown, reason=reason)
+    told = {"frozen": "yes"} if frozen else {}
+    out.record("round-abandoned", name_of(row), ended, grown, reason=reason, **told)
     out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
     return grown
+
+
+def was_frozen(state: State, row: RoundRow) -> bool:
+    """Whether the plane is frozen, or was since `row` began to report: what it missed while it formed, it got back."""
+    freeze, leases = state.freezes.get(FREEZE), state.open[row.run, row.number].leases.values()
+    if freeze is None or freeze.frozen:
+        return freeze is not None
+    # the plane grants leases again since `at_ms`, which may be the very ms in which they were taken back
+    return 0 <= row.reporting_ms < freeze.at_ms or any(lease.reason == "plane-frozen" for lease in leases)
 
 
 def outcomes(work: OpenRound) -> dict[str, int]:

@@ -175,7 +175,7 @@ def due(state: State) -> int:
 
 
 def _round_due(state: State, row: RoundRow) -> int:
-    if state.runs[row.run].state == "PAUSED":  # of a pausing run only the round at work has a base, so only it is due
+    if pausing.stands_since(state, row) >= 0:  # of a pausing run only the round at work has a base, so only it is due
         return state.never
     if row.state == "FORMING":
         starts = rounds.start_due(state, row)

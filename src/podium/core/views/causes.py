@@ -90,6 +90,13 @@ CAUSES: dict[str, CauseKind] = {
             "podium retry {subject}    # goes on from {version}, as a new run",
         ),
     ),
+    "frozen-meanwhile": CauseKind(
+        "the plane was frozen while rounds of the run were open",
+        "the plane was frozen while {rounds_frozen} went on: no device got a lease then, so what was lost there is not "
+        "its devices' doing",
+        "",
+        ("podium audit list -l kind=plane-frozen    # who froze it, when and why",),
+    ),
     "pausing": CauseKind(
         "the run comes to rest",
         "a person paused run {subject}: it comes to rest once round {round} ended",

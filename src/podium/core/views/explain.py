@@ -7,12 +7,14 @@ holds (holdups.py). Reads only.
 """
 
 import shlex
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 from msgspec.structs import replace
 
 from podium.core.fleet.columns import NEVER
-from podium.core.rounds import rounds
+from podium.core.rounds import pausing, rounds
 from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
@@ -106,7 +108,9 @@ class Standing:
         self.need = quorum if forming else task.round.goal
         self.live = 0 if forming else work.live()
         seats = rounds.open_seats(state, row)
-        self.served = row.state == "AGGREGATING" or self.have + self.live >= self.need or (not forming and not seats)
+        self.stands = pausing.stands_since(state, row) >= 0
+        enough = self.have + self.live >= self.need or (not forming and not seats)
+        self.served = row.state == "AGGREGATING" or (enough and not (forming and self.stands))
         """Whether the round has what it needs, though it may not be done."""
         self.facts: Facts = {
             "subject": run.id,
@@ -165,9 +169,11 @@ class Standing:
         """What the round itself is about: it goes on without anybody's doing."""
         row, work = self.row, self.look.work
         judged = work.count.get("REPORTED", 0)
-        if row.state == "FORMING" and self.have >= self.need:
+        if row.state == "FORMING" and self.have >= self.need and not row.manifest:
+            return [self.told("preparing", 0)]
+        if row.state == "FORMING" and self.have >= self.need and not self.stands:
             settle = time_text(max(0, rounds.start_due(self.state, row) - self.now_ms))
-            return [self.told("starting", self.have, settle=settle) if row.manifest else self.told("preparing", 0)]
+            return [self.told("starting", self.have, settle=settle)]
         found = [self.told("waiting-for-reports", self.live)] if self.live else []
         if judged:
             found.append(self.told("being-checked", judged))
@@ -228,17 +234,35 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
     first = Found(OVER[run.state], 0, facts)
     if run.state == "FINISHED":
         return explained("run", run.id, run.state, [first])
-    others = [each for each in devices_found(look, held, need, facts) if each.code not in COMING]
+    others = (
+        [Found("frozen-meanwhile", 0, facts | {"rounds_frozen": frozen})] if (frozen := _frozen(state, run)) else []
+    )
+    if state.frozen():
+        others.append(Found("frozen", 0, facts | frozen_facts(state, now_ms)))
+    others += [each for each in devices_found(look, held, need, facts) if each.code not in COMING]
     what = f"{sentence(CAUSES[first.code].run, facts)}; a retry would find {fit} of the {need} devices that it needs"
     return explained("run", run.id, run.state, [first, *others], None, what)
 
 
 def _last_abandoned(state: State, run: RunRow) -> RoundRow | None:
     """The last round that counted towards an abandoned run's end."""
-    if run.state != "ABANDONED":
-        return None
-    rows = (state.rounds.get((run.id, number)) for number in range(run.rounds_opened, 0, -1))
-    return next((row for row in rows if row is not None and not row.reason.startswith("run-")), None)
+    counted = (row for row in _abandoned(state, run) if not row.frozen and not row.reason.startswith("run-"))
+    return next(counted, None) if run.state == "ABANDONED" else None
+
+
+def _frozen(state: State, run: RunRow) -> str:
+    """The last rounds since its last sealed one that a run lost while the plane was frozen, "" if there are none."""
+    lost = (rounds.name_of(row) for row in _abandoned(state, run) if row.frozen)
+    return ", ".join(islice(lost, holdups.NAMED_MAX))
+
+
+def _abandoned(state: State, run: RunRow) -> Iterator[RoundRow]:
+    """The rounds that were abandoned since the last sealed one, the newest first."""
+    for number in range(run.rounds_opened, 0, -1):
+        row = state.rounds.get((run.id, number))
+        if row is None or row.state != "ABANDONED":
+            return
+        yield row
 
 
 # -- one device --------------------------------------------------------------------------------------------------------

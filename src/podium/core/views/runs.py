@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from podium.core.rounds import rounds
+from podium.core.rounds import pausing, rounds
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.admit import CLAUSE
@@ -132,16 +132,17 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
 
 
 def _stands_at(run: RunRow, now_ms: int) -> int:
-    """The moment that a run's deadlines are counted from: they stand still while it is paused."""
+    """The moment that a run's own deadline is counted from: it stands still while the run is paused."""
     return run.paused_ms if run.paused_ms >= 0 else now_ms
 
 
 def _left(state: State, row: RoundRow, now_ms: int) -> int:
-    at = _stands_at(state.runs[row.run], now_ms)
+    since = pausing.stands_since(state, row)
+    at = since if since >= 0 else now_ms
     if row.state == "REPORTING":
         return max(0, rounds.report_due(state, row) - at)
     if row.state == "FORMING" and row.form_deadline_ms >= 0:
-        # a round that began to form while its run was paused has all of its time before it
+        # a round that began to form while its time stood still has all of it before it
         return min(max(0, row.form_deadline_ms - at), int(state.task_of(row.run).task.round.form_deadline))
     return -1
 
@@ -204,8 +205,10 @@ def _shortfall(state: State, work: OpenRound, need: int, now_ms: int) -> dict[st
     why: Counter[str] = Counter()
     size = state.fleet.size
     why["not enrolled"] = max(0, need - size)
-    online = state.fleet.seen_ms[:size] >= now_ms - ONLINE_MS
-    why["not connected"] = size - int(np.count_nonzero(online))
+    banned, cordoned = state.fleet.banned[:size], state.fleet.cordoned[:size]
+    why["banned"], why["cordoned"] = int(np.count_nonzero(banned)), int(np.count_nonzero(cordoned))
+    online = (state.fleet.seen_ms[:size] >= now_ms - ONLINE_MS) & ~banned & ~cordoned
+    why["not connected"] = size - why["banned"] - why["cordoned"] - int(np.count_nonzero(online))
     why["at work"] = int(np.count_nonzero(online & state.fleet.live[:size]))
     known = work.reason[:size]
     reasons = known[online[: len(known)]]
