@@ -152,6 +152,16 @@ def test_a_device_that_fits_no_rule_of_one_run_serves_another() -> None:
     assert drive.state.open["b", 1].nominees == 1
 
 
+def test_who_waits_long_with_a_round_that_is_short_asks_less_often() -> None:
+    drive = Drive(Limits(window_jitter=1e-9))
+    drive.begin(task(goal=3, minimum=3), 2)
+    told = []
+    for waited in (0, 16_000, 16_000):
+        drive.wait(waited)
+        told.append(drive.check_in(0)[0].window_ms)
+    assert [round(each, -1) for each in told] == [200, 1_000, 2_000]
+
+
 def test_windows_are_short_while_a_run_is_open_and_long_when_idle() -> None:
     drive = Drive(Limits(window_jitter=1e-9))
     drive.fleet(1)

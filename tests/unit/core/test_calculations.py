@@ -8,7 +8,7 @@ import pytest
 
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.draws import draw, uniform
-from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
 from podium.core.selection.reservoir import Reservoir
 from podium.wire.limits import Limits
 
@@ -54,6 +54,14 @@ def test_draws_are_uniform_enough_and_differ_by_label_and_seed() -> None:
 )
 def test_return_windows(population: int, need: Need, seats: int, expected: int) -> None:
     assert window_ms(LIMITS, population, need, seats) == expected
+
+
+def test_a_long_wait_is_asked_after_less_often() -> None:
+    waited = np.array([0, 3_199, 3_216, 16_000, 80_000, 10_000_000])
+    # a sixteenth of the wait, at least the window, at most the idle window of 5 s (half of reserve_ms is 5 s too)
+    assert patient_ms(LIMITS, 200, waited).tolist() == [200, 200, 201, 1_000, 5_000, 5_000]
+    assert patient_ms(LIMITS, 33_333, waited).tolist() == [33_333] * 6, "a large population is spread further already"
+    assert patient_ms(Limits(reserve_ms=1_000), 200, waited).max() == 500, "a kept seat is not missed"
 
 
 def test_a_window_is_spread_by_its_jitter_and_never_nothing() -> None:

@@ -18,6 +18,9 @@ Need = Literal["soon", "idle"]
 """Whether a run will want devices soon, or nothing does (idle)."""
 
 CANDIDATES_PER_SEAT = 3
+PATIENCE = 16
+"""Who waits with a round that has been short for so long comes back after a sixteenth of that time: the round loses at
+most that share when its last device arrives, and a long wait costs each device few requests."""
 
 
 def window_ms(limits: Limits, population: int, need: Need, seats: int) -> int:
@@ -31,6 +34,15 @@ def window_ms(limits: Limits, population: int, need: Need, seats: int) -> int:
     wanted = max(1, seats) * CANDIDATES_PER_SEAT
     spread = limits.window_soon_ms * population // wanted
     return min(max(floor, spread, base), limits.window_max_ms)
+
+
+def patient_ms(limits: Limits, window: int, waited_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`window` (ms), longer for a round that has been waiting for `waited_ms` (int64, one per device).
+
+    Never beyond the idle window, nor half the time for which a seat is kept.
+    """
+    longest = min(limits.window_idle_ms, limits.reserve_ms // 2)
+    return np.maximum(window, np.minimum(waited_ms // PATIENCE, longest))
 
 
 def jittered(

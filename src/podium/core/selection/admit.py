@@ -17,7 +17,7 @@ from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import Facts, momentary_facts
 from podium.core.outbox import Outbox
-from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
 from podium.core.rounds import rounds
 from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
@@ -270,8 +270,10 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
     seats = sum(state.task_of(row.run).task.round.goal for row in wanting)
     window = window_ms(state.limits, state.fleet.size, need, seats)
     idle = window_ms(state.limits, state.fleet.size, "idle", seats)
+    since = max((max(row.opened_ms, row.reporting_ms) for row in wanting), default=-1)
+    patient = patient_ms(state.limits, window, batch.at - since) if since >= 0 else window
     kept_out = (batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"])
-    spread = jittered(state.limits, np.where(kept_out, idle, window), batch.device, batch.at)
+    spread = jittered(state.limits, np.where(kept_out, idle, patient), batch.device, batch.at)
     quiet = np.flatnonzero(batch.reason != CODE["offered"])
     if len(quiet):
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
