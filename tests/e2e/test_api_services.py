@@ -164,6 +164,18 @@ def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
         assert len(link.runs()) == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "tokens"), ("POST", "services"), ("POST", "freeze"), ("DELETE", "services/nobody")],
+)
+def test_a_key_that_would_be_ignored_is_refused(operator: Operator, link: OperatorLink, method: str, path: str) -> None:
+    services, body = len(link.services()), b'{"name":"keyed","verbs":["runs.read"]}' if path == "services" else b"{}"
+    answer = operator.pass_on(method, f"/api/v1/{path}", {"idempotency-key": "monday"}, body)
+    assert (answer.status, b"takes no Idempotency-Key" in answer.data) == (422, True), answer.data
+    assert len(link.services()) == services and not link.status().freeze.frozen
+    assert operator.pass_on("GET", "/api/v1/status", {"idempotency-key": "monday"}, b"").status == 200
+
+
 def test_a_lost_answer_starts_no_second_run(plane_of_services: Plane, operator: Operator, link: OperatorLink) -> None:
     token = (plane_of_services[0].data / "administrator.token").read_text().strip()
     sent: list[str] = []

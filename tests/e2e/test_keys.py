@@ -16,6 +16,7 @@ from podium.server.journal.audit import verify_data, verify_export
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
 from podium.wire.asks import RotateAsk
+from podium.wire.canonical import b64
 from podium.wire.messages import RootDocument, SignedRoot
 from podium.wire.operator import KeyView, Page
 from podium.wire.problems import OperatorFault, StoreFault
@@ -171,6 +172,7 @@ def test_what_cannot_be_rotated_is_refused_and_a_viewer_rotates_nothing(tmp_path
             RotateAsk(role="release"),
             RotateAsk(role="release", public_key="AAAA"),
             RotateAsk(role="release", public_key="!"),
+            RotateAsk(role="release", public_key=b64(bytes(32))),
             RotateAsk(role="release", public_key=known),
         ):
             answer = operator.ask("POST", "/api/v1/keys/rotate", ask)

@@ -224,6 +224,8 @@ def test_bad_submissions_name_what_is_wrong(operator: Operator) -> None:
         assert code_of(operator.ask("GET", target)) == code
     for ask in (TokenAsk(uses=0), TokenAsk(name="a/b"), TokenAsk(expires_ms=-1), TokenAsk(labels={"a": "\n"})):
         assert code_of(operator.ask("POST", "/api/v1/tokens", ask)) == "usage"
+    for labels in ({"a=b": "c"}, {"a,b": "c"}, {"a": "b,c"}, {"": "b"}):
+        assert code_of(operator.ask("POST", "/api/v1/tokens", TokenAsk(labels=labels))) == "usage"
     assert code_of(operator.ask("POST", "/api/v1/tokens", TokenAsk(population="x"))) == "not-available"
 
 

@@ -26,6 +26,18 @@ def public_key(seed: bytes) -> bytes:
     return bindings.crypto_sign_seed_keypair(seed)[0]
 
 
+def check_public_key(public: bytes) -> None:
+    """Return if some private key can have this public one: a point of the prime-order group (RFC 8032 section 5.1.3).
+
+    `ValueError` for another length, for what is no point, and for one of small or mixed order. It does not say that
+    anybody holds the private key.
+    """
+    if len(public) != KEY_BYTES:
+        raise ValueError(f"it has {len(public)} bytes, one of Ed25519 has {KEY_BYTES}")
+    if not bindings.crypto_core_ed25519_is_valid_point(public):
+        raise ValueError("it is no point that a private key of Ed25519 leads to")
+
+
 def key_id(public: bytes) -> str:
     """The short name of a public key: the first 16 hex characters of its SHA-256."""
     return hashlib.sha256(public).hexdigest()[:16]

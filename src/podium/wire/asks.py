@@ -11,7 +11,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class TokenAsk(Ask, frozen=True, kw_only=True):
-    """POST /api/v1/tokens."""
+    """POST /api/v1/tokens. A label's name is not empty and has no =, and neither it nor its value has a comma."""
 
     population: str = "default"
     site: str = ""

@@ -5,7 +5,7 @@ import hashlib
 import msgspec
 import pytest
 
-from podium.crypto.sign import check_signature, key_id, open_signed, public_key, sign, verify
+from podium.crypto.sign import check_public_key, check_signature, key_id, open_signed, public_key, sign, verify
 from podium.wire.canonical import b64, canonical, unb64
 from podium.wire.messages import ChallengeAsk, Signed
 from podium.wire.problems import DeviceFault
@@ -108,6 +108,24 @@ def test_keys_of_small_order_verify_nothing() -> None:
     identity = b"\x01" + bytes(31)
     signed = Signed(payload=b64(b"any"), key_id=key_id(identity), signature=b64(identity + bytes(32)))
     refused(identity, "report", signed)
+
+
+@pytest.mark.parametrize(
+    "public",
+    [
+        bytes(32),  # y = 0: a point of order 4
+        b"\x01" + bytes(31),  # the identity
+        b"\x02" + bytes(31),  # no point of the curve has this y
+        b"\xff" * 32,  # y >= p: not canonical
+        bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),  # order 8
+        PUBLIC[:31],
+        PUBLIC + b"\x00",
+    ],
+)
+def test_what_no_private_key_leads_to_is_no_public_key(public: bytes) -> None:
+    check_public_key(PUBLIC)
+    with pytest.raises(ValueError, match="Ed25519"):
+        check_public_key(public)
 
 
 def test_the_other_form_of_a_signature_is_refused() -> None:

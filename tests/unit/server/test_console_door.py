@@ -1,5 +1,6 @@
 """The console's door on a real plane: who sees a page, who may send a form, and what every answer carries."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from podium.server.console.door import OVER
 from podium.server.console.guard import POLICY, local_path
 from podium.server.main import PlaneServer
+from podium.wire.asks import StopAsk
 from podium.wire.limits import Limits
+from podium.wire.operator import Page, RunView
 from tests.support.console_browser import Browser
 from tests.support.plane_cases import FAST, administrator, plane, task
 
@@ -145,6 +148,29 @@ def test_a_viewer_sees_no_form_and_can_send_none(server: PlaneServer, viewer: Br
         assert (answer.status, b"verb-denied" in answer.data) == (403, True)
     assert administrator(server).run(run).state == "RUNNING"
     administrator(server).ask("POST", f"/api/v1/runs/{run}/stop", b"{}")
+
+
+def test_a_form_that_is_sent_twice_makes_one_thing(server: PlaneServer, admin: Browser) -> None:
+    operator = administrator(server)
+    origin = operator.submit(task())
+    operator.post(f"/api/v1/runs/{origin}/stop", StopAsk(), RunView)
+    retry = hidden(admin.page(f"/runs/{origin}"), "acts")
+    led = [admin.post(f"/runs/{origin}/retry", retry) for _ in range(2)]
+    assert {answer.status for answer in led} == {303} and len({answer.headers["location"] for answer in led}) == 1
+    again = admin.post(f"/runs/{origin}/retry", hidden(admin.page(f"/runs/{origin}"), "acts"))
+    assert again.headers["location"] != led[0].headers["location"], "whoever opens the page again means it again"
+    made = hidden(admin.page("/settings"), "new-service") | {"name": "nightly", "verb:runs.read": "yes"}
+    secrets = [re.findall(r"pdms1\.[\w-]+", admin.post("/settings/services", made).data.decode()) for _ in range(2)]
+    assert secrets[0] and secrets[0] == secrets[1]
+    assert len(operator.get("/api/v1/services", Page).items) == 1
+    for run in {led[0].headers["location"], again.headers["location"]}:
+        operator.post(f"/api/v1{run}/stop", StopAsk(), RunView)
+
+
+def hidden(page: str, name: str) -> dict[str, str]:
+    """The hidden fields of a form of `page`: that of the id `name`, or the one in the element of that id."""
+    form = page[page.index(f'id="{name}"') :].partition("</form>")[0]
+    return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]+)">', form))
 
 
 def test_signing_out_ends_the_session(server: PlaneServer, admin: Browser) -> None:

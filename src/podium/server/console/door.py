@@ -30,6 +30,7 @@ from podium.server.console.guard import (
     set_session,
 )
 from podium.server.console.rendering import MENU, Rendering, Screen, Static
+from podium.server.console.repeats import MARK, Repeats
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
 from podium.server.console.turns import Turns
 from podium.server.loop.loop import Loop
@@ -37,12 +38,14 @@ from podium.server.operators.live import Live
 from podium.server.operators.permission import permit
 from podium.server.operators.route_table import EVENTS
 from podium.server.plane_data import Credentials, Parts, Who
+from podium.wire.canonical import b64
 from podium.wire.operator import FreezeView
 from podium.wire.problems import Bug, DeviceFault, OperatorFault, PodiumError
 
 log = logging.getLogger("podium.console")
 
 SEE_OTHER = 303
+MARK_BYTES = 16
 FOREVER = "public, max-age=31536000, immutable"
 NOBODY = "/sign-in"
 OVER = b"event: over\ndata: {}\n\n"
@@ -119,6 +122,7 @@ class Console:
         self._tries = Tries(parts.limits)
         self._sign_in_forms = FormReader(parts.limits.sign_in_bytes_max, parts.limits)
         self._act_forms = FormReader(parts.limits.form_bytes_max, parts.limits)
+        self._repeats = Repeats[Done]()
         self._static = Static()
         self._rendering = Rendering(self._static)
         self._turns = Turns()
@@ -162,7 +166,7 @@ class Console:
                 return self._to_gate(request)
             try:
                 form = await self._checked(request, session, verb)
-                done = await act(form)
+                done = await self._repeats.once(session.csrf, request.url.path, form.fields, lambda: act(form))
                 await self._loop.settled()
             except PodiumError as error:
                 return self._problem(request, session, error)
@@ -203,6 +207,7 @@ class Console:
             "role": session.role,
             "admin": session.role == "administrator",
             "csrf": session.csrf,
+            MARK: b64(self._parts.entropy.token(MARK_BYTES)),
             "notice": notice,
             "plane_id": self._parts.identity.plane_id,
             **self._kill_switch(),

@@ -7,7 +7,9 @@ from urllib.parse import quote
 
 from podium.server.console.door import Done, Form
 from podium.server.console.rendering import Screen
+from podium.server.console.repeats import MARK
 from podium.server.operators.acts import Acts
+from podium.server.operators.operator_routes import IDEMPOTENCY_CHARS_MAX
 from podium.server.operators.submission import Submission
 from podium.server.webhooks.room import Webhooks
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, RollbackAsk, ServiceAsk, StopAsk, WebhookAsk
@@ -50,7 +52,7 @@ class Forms:
 
     async def retry(self, form: Form) -> Done:
         """Start a new run from where one ended."""
-        made = await self._submission.retry(form.actor, form.id, "")
+        made = await self._submission.retry(form.actor, form.id, form.text(MARK)[:IDEMPOTENCY_CHARS_MAX])
         return Done(path=f"/runs/{made.run}", notice=f"Run {made.run} goes on from the last sealed version.")
 
     async def freeze(self, form: Form) -> Done:

@@ -14,7 +14,7 @@ import msgspec
 from podium.core.events import KeyRotated
 from podium.crypto.release import ROLE as RELEASE
 from podium.crypto.root import RETIRED, active_keys, open_root
-from podium.crypto.sign import KEY_BYTES, key_id, public_key
+from podium.crypto.sign import check_public_key, key_id, public_key
 from podium.ports.plane import Pages
 from podium.server.devices.device_words import checked
 from podium.server.devices.uploads import BlobRoom
@@ -117,10 +117,11 @@ def _given(ask: RotateAsk) -> bytes:
     what = "the public key of the new release key"
     try:
         public = unb64(ask.public_key)
+        check_public_key(public)
     except DeviceFault as error:
         raise OperatorFault("usage", what=what, why=error.why) from error
-    if len(public) != KEY_BYTES:
-        raise OperatorFault("usage", what=what, why=f"it has {len(public)} bytes, one of Ed25519 has {KEY_BYTES}")
+    except ValueError as error:
+        raise OperatorFault("usage", what=what, why=str(error)) from error
     return public
 
 

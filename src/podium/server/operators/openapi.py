@@ -36,10 +36,10 @@ EVERY_ROUTE = (
 WITH_BODY = ("body-malformed", "body-too-large")
 REPEATS = (
     "Starting a run takes an `Idempotency-Key`: the same key of the same caller answers the same run, whatever was "
-    "lost on the way, and is refused (conflicting-repeat) with another task or model. Every other act is idempotent by "
-    "state: asked again, it changes nothing; but for issuing tokens and service credentials, which makes another one, "
-    "and a rollback that names neither `version` nor `counter`. Lists are paged: `next` is the cursor of the following "
-    "page, empty at the end."
+    "lost on the way, and is refused (conflicting-repeat) with another task or model. Every other change refuses the "
+    "header (usage). It is idempotent by state: asked again, it changes nothing; but for issuing tokens and service "
+    "credentials, which makes another one, and a rollback that names neither `version` nor `counter`. Lists are paged: "
+    "`next` is the cursor of the following page, empty at the end."
 )
 WATCHES = (
     "A read whose answers name `text/event-stream` can be watched: with `Accept: text/event-stream` it is told at once "

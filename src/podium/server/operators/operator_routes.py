@@ -83,7 +83,7 @@ class Operators:
         self, row: AnyRoute, decoder: msgspec.json.Decoder[Ask], request: Request, who: Who
     ) -> Call[Ask]:
         query = read_query(row, _query(request))
-        key = _key(request) if row.keyed else ""
+        key = _key(row, request)
         body = b"" if row.method == "GET" else await self._body(row, request)
         return Call(
             who=who,
@@ -117,8 +117,16 @@ def _query(request: Request) -> list[tuple[str, str]]:
         raise OperatorFault("usage", what="the query cannot be read", why=str(error)) from error
 
 
-def _key(request: Request) -> str:
+def _key(row: AnyRoute, request: Request) -> str:
+    """The Idempotency-Key, "" without one: one that would be ignored is refused, or a repeat would seem safe."""
     key = request.headers.get(IDEMPOTENCY_KEY, "")
+    if key and not row.keyed and row.method != "GET":
+        raise OperatorFault(
+            "usage",
+            what=f"{row.method} {row.path} takes no Idempotency-Key",
+            why="only what starts a run does; what else can be repeated is idempotent without one",
+            next="send it without; after a lost answer of what makes something, look whether it is there already",
+        )
     if len(key) > IDEMPOTENCY_CHARS_MAX or not (key.isascii() and key.isprintable()):
         why = f"printable ASCII of at most {IDEMPOTENCY_CHARS_MAX} characters"
         raise OperatorFault("usage", what="the Idempotency-Key cannot be taken", why=why)

@@ -205,7 +205,7 @@ def _fleet(reads: Reads) -> list[AnyRoute]:
                 Parameter(name="lease", what="any: at work; none: not at work; or the lease's state, OFFERED or HELD"),
                 Parameter(name="site", what="only those of this site"),
                 Parameter(name="name", what="only those whose name begins so"),
-                Parameter(name="label", what="only those with these labels, NAME=VALUE,NAME=VALUE"),
+                Parameter(name="label", what="only those with all of these labels, NAME=VALUE,NAME=VALUE"),
                 AFTER,
                 LIMIT,
             ),

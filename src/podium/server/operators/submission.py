@@ -173,6 +173,9 @@ class Submission:
         texts = [asked.population, asked.site, asked.name, *asked.labels, *asked.labels.values()]
         if any(len(text) > chars_max or not text.isprintable() or "/" in text for text in texts):
             raise OperatorFault("usage", what="a name or label cannot be taken", why=f"printable, <= {chars_max}, no /")
+        if any("," in name or "=" in name or "," in value or not name for name, value in asked.labels.items()):
+            why = "its name has no = and neither has a comma, as devices are found by NAME=VALUE,NAME=VALUE"
+            raise OperatorFault("usage", what="a label cannot be taken", why=why)
         if not 1 <= asked.uses <= USES_MAX or len(asked.labels) > LABELS_MAX:
             why = f"1 to {USES_MAX} uses, at most {LABELS_MAX} labels"
             raise OperatorFault("usage", what="the token cannot be made so", why=why)
