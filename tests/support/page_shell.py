@@ -1,8 +1,9 @@
 """A page of the docs as one shell script: its files are written, its commands run in the page's order.
 
 Decides: what a reader is taken to do. A ```sh block runs in the reader's terminal; one whose first line is
-`# in another terminal` runs in a second one, and the reader goes on once it has printed something. A block with a title
-(```python title="sums.py") is a file. Blocks of other kinds are output or pictures, and are not run.
+`# in another terminal` runs in a new one, which knows nothing of the first and begins where that began, and the reader
+goes on once it has printed something. A block with a title (```python title="sums.py") is a file. Blocks of other kinds
+are output or pictures, and are not run.
 """
 
 import re
@@ -13,8 +14,9 @@ from typing import NamedTuple
 _FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHER = "# in another terminal\n"
 _PRELUDE = """set -eu -o pipefail
+began=$PWD; mapfile -d '' -t fresh < <(env -0)
 other() {
-  log=$(mktemp "$PWD/terminal.XXXX"); "$@" >"$log" 2>&1 &
+  log=$(mktemp "$began/terminal.XXXX"); (cd "$began"; exec env -i "${fresh[@]}" "$@") >"$log" 2>&1 &
   for _ in $(seq 300); do [ -s "$log" ] && break; sleep 0.1; done
   [ -s "$log" ] || { echo "the other terminal says nothing"; exit 1; }
 }
@@ -44,12 +46,10 @@ def commands(page: Path) -> list[Block]:
     return [block for block in blocks(page) if block.kind == "sh"]
 
 
-def script(page: Path, first_line: int = 0) -> str:
-    """What a reader does from `first_line` on, as text for bash; the last command's failure is the script's."""
+def script(page: Path) -> str:
+    """What a reader does, as text for bash; the last command's failure is the script's."""
     parts = [_PRELUDE]
     for block in blocks(page):
-        if block.line < first_line:
-            continue
         if block.title:
             parts.append(f"printf %s {shlex.quote(block.text)} > {shlex.quote(block.title)}\n")
         elif block.kind == "sh":
