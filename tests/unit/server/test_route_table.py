@@ -201,7 +201,7 @@ def test_there_is_one_typed_call_for_every_row(server: PlaneServer) -> None:
         "token": (TokenAsk(),),
         "release": ("ID", b"{}"),
         "promote": ("ID", PromoteAsk(version="x")),
-        "rollback": ("ID", RollbackAsk()),
+        "rollback": ("ID", RollbackAsk(counter=1)),
         "issue_service": (ServiceAsk(name="x", verbs=()),),
         "freeze": (),
     }
