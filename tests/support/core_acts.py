@@ -67,11 +67,16 @@ def mark(
     return act(drive, DevicesMarked, devices=tuple(devices), state=state, of_states=tuple(of), revoke=revoke, why=why)
 
 
-def promote(drive: People, alias: str, version: str, counter: int = -1, why: str = "") -> Answer:
-    """Let an alias name a version."""
-    return act(drive, AliasMoved, alias=alias, version=version, counter=counter, why=why)
+RELEASE_KEY = "release-key"
 
 
-def release(drive: People, version: str) -> Answer:
-    """Release a version."""
-    return act(drive, VersionReleased, version=version, key_id="release-key", statement=f"statement-of-{version}")
+def promote(
+    drive: People, alias: str, version: str, counter: int = -1, why: str = "", keys: Sequence[str] = (RELEASE_KEY,)
+) -> Answer:
+    """Let an alias name a version, where the release keys `keys` sign."""
+    return act(drive, AliasMoved, alias=alias, version=version, counter=counter, release_keys=tuple(keys), why=why)
+
+
+def release(drive: People, version: str, key: str = RELEASE_KEY) -> Answer:
+    """Release a version by a release key."""
+    return act(drive, VersionReleased, version=version, key_id=key, statement=f"statement-of-{version}-by-{key}")

@@ -35,14 +35,15 @@ class Answer(Send, frozen=True, kw_only=True):
     """The answer to one waiting request that is not a check-in.
 
     `word`: go, extended, stop, stored, superseded, refused, declined, failed, done, or "" for a fault. `code`: the
-    problem code of a fault, a stop or a refusal, else "". `id`: what was made. `changed`: how many devices a mark
-    changed. Windows in ms.
+    problem code of a fault, a stop or a refusal, else "", with what was refused (`detail`) and why. `id`: what was
+    made. `changed`: how many devices a mark changed. Windows in ms.
     """
 
     ticket: int
     word: str
     code: str = ""
     detail: str = ""
+    why: str = ""
     id: str = ""
     changed: int = 0
     remaining_ms: int = 0

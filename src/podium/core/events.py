@@ -218,7 +218,8 @@ class Unfrozen(Event, frozen=True, kw_only=True):
 class AliasMoved(Event, frozen=True, kw_only=True):
     """A person let `alias` ("<task>@<name>") name `version`; `counter`: how the alias stood when read, -1 any.
 
-    `back`: it was a rollback, to a version that the alias had named.
+    `back`: it was a rollback, to a version that the alias had named. `release_keys`: the ids of the release keys that
+    sign today, by the plane's root document.
     """
 
     ticket: int
@@ -226,6 +227,7 @@ class AliasMoved(Event, frozen=True, kw_only=True):
     alias: str
     version: str
     counter: int
+    release_keys: tuple[str, ...]
     why: str
     back: bool = False
 

@@ -176,7 +176,7 @@ class AliasMoveRow(Row, frozen=True, kw_only=True, tag="alias_moves"):
 
 
 class ReleaseRow(Row, frozen=True, kw_only=True, tag="releases"):
-    """A version that the offline release key signed for use outside training; never changed."""
+    """A version that the offline release key signed for use outside training: the last release key that did so."""
 
     id: str  # the version's digest
     key_id: str

@@ -90,7 +90,7 @@ KINDS: dict[str, Kind] = {
     "run-open": Kind(2015, 409, "the run is not over", "stop it first, or let it end"),
     "run-not-paused": Kind(2016, 409, "the run is not paused", "podium status says how it stands"),
     "not-released": Kind(
-        2017, 409, "the version has no release signature", "podium model release DIGEST --key FILE, offline"
+        2017, 409, "no present release key signed for the version", "podium model release DIGEST --key FILE, offline"
     ),
     "alias-managed": Kind(2018, 409, "the plane itself moves this alias", "choose another alias"),
     "release-invalid": Kind(2019, 422, "the release does not verify", "sign it with this plane's release key"),

@@ -113,18 +113,56 @@ def test_production_names_released_versions_only() -> None:
     assert row == ReleaseRow(
         id=FIRST,
         key_id="release-key",
-        statement=f"statement-of-{FIRST}",
+        statement=f"statement-of-{FIRST}-by-release-key",
         actor=ADMINISTRATOR,
         at_ms=drive.now_ms,
     )
     assert (drive.records[-1].kind, drive.records[-1].why) == ("version-released", {"key": "release-key"})
     assert promote(drive, "digits@production", FIRST).word == "done"
-    assert promote(drive, "digits@production", SECOND).code == "not-released"
+    refused = promote(drive, "digits@production", SECOND)
+    assert (refused.code, refused.detail, refused.why) == (
+        "not-released",
+        f"version {SECOND} for digits@production",
+        "nobody released it",
+    )
     assert drive.state.aliases["digits@production"].version == FIRST
 
 
 def test_a_release_is_kept_once_and_of_known_versions() -> None:
     drive = made()
+def test_a_release_by_a_key_that_is_retired_lets_nothing_into_production() -> None:
+    drive = made()
+    release(drive, FIRST)
+    release(drive, SECOND)
+    assert promote(drive, "digits@production", FIRST).word == "done"
+    for keys in (["new-key"], []):
+        refused = promote(drive, "digits@production", SECOND, keys=keys)
+        assert (refused.word, refused.code, refused.detail) == (
+            "",
+            "not-released",
+            f"version {SECOND} for digits@production",
+        )
+        assert refused.why == (
+            "the release key that signed for it, release-key, is retired: the present one has to sign for it again"
+        )
+    assert drive.state.aliases["digits@production"].version == FIRST, "what is there stays"
+    assert promote(drive, "digits@candidate", SECOND, keys=["new-key"]).word == "done", "it needs no release"
+    assert promote(drive, "digits@production", SECOND, keys=["new-key", "release-key"]).word == "done"
+
+
+def test_the_present_key_signs_again_for_what_a_retired_one_released() -> None:
+    drive = made()
+    release(drive, FIRST)
+    records = len(drive.records)
+    drive.wait(5)
+    assert release(drive, FIRST, key="new-key").word == "done"
+    row = drive.state.releases[FIRST]
+    assert (row.key_id, row.statement, row.at_ms) == ("new-key", f"statement-of-{FIRST}-by-new-key", drive.now_ms)
+    assert [(each.kind, each.why) for each in drive.records[records:]] == [("version-released", {"key": "new-key"})]
+    drive.reload()
+    assert promote(drive, "digits@production", FIRST, keys=["new-key"]).word == "done"
+
+
     assert release(drive, "sha256:none").code == "version-unknown"
     release(drive, FIRST)
     before, records = drive.state.releases[FIRST], len(drive.records)

@@ -1,8 +1,10 @@
 """Aliases that people move, and the releases that some of them ask for.
 
 Decides: whether an alias may name a version: one that was sealed for the same task; `production` wants a release as
-well; `latest` is moved by the plane alone. Every move is kept as a row and in the journal. Never: verifies a release
-(the shell checked its signature against the root document).
+well; `latest` is moved by the plane alone; no names but those of wire/alias_names.py are given. Every move is kept as a
+row and in the journal. A release holds as long as the key that signed it signs: once the release key is rotated, nothing
+more gets through on the old one's word. Never: verifies a release (the shell checked its signature against the root
+document).
 """
 
 import re
@@ -21,6 +23,9 @@ _NAME = re.compile(r"[^/@\x00-\x1f]{1,128}@[a-z][a-z0-9-]{0,31}")
 
 def move_alias(state: State, out: Outbox, event: AliasMoved) -> None:
     """Let the alias name the version; naming what it names already changes nothing."""
+    why = _not_released(state, event) if not code else ""
+    if why:
+        code, detail = "not-released", f"version {event.version} for {event.alias}"
     code, detail = _refusal(state, event)
     before = state.aliases.get(event.alias)
     if not code and (before is None or before.version != event.version):
@@ -36,7 +41,9 @@ def move_alias(state: State, out: Outbox, event: AliasMoved) -> None:
             back=event.back,
         )
         out.record("alias-moved", event.alias, row, move, actor=event.actor, version=event.version, reason=event.why)
-    out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, detail=detail, id=event.alias))
+    out.send(
+        Answer(ticket=event.ticket, word="" if code else "done", code=code, detail=detail, why=why, id=event.alias)
+    )
 
 
 def _refusal(state: State, event: AliasMoved) -> tuple[str, str]:
@@ -54,15 +61,25 @@ def _refusal(state: State, event: AliasMoved) -> tuple[str, str]:
         return "usage", f"version {event.version} is not one of task {model}"
     if event.counter >= 0 and event.counter != (before.counter if before else 0):
         return "alias-moved", f"alias {event.alias}"
-    if name in RELEASED_ONLY and event.version not in state.releases:
-        return "not-released", f"version {event.version} for {event.alias}"
     return "", ""
 
 
 def release(state: State, out: Outbox, event: VersionReleased) -> None:
-    """Keep that the version is released; a known release changes nothing."""
-    code = "" if event.version in state.versions else "version-unknown"
-    if not code and event.version not in state.releases:
+def _not_released(state: State, event: AliasMoved) -> str:
+    """Why the version may not have an alias of released versions only; "" if it may, or the alias is of any."""
+    if event.alias.partition("@")[2] not in RELEASED_ONLY:
+        return ""
+    row = state.releases.get(event.version)
+    if row is None:
+        return "nobody released it"
+    # who holds an old key could go on releasing, or have released what was never promoted
+    retired = f"the release key that signed for it, {row.key_id}, is retired: the present one has to sign for it again"
+    return "" if row.key_id in event.release_keys else retired
+
+
+    """Keep that the version is released, or that another key signed for it; a known release changes nothing."""
+    code, known = "" if event.version in state.versions else "version-unknown", state.releases.get(event.version)
+    if not code and (known is None or known.key_id != event.key_id):
         row = ReleaseRow(
             id=event.version,
             key_id=event.key_id,

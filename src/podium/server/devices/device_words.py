@@ -19,7 +19,7 @@ HELD_MAX = 64
 def checked(said: Answer) -> Answer:
     """`said`, unless it tells a fault: then `DeviceFault` with its code."""
     if said.word == "":
-        raise DeviceFault(said.code, what=said.detail)
+        raise DeviceFault(said.code, what=said.detail, why=said.why)
     return said
 
 

@@ -30,7 +30,9 @@ from podium.core.views.models import alias_view, release_view
 from podium.core.views.plane import freeze_view, service_view
 from podium.core.views.runs import run_view
 from podium.crypto.release import open_release
+from podium.crypto.release import ROLE as RELEASE
 from podium.server.devices.device_words import checked
+from podium.crypto.root import active_keys
 from podium.server.devices.uploads import BlobRoom
 from podium.server.identity import SECRET_BYTES
 from podium.server.loop.loop import AskEvent, Loop
@@ -153,7 +155,14 @@ class Acts:
             alias,
             version,
             lambda at, ticket: AliasMoved(
-                at_ms=at, ticket=ticket, actor=actor, alias=alias, version=version.id, counter=ask.counter, why=why
+                at_ms=at,
+                ticket=ticket,
+                actor=actor,
+                alias=alias,
+                version=version.id,
+                counter=ask.counter,
+                release_keys=self._release_keys(),
+                why=why,
             ),
         )
 
@@ -178,6 +187,7 @@ class Acts:
                 version=version.id,
                 counter=counter,
                 why=why,
+                release_keys=self._release_keys(),
                 back=True,
             ),
         )
@@ -190,6 +200,9 @@ class Acts:
         return alias_view(state, state.aliases[alias], now)
 
     async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
+    def _release_keys(self) -> tuple[str, ...]:
+        return active_keys(self._parts.identity.document, RELEASE)
+
         """Keep that a version is released, once the root document's release key is seen to have signed it.
 
         version-unknown, id-ambiguous, release-invalid.

@@ -49,7 +49,10 @@ class Overview:
         else:
             told |= {
                 "effect": f"From the next commit on no device of {status.devices} gets a lease.",
-                "lines": [f"Open runs: {len(status.runs)}. Devices at work now: {at_work}.", "Deadlines run on."],
+                "lines": [
+                    f"Open runs: {len(status.runs)}. Devices at work now: {at_work}.",
+                    "Rounds that form wait; other deadlines run on.",
+                ],
                 "action": "/freeze",
                 "choices": (("revoke", f"Also revoke the leases of the {at_work} devices at work"),),
             }
