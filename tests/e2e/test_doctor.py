@@ -20,6 +20,7 @@ from podium.cli.options import DATA, Where
 from podium.server.identity import IdentityFile, release_key_path
 from podium.server.main import PlaneServer
 from podium.wire.asks import RotateAsk
+from podium.wire.extras import how_to_install
 from podium.wire.operator import KeyView
 from tests.e2e.cli_made import TASK, podium
 from tests.support.certificates import make_certificate
@@ -266,7 +267,7 @@ def test_packages_that_are_old_or_missing(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(checkup, "requires", lambda name: ["numpy>=999", "no-such-thing>=1", "PyNaCl>=1.0"])
     told(checked()["packages"], FAIL, "numpy", "is older than 999", "no-such-thing is not installed")
     monkeypatch.setattr(checkup, "requires", lambda name: ["numpy", "no-such-server>=1; extra == 'server'"])
-    told(checked()["packages"], WARN, "no-such-server", "podium[server]")
+    told(checked()["packages"], WARN, "no-such-server", how_to_install("server"))
     monkeypatch.setattr(checkup, "requires", lambda name: ["no-such-dev; extra == 'dev'"])
     assert checked()["packages"].state == OK
     monkeypatch.setattr(checkup, "PYTHON_LEAST", (99, 0))

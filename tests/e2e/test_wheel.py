@@ -166,4 +166,4 @@ def test_the_base_installation_is_a_device_and_a_command_line(base: Installed, t
     said = base.said(*program, "doctor", "--data", tmp_path / "nowhere")
     assert "podium[server]" in said.out and "Traceback" not in said.err, said
     said = base.said(*program, "serve", "--data", tmp_path / "data")
-    assert said.code == 2 and "not-available" in said.err and "pip install 'podium[server]'" in said.err, said
+    assert said.code == 2 and "not-available" in said.err and "pip install 'podium[server]" in said.err, said

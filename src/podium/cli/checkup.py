@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from podium.wire.extras import how_to_install
 from podium.wire.problems import PodiumError
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -73,14 +74,10 @@ def installation() -> Iterator[Finding]:
     server = [*_short(named, "server")]
     if missing:
         why = "Podium's own distribution names them"
-        yield Finding(
-            check="packages", state=FAIL, what=", ".join(missing), why=why, next="pip install --upgrade podium"
-        )
+        yield Finding(check="packages", state=FAIL, what=", ".join(missing), why=why, next=how_to_install())
     elif server:
         why = "a plane needs them; a device does not"
-        yield Finding(
-            check="packages", state=WARN, what=", ".join(server), why=why, next="pip install 'podium[server]'"
-        )
+        yield Finding(check="packages", state=WARN, what=", ".join(server), why=why, next=how_to_install("server"))
     else:
         yield ok("packages", f"podium {own} and what it needs")
 

@@ -20,6 +20,7 @@ import typer
 
 from podium.cli.errors import run_exit_code
 from podium.cli.output import decimals, note, say, say_table
+from podium.wire.extras import how_to_install
 from podium.wire.limits import Limits
 from podium.wire.operator import RunView, VersionView
 from podium.wire.problems import OperatorFault
@@ -97,7 +98,7 @@ def _need_server() -> None:
         import podium.server.main
     except ImportError as error:
         raise OperatorFault(
-            "not-available", what="this machine has no plane", why=str(error), next="pip install 'podium[demo]'"
+            "not-available", what="this machine has no plane", why=str(error), next=how_to_install("demo")
         ) from error
     del podium
 
@@ -129,10 +130,12 @@ def _trained(scenario: Scenario, task: "Task", home: Path) -> _Trained:
     """Everything between the plane's start and its end."""
     from podium.cli.follow import follow_run
     from podium.cli.planes import make_directory
+    from podium.device.plan import load_data
     from podium.plane import Plane
     from podium.tasks.task import ModelSource
 
     members = _members(scenario)
+    load_data(members[0].dataset)  # where the data is missing, that is said before there is half a directory
     make_directory(home)
     started = time.monotonic()
     with (

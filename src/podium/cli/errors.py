@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from types import TracebackType
 
 from podium.cli.advice import advised
+from podium.wire.extras import how_to_install
 from podium.wire.problems import Bug, OperatorFault, PodiumError
 
 FAILED, USAGE, NOT_FOUND, DENIED, CONFLICT, TIMED_OUT, PARTIAL, UNVERIFIED, ABANDONED = range(1, 10)
@@ -84,7 +85,7 @@ def of_missing(error: ModuleNotFoundError) -> OperatorFault | None:
                 "not-available",
                 what=f"this installation has no {wanted}, which the verb needs",
                 why="a device does not need it, so podium alone does not bring it",
-                next="pip install 'podium[server]'",
+                next=how_to_install("server"),
             )
     return None
 

@@ -66,7 +66,7 @@ def _rule_faults(task: Task) -> list[OperatorFault]:
     try:
         from podium.core.selection.rules import compile_rules
     except ModuleNotFoundError:
-        note("select.requires and select.when were not compiled: podium[server] is not installed here")
+        note("select.requires and select.when were not compiled: podium's extra server is not installed here")
         return []
     try:
         compile_rules(task)

@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
 
 DATASET = "digits"
@@ -52,8 +53,11 @@ def data(device: str) -> dict[str, Digits]:
 @cache
 def _dealt() -> tuple[NDArray[np.float32], NDArray[np.int64], list[NDArray[np.int64]]]:
     """All images scaled to 0..1, their labels, and the row numbers of the 200 shards."""
-    from sklearn.datasets import load_digits  # here: it takes a second that init and plan need not pay
-
+    try:
+        from sklearn.datasets import load_digits  # here: it takes a second that init and plan need not pay
+    except ImportError as error:
+        what = "cannot read the digits"
+        raise OperatorFault("not-available", what=what, why=str(error), next=how_to_install("demo")) from error
     images = load_digits()
     labels = images.target.astype(np.int64)
     order = np.argsort(labels, kind="stable")

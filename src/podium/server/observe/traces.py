@@ -18,6 +18,7 @@ from podium.core.rows import LeaseRow, RoundRow
 from podium.core.state import State
 from podium.server.observe.watch import first
 from podium.server.release import VERSION
+from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
 
 try:
@@ -32,7 +33,7 @@ except ImportError as missing:
         "not-available",
         what="OpenTelemetry is not installed",
         why=str(missing),
-        next="pip install 'podium[otel]'",
+        next=how_to_install("otel"),
     ) from missing
 
 log = logging.getLogger("podium.traces")
