@@ -22,18 +22,18 @@ def test_what_a_retired_key_released_needs_the_present_one_for_production(tmp_pa
         run = operator.submit(task())
         assert train(device, offer_to(device), 0).word == "stored"
         version = ended(operator, run).base
-        document, digest = server.plane.parts.identity.document, server.plane.loop.state.versions[version].task
+        assert server.plane is not None
+        identity, digest = server.plane.parts.identity, server.plane.loop.state.versions[version].task
+        (retired,) = identity.document.roles["release"].key_ids
 
         def release(seed: bytes) -> None:
-            statement = seal_release(server.plane.parts.identity.document, seed, version, digest)
+            statement = seal_release(identity.document, seed, version, digest)
             ask = ReleaseAsk(statement=msgspec.Raw(statement))
             assert operator.ask("POST", f"/api/v1/versions/{version}/release", ask).status == 200
 
         release(read_release_key(release_key_path(server.data)))
         rotated = RotateAsk(role="release", public_key=b64(public_key(NEW_SEED)))
         assert operator.ask("POST", "/api/v1/keys/rotate", rotated).status == 200
-        (retired,) = document.roles["release"].key_ids
-
         promoted = operator.ask("POST", "/api/v1/aliases/one-hot@production", PromoteAsk(version=version))
         problem = msgspec.json.decode(promoted.data, type=Problem)
         assert (promoted.status, problem.code) == (409, "not-released")

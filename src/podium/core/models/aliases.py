@@ -64,7 +64,6 @@ def _refusal(state: State, event: AliasMoved) -> tuple[str, str]:
     return "", ""
 
 
-def release(state: State, out: Outbox, event: VersionReleased) -> None:
 def _not_released(state: State, event: AliasMoved) -> str:
     """Why the version may not have an alias of released versions only; "" if it may, or the alias is of any."""
     if event.alias.partition("@")[2] not in RELEASED_ONLY:
@@ -77,6 +76,7 @@ def _not_released(state: State, event: AliasMoved) -> str:
     return "" if row.key_id in event.release_keys else retired
 
 
+def release(state: State, out: Outbox, event: VersionReleased) -> None:
     """Keep that the version is released, or that another key signed for it; a known release changes nothing."""
     code, known = "" if event.version in state.versions else "version-unknown", state.releases.get(event.version)
     if not code and (known is None or known.key_id != event.key_id):
