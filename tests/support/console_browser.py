@@ -17,7 +17,7 @@ class Browser:
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
         """A page, without following redirects."""
-        return self._ask("GET", path, None, {})
+        return self._ask("GET", path, None, {"accept": "text/html"})
 
     def post(
         self, path: str, fields: dict[str, str], headers: dict[str, str] | None = None

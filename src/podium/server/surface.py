@@ -28,7 +28,7 @@ from podium.server.operators.keys import KeyRoom, key_routes
 from podium.server.operators.live import Live
 from podium.server.operators.naming import Devices
 from podium.server.operators.openapi import openapi_route
-from podium.server.operators.operator_routes import Operators, broke, not_served
+from podium.server.operators.operator_routes import Operators, broke
 from podium.server.operators.probes import Probes
 from podium.server.operators.read_routes import read_routes
 from podium.server.operators.reads import Reads
@@ -97,7 +97,7 @@ class Surface:
                 *Probes(self._loop, metrics).routes(),
                 *console_routes(console, verbs),
             ],
-            exception_handlers={HTTPException: not_served, Exception: broke},
+            exception_handlers={HTTPException: console.not_served, Exception: broke},
         )
         made.router.redirect_slashes = False  # a path with a slash more is another path, and nothing is served there
         return made

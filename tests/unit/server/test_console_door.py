@@ -213,3 +213,16 @@ def test_what_is_not_there_is_told_as_a_page(admin: Browser) -> None:
     assert (answer.status, b"run-unknown" in answer.data) == (404, True)
     assert b"<script>" not in answer.data.replace(b'<script type="module"', b"")
     assert b"&lt;script&gt;" in answer.data
+
+
+@pytest.mark.parametrize("path", ["/nonsense", "/runs/a/b/c", "/devices/x%3Cimg%3E"])
+def test_an_address_that_nothing_serves_is_a_page_for_who_signed_in_alone(
+    server: PlaneServer, admin: Browser, path: str
+) -> None:
+    told = admin.get(path)
+    assert (told.status, told.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    page = told.data.decode()
+    assert "no page has this address" in page
+    assert "<img>" not in page
+    stranger = Browser(server.url).get(path)
+    assert (stranger.status, stranger.headers["content-type"]) == (404, "application/problem+json")

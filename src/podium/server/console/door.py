@@ -33,8 +33,10 @@ from podium.server.console.rendering import MENU, Rendering, Screen, Static
 from podium.server.console.repeats import MARK, Repeats
 from podium.server.console.sign_ins import SignIn, SignIns, Tries
 from podium.server.console.turns import Turns
+from podium.server.devices.gateway import PATH_CHARS_TOLD
 from podium.server.loop.loop import Loop
 from podium.server.operators.live import Live
+from podium.server.operators.operator_routes import not_served
 from podium.server.operators.permission import permit
 from podium.server.operators.route_table import EVENTS
 from podium.server.plane_data import Credentials, Parts, Who
@@ -176,6 +178,14 @@ class Console:
             return RedirectResponse(done.path, SEE_OTHER, HEADERS)
 
         return Route(path, sent, methods=["POST"])
+
+    async def not_served(self, request: Request, error: Exception) -> Response:
+        """What nothing serves: a page for a browser whose session lives, a problem for everybody else."""
+        session = self._session(request, use=False)
+        if session is None or request.method != "GET" or "text/html" not in request.headers.get("accept", ""):
+            return await not_served(request, error)
+        what = f"GET {request.url.path[:PATH_CHARS_TOLD]}"
+        return self._problem(request, session, DeviceFault("not-found", what=what, why="no page has this address"))
 
     # -- pages -----------------------------------------------------------------------------------------------
 
