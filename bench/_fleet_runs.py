@@ -77,7 +77,7 @@ def _of_sites(share: float, count: int) -> dict[str, Sums]:
     return {f"site-{site:03d}": _sums(share * (0.9 + site / (10 * count))) for site in range(count)}
 
 
-def _version_row(run: str, task: str, number: int, at_ms: int, sums: Sums) -> VersionRow:
+def _version_row(run: str, task: str, number: int, at_ms: int) -> VersionRow:
     return VersionRow(
         id=_version(run, number),
         number=number,
@@ -89,7 +89,7 @@ def _version_row(run: str, task: str, number: int, at_ms: int, sums: Sums) -> Ve
         size_bytes=len(BASE),
         statement=_version(run, number),
         contributors=ACCEPTED if number else 0,
-        metrics=sums if number else {},
+        metrics={},
     )
 
 
@@ -145,10 +145,10 @@ def _short_runs(at_ms: int) -> Kept:
     yield "task-kept", task
     for place in range(SHORT_RUNS):
         id, began = f"trial{place:06d}", at_ms - 48 * HOUR + place * 60_000
-        yield "version-made", _version_row(id, digest, 0, began, {})
+        yield "version-made", _version_row(id, digest, 0, began)
         for number in range(1, SHORT_ROUNDS + 1):
             share, opened = number / SHORT_ROUNDS, began + number * ROUND_MS
-            yield "version-made", _version_row(id, digest, number, opened, _sums(share))
+            yield "version-made", _version_row(id, digest, number, opened)
             yield "round-sealed", _round_row(id, number, opened, _sums(share), _of_sites(share, DIGITS_SITES))
         ended = began + (SHORT_ROUNDS + 1) * ROUND_MS
         yield "run-finished", _run_row(id, digest, began, ended, SHORT_ROUNDS, _sums(1.0))
@@ -159,10 +159,10 @@ def _wide_run(at_ms: int, devices: int, sites: int) -> Kept:
     digest, task = _named("wide")
     began = at_ms - 24 * HOUR
     yield "task-kept", task
-    yield "version-made", _version_row(WIDE, digest, 0, began, {})
+    yield "version-made", _version_row(WIDE, digest, 0, began)
     for number in range(1, WIDE_ROUNDS + 1):
         share, opened = number / WIDE_ROUNDS, began + number * ROUND_MS
-        yield "version-made", _version_row(WIDE, digest, number, opened, _sums(share))
+        yield "version-made", _version_row(WIDE, digest, number, opened)
         round_row = _round_row(WIDE, number, opened, _sums(share), _of_sites(share, sites))
         yield "round-sealed", round_row
         yield from _leases(round_row, devices, sites)
@@ -174,10 +174,10 @@ def _digits_run(at_ms: int, devices: int) -> Kept:
     digest, task = _named("digits")
     began = at_ms - ROUNDS * ROUND_MS
     yield "task-kept", task
-    yield "version-made", _version_row(RUN, digest, 0, began, {})
+    yield "version-made", _version_row(RUN, digest, 0, began)
     for number in range(1, ROUNDS):
         share, opened = number / ROUNDS, began + number * ROUND_MS
-        yield "version-made", _version_row(RUN, digest, number, opened, _sums(share))
+        yield "version-made", _version_row(RUN, digest, number, opened)
         round_row = _round_row(RUN, number, opened, _sums(share), _of_sites(share, DIGITS_SITES))
         yield "round-sealed", round_row
         if number >= ROUNDS - LEASED_ROUNDS:

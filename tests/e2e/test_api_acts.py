@@ -222,9 +222,13 @@ def test_an_alias_is_promoted_and_rolled_back_and_knows_how_it_stood(operator: O
         ("other@candidate", PromoteAsk(version=first), "usage"),
         ("one-hot@latest", PromoteAsk(version=first), "alias-managed"),
         ("one-hot", PromoteAsk(version=first), "usage"),
+        ("one-hot@nonsense", PromoteAsk(version=first), "alias-unknown"),
         ("one-hot@production", PromoteAsk(version=first), "not-released"),
     ):
         assert code_of_fault(link.promote, name, ask) == code, name
+    assert not any(each.alias.endswith("nonsense") for each in link.aliases())
+    with pytest.raises(OperatorFault, match="the nearest known one is one-hot@canary"):
+        link.promote("one-hot@canry", PromoteAsk(version=first))
     assert code_of_fault(link.rollback, "one-hot@nothing", RollbackAsk()) == "not-found"
     assert code_of_fault(link.rollback, alias, RollbackAsk(version="nothing")) == "version-unknown"
 
@@ -249,7 +253,7 @@ def test_rollbacks_go_further_back_and_of_two_at_once_one_is_refused(operator: O
 def test_the_command_line_names_the_counter_that_it_read(
     plane_of_acts: Plane, link: OperatorLink, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alias = "one-hot@gamma"
+    alias = "one-hot@canary"
     first, second = sealed(operator, place=5).base, sealed(operator, place=6).base
     link.promote(alias, PromoteAsk(version=first))
     link.promote(alias, PromoteAsk(version=second))

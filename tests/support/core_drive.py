@@ -214,9 +214,11 @@ class People:
     def reload(self, down_ms: int = 0) -> Step:
         """The process dies and another loads the folded rows `down_ms` later; jobs under way are lost."""
         assert self.folded == rows_of(self.state)
+        lines = vars(self.state.lines)
         self.core = Core(self.folded.values(), step=self._number, at_ms=self.now_ms, limits=self.limits)
         self.jobs.clear()
         assert self.folded == rows_of(self.state)
+        assert vars(self.state.lines) == lines, "indexes are those of the rows"
         return self.feed(Booted(at_ms=self.now_ms + down_ms, down_ms=down_ms))
 
 

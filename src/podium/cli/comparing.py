@@ -1,7 +1,8 @@
 """podium compare: runs side by side: what they cost, what they measured, and the terms in which their tasks differ.
 
 Decides: which figures stand side by side. Never: which run is better. Metrics are those of a run's last sealed round,
-pooled and by site; losses are summed over its rounds.
+pooled and by site: of the version that this round began with, not of the one that it made; losses are summed over its
+rounds.
 """
 
 from collections import Counter
@@ -11,8 +12,9 @@ import msgspec
 import typer
 
 from podium.cli import completing
+from podium.cli.models import NOT_MEASURED
 from podium.cli.options import Json, Where, at_plane
-from podium.cli.output import count_of_bytes, decimals, say, say_json, say_table
+from podium.cli.output import count_of_bytes, decimals, say, say_json, say_table, short
 from podium.cli.screen import lost_text
 from podium.tasks.task import Task
 from podium.tasks.toml import task_terms
@@ -34,6 +36,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     bytes_down: int
     bytes_up: int
     lost: dict[str, int]
+    base: str  # the version that the run has come to
+    version_number: int
+    measured: str  # the version that the metrics were measured on; "" none yet
     metrics: MetricView
     site_metrics: dict[str, MetricView]
     terms: dict[str, str]
@@ -47,7 +52,10 @@ def compare(
     ],
     json: Json = False,
 ) -> None:
-    """Runs side by side: metrics of the last sealed round, by site, time, bytes, losses, and terms that differ."""
+    """Runs side by side: metrics of the last sealed round, by site, time, bytes, losses, and terms that differ.
+
+    A round measures its base before it trains, so the metrics are those of the version named as measured.
+    """
     from podium.tasks.digest import read_task_bytes
 
     if len(names) < 2:
@@ -56,11 +64,12 @@ def compare(
         views = [link.run(name) for name in names]
         seen = [(view, link.rounds(view.id)) for view in views]
         tasks = [read_task_bytes(link.task(view.id)) for view in views]
-    found = [compared(view, rounds, terms) for (view, rounds), terms in zip(seen, differing(tasks), strict=True)]
+        found = [compared(view, rounds, terms) for (view, rounds), terms in zip(seen, differing(tasks), strict=True)]
+        numbers = {each.measured: link.version(each.measured).number for each in found if each.measured}
     if json:
         say_json(found)
     else:
-        _say(found)
+        _say(found, numbers)
 
 
 def differing(tasks: list[Task]) -> list[dict[str, str]]:
@@ -74,7 +83,7 @@ def differing(tasks: list[Task]) -> list[dict[str, str]]:
 def compared(view: RunView, rounds: list[RoundView], terms: dict[str, str]) -> Compared:
     """What stands in the column of one run."""
     sealed = [each for each in rounds if each.state == "SEALED"]
-    last = max(sealed, key=lambda each: each.number, default=None)
+    last = max((each for each in sealed if each.metrics), key=lambda each: each.number, default=None)
     lost: Counter[str] = Counter()
     for each in rounds:
         lost.update(each.lost)
@@ -89,14 +98,17 @@ def compared(view: RunView, rounds: list[RoundView], terms: dict[str, str]) -> C
         bytes_down=view.bytes_down,
         bytes_up=view.bytes_up,
         lost=dict(lost),
+        base=view.base,
+        version_number=view.version_number,
+        measured=last.base if last is not None else "",
         metrics=last.metrics if last is not None else {},
         site_metrics=last.site_metrics if last is not None else {},
         terms=terms,
     )
 
 
-def _cells(each: Compared) -> dict[str, str]:
-    """The rows of one run's column, by their heads."""
+def _cells(each: Compared, numbers: dict[str, int]) -> dict[str, str]:
+    """The rows of one run's column, by their heads. `numbers`: of the versions that were measured."""
     cells = {
         "task": each.task,
         "state": each.state,
@@ -106,6 +118,8 @@ def _cells(each: Compared) -> dict[str, str]:
         "down": count_of_bytes(each.bytes_down),
         "up": count_of_bytes(each.bytes_up),
         "lost": lost_text(each.lost) or "none",
+        "version": f"v{each.version_number} {short(each.base)}",
+        "measured": f"v{numbers[each.measured]} {short(each.measured)}" if each.measured else NOT_MEASURED,
     }
     cells |= {name: decimals(value) for name, value in sorted(each.metrics.items())}
     for site, metrics in sorted(each.site_metrics.items()):
@@ -113,8 +127,8 @@ def _cells(each: Compared) -> dict[str, str]:
     return cells
 
 
-def _say(found: list[Compared]) -> None:
-    columns = [_cells(each) for each in found]
+def _say(found: list[Compared], numbers: dict[str, int]) -> None:
+    columns = [_cells(each, numbers) for each in found]
     heads = list(dict.fromkeys(head for cells in columns for head in cells))
     rows = [(head, *(cells.get(head, "-") for cells in columns)) for head in heads]
     say_table(("", *(each.run for each in found)), rows)

@@ -27,6 +27,7 @@ BARS_MAX = 12
 """More rounds than these are drawn as lines."""
 SITES_DRAWN = 6
 """More sites than these are drawn as the lowest and the highest of each round."""
+MEASURED_AT = "round, measured before it trained"
 ROUNDS_NOTED = 100
 """Progress is told after so many rounds."""
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -109,14 +110,18 @@ def lease_rows(leases: Sequence[tuple[int, LeaseView]]) -> Iterable[Row]:
 
 
 def metric_rows(rounds: Sequence[RoundView]) -> Iterable[Row]:
-    """metrics.csv: a row for each round, site ("" pooled over all) and metric; examples: the metric's denominator."""
-    yield ("round", "site", "metric", "value", "examples")
+    """metrics.csv: a row for each round, site ("" pooled over all) and metric; examples: the metric's denominator.
+
+    measured: the version that the metric is of, with which the round began.
+    """
+    yield ("round", "measured", "site", "metric", "value", "examples")
     for each in rounds:
-        yield from ((each.number, "", name, value, "") for name, value in sorted(each.metrics.items()))
+        yield from ((each.number, each.base, "", name, value, "") for name, value in sorted(each.metrics.items()))
         for site, metrics in sorted(each.site_metrics.items()):
             examples = each.site_examples.get(site, {})
             yield from (
-                (each.number, site, name, value, examples.get(name, "")) for name, value in sorted(metrics.items())
+                (each.number, each.base, site, name, value, examples.get(name, ""))
+                for name, value in sorted(metrics.items())
             )
 
 
@@ -127,7 +132,7 @@ def figures(view: RunView, rounds: Sequence[RoundView]) -> dict[str, str]:
     for metric in sorted({name for each in sealed for name in each.metrics}):
         series = {"pooled": _points(sealed, [each.metrics.get(metric) for each in sealed]), **_by_site(sealed, metric)}
         title = f"{metric} per round, run {view.id}"
-        made[_file(metric, made)] = line_chart(series, title=title, x_label="round", y_label=metric)
+        made[_file(metric, made)] = line_chart(series, title=title, x_label=MEASURED_AT, y_label=metric)
     made["funnel"] = _funnel(view, rounds)
     took = {"round": _points(rounds, [each.took_ms / 1000 for each in rounds])}
     made["time"] = line_chart(took, title=f"time per round, run {view.id}", x_label="round", y_label="seconds")

@@ -47,6 +47,14 @@ class _Statement(msgspec.Struct, frozen=True):
     predicate: Origin
 
 
+NOT_MEASURED = "not measured yet"
+
+
+def measured(view: VersionView) -> str:
+    """What was measured on a version itself, as one cell."""
+    return " ".join(f"{name} {decimals(value)}" for name, value in sorted(view.metrics.items())) or NOT_MEASURED
+
+
 VERSIONS = Listing[VersionView](
     heads=("VERSION", "DIGEST", "PARENT", "RUN", "ROUND", "DEVICES", "SIZE", "METRICS", "ALIASES"),
     row=lambda view: (
@@ -57,7 +65,7 @@ VERSIONS = Listing[VersionView](
         str(view.round) if view.run else "-",
         str(view.contributors) if view.run else "-",
         count_of_bytes(view.size_bytes),
-        " ".join(f"{name} {decimals(value)}" for name, value in sorted(view.metrics.items())) or "-",
+        measured(view),
         " ".join(view.aliases) or "-",
     ),
     key=lambda view: view.digest,
@@ -70,7 +78,8 @@ VERSIONS = Listing[VersionView](
 def list_(
     where: Where,
     run: Annotated[
-        str, typer.Option("--run", help="Only the versions of this run.", autocompletion=completing.runs)
+        str,
+        typer.Option("--run", help="Only those that this run began with or made.", autocompletion=completing.runs),
     ] = "",
     label: Annotated[
         list[str] | None,
@@ -79,19 +88,29 @@ def list_(
     json: Json = False,
     watch: Watch = False,
 ) -> None:
-    """Every model version, oldest first. A version's metrics are those of the round that made it, on its parent."""
+    """Every model version, oldest first, with the round that made its bytes first.
+
+    METRICS are those measured on the version itself: by the round that trained from it, before it trained, or by an
+    evaluation. The newest version of a run is not measured until one of them was.
+    """
     labels = labels_of(label)
     if unknown := sorted(labels.keys() - {"task", "alias", "released"}):
         raise OperatorFault("usage", what=f"-l {unknown[0]}=", why="a version has task, alias and released")
     with where.link() as link:
-        rows = Rows(link, "versions", VersionView, {"run": run}, keep=lambda view: _fits(view, labels))
+        rows = Rows(
+            link,
+            "versions",
+            VersionView,
+            {"run": run, "task": labels.pop("task", "")},
+            keep=lambda view: _fits(view, labels),
+        )
         show(VERSIONS, rows, json=json, watch=watch)
 
 
 def _fits(view: VersionView, labels: dict[str, str]) -> bool:
-    """Whether every label holds of a version; an alias counts with its task's name and without."""
+    """Whether alias and released hold of a version; an alias counts with its task's name and without."""
     names = {*view.aliases, *(alias.rpartition("@")[2] for alias in view.aliases)}
-    own = {"task": {view.task}, "alias": names, "released": {"yes" if view.released else "no"}}
+    own = {"alias": names, "released": {"yes" if view.released else "no"}}
     return all(value in own[name] for name, value in labels.items())
 
 

@@ -94,8 +94,15 @@ def _measured(view: RunView) -> str:
         for name, values in sorted(view.history.items())
         if values
     ]
+    if series:
+        series[-1] += f" ({_of(view)})"
     moved = f"down {count_of_bytes(view.bytes_down)}  up {count_of_bytes(view.bytes_up)}"
     return " " + "   ".join([*series, moved])
+
+
+def _of(view: RunView) -> str:
+    """Which version was measured last: a round measures the one that it begins with."""
+    return f"measured on v{view.measured_number}"
 
 
 def line(view: RunView) -> str:
@@ -108,7 +115,8 @@ def line(view: RunView) -> str:
     ]
     if view.state in RUN_OPEN and view.round is not None:
         parts.append(f"reported {view.round.funnel.get('reported', 0)}/{view.round.goal}")
-    parts += [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
+    last = [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
+    parts += [*last, f"({_of(view)})"] if last else []
     if view.round is not None and view.round.lost:
         parts.append(f"lost: {lost_text(view.round.lost)}")
     if (wait := short_of(view)) is not None:

@@ -12,6 +12,7 @@ import typer
 
 from podium.cli.advice import advised
 from podium.cli.completing import VersionName
+from podium.cli.models import measured
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import ago, count_of_bytes, decimals, printable, say, say_json, say_pairs, say_table, short
 from podium.wire.operator import AliasMoveView, VersionView
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
 
 LINEAGE_MAX = 12
+MEASURED_SHOWN = 3
 
 
 class VersionShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +62,8 @@ def show(
             ("made", f"{made}, {ago(view.made_age_ms)}"),
             ("lineage", f"{line}{more}" if line else "it has no parent"),
             ("size", count_of_bytes(view.size_bytes)),
-            ("metrics", " ".join(f"{key} {decimals(value)}" for key, value in sorted(view.metrics.items()))),
+            ("metrics", measured(view)),
+            ("measured", _measured_by(view)),
             ("aliases", " ".join(view.aliases) or "none"),
             (
                 "released",
@@ -74,6 +77,15 @@ def show(
         say(
             f"{move.alias} {went} {ago(move.age_ms)} by {move.actor}" + (f": {printable(move.why)}" if move.why else "")
         )
+
+
+def _measured_by(view: VersionView) -> str:
+    """Which rounds measured the version, the newest first."""
+    if not view.measured_by:
+        return "no round has begun with it: run one from it, or an evaluation"
+    rounds = [f"round {number} of run {run}" for run, _, number in (each.rpartition(".") for each in view.measured_by)]
+    more = f" and {len(rounds) - MEASURED_SHOWN} more" if len(rounds) > MEASURED_SHOWN else ""
+    return f"by {', '.join(rounds[:MEASURED_SHOWN])}{more}; a round measures its base before it trains"
 
 
 def _lineage(link: "OperatorLink", view: VersionView) -> list[VersionView]:

@@ -76,7 +76,7 @@ class RunRow(Row, frozen=True, kw_only=True, tag="runs"):
     rounds_opened: int
     abandoned_in_row: int
     loss_rate: float  # observed share of leases lost, for over-selection
-    metrics: dict[str, tuple[float, float]]  # pooled sums of the last sealed round
+    metrics: dict[str, tuple[float, float]]  # pooled sums of the last sealed round, measured on its base
     bytes_down: int = 0  # base versions handed to leases that were accepted, of ended rounds
     bytes_up: int = 0  # sealed updates stored, of ended rounds
     retry_of: str = ""  # the run it goes on from
@@ -102,7 +102,7 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
     leases_made: int
     outcomes: dict[str, int]  # once ended: lease state, or "state:reason" -> leases
     version: str  # the version it made; "" until sealed
-    metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums
+    metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums, measured on `base`
     site_metrics: dict[str, dict[str, tuple[float, float]]]
     frozen: bool = False  # abandoned in a frozen plane, or in one that was frozen since its devices got to work
 
@@ -146,7 +146,7 @@ class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):
     size_bytes: int
     statement: str  # digest of the signed provenance statement blob
     contributors: int
-    metrics: dict[str, tuple[float, float]]
+    metrics: dict[str, tuple[float, float]]  # empty; release 0.1.0 put its round's here, which its parent measured
 
 
 class AliasRow(Row, frozen=True, kw_only=True, tag="aliases"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
+from podium.core.models.lines import Lines
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     AliasMoveRow,
@@ -94,6 +95,7 @@ class State:
         self.rounds: dict[tuple[str, int], RoundRow] = {}
         self.leases: dict[str, LeaseRow] = {}
         self.versions: dict[str, VersionRow] = {}
+        self.lines = Lines()
         self.aliases: dict[str, AliasRow] = {}
         self.alias_moves: dict[str, AliasMoveRow] = {}
         self.releases: dict[str, ReleaseRow] = {}
@@ -133,6 +135,7 @@ class State:
                 self.tasks[row.id] = row
             case VersionRow():
                 self.versions[row.id] = row
+                self.lines.take_version(row, self.tasks[row.task].task.task.name if row.task else "")
             case AliasRow():
                 self.aliases[row.id] = row
             case _:
@@ -165,12 +168,23 @@ class State:
 
     def _put_round(self, row: RoundRow) -> None:
         key = (row.run, row.number)
+        before = self.rounds.get(key)
         self.rounds[key] = row
+        if before is None or (before.base, before.state) != (row.base, row.state):
+            self._put_line(row)
         if row.state in ROUND_OPEN and key not in self.open:
             self.open[key] = OpenRound()
         elif row.state not in ROUND_OPEN and key in self.open:
             for lease in self.open.pop(key).leases:
                 self._forget_later(lease)
+
+    def _put_line(self, row: RoundRow) -> None:
+        """The round's versions belong to its run and task; a version that it makes may come right after it."""
+        for digest in (row.base, row.version):
+            if digest in self.versions:
+                self.lines.take_named(self.versions[digest], row.run, self.task_of(row.run).task.task.name)
+        if row.state == "SEALED" and row.metrics:
+            self.lines.take_measured(row)
 
     def _put_lease(self, row: LeaseRow) -> None:
         before = self.leases.get(row.id)
@@ -253,8 +267,8 @@ _LOAD_ORDER: tuple[type[AnyRow], ...] = (
     DeviceRow,
     TaskRow,
     RunRow,
-    RoundRow,
     VersionRow,
+    RoundRow,
     AliasRow,
     AliasMoveRow,
     ReleaseRow,

@@ -31,7 +31,10 @@ class RunMoved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoundSealed(msgspec.Struct, frozen=True, kw_only=True):
-    """The run has `sealed` of `rounds` sealed rounds; `metrics` are those pooled over the devices of the last one."""
+    """The run has `sealed` of `rounds` sealed rounds, and `version` is the last one's.
+
+    `metrics`: pooled over the devices of the last round, which measured the version that it began with.
+    """
 
     run: str
     sealed: int

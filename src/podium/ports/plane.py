@@ -213,10 +213,6 @@ class Pages(Protocol):
         """The leases of a round with their place in the table, oldest first, above place `after`."""
         ...
 
-    def versions(self, run: str, newest: bool, after: int, limit: int) -> list[tuple[int, str]]:
-        """Places and ids of versions, of `run` only if named; `newest` first or last, beyond place `after` (0: all)."""
-        ...
-
     def moves(self, alias: str, before: int, limit: int) -> list[AliasMoveRow]:
         """The moves of an alias, newest first, with a counter below `before` (0: all)."""
         ...

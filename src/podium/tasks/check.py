@@ -13,6 +13,7 @@ import msgspec
 
 from podium.learning.names import check_bounds, check_steps, cohort_max
 from podium.tasks.task import Task
+from podium.wire.alias_names import LATEST, MOVABLE, nearest
 from podium.wire.canonical import INTEGER_MAX
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
@@ -26,7 +27,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def check_task(task: Task) -> None:
-    """Raise `OperatorFault` for the first term that does not hold (task-invalid) or is not offered (not-available)."""
+    """Raise `OperatorFault` for the first term that does not hold (task-invalid, alias-unknown) or is not offered
+    (not-available)."""
     for fault in task_faults(task):
         raise fault
 
@@ -102,6 +104,12 @@ def _model_faults(task: Task) -> Iterator[OperatorFault]:
         yield _refuse("model.version", model.version, "a version is sha256: and 64 hex digits")
     if model.alias and not _ALIAS.fullmatch(model.alias):
         yield _refuse("model.alias", model.alias, "an alias is written model@alias")
+    elif model.alias and (name := model.alias.partition("@")[2]) not in (*MOVABLE, LATEST):
+        yield OperatorFault(
+            "alias-unknown",
+            what=f'model.alias = "{model.alias}"',
+            why=f"the nearest known one is {nearest(name)}; there are {', '.join(MOVABLE)} and {LATEST}",
+        )
 
 
 def _unoffered(task: Task) -> Iterator[OperatorFault]:

@@ -33,7 +33,10 @@ class Wait(View, frozen=True, kw_only=True):
 
 
 class RoundView(View, frozen=True, kw_only=True):
-    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count)."""
+    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count).
+
+    Its metrics are those of its base version, measured before any device trained.
+    """
 
     run: str
     number: int
@@ -77,6 +80,7 @@ class RunView(View, frozen=True, kw_only=True):
     round: RoundView | None
     waiting: Wait | None
     history: dict[str, list[float]]  # metric -> value per sealed round; at most 512 of them, evenly, the last included
+    measured_number: int  # of the version that its last sealed round measured: that round's base; -1 none yet
     bytes_down: int
     bytes_up: int
     retry_of: str
@@ -333,7 +337,8 @@ class VersionView(View, frozen=True, kw_only=True):
     aliases: list[str]
     released: bool
     made_age_ms: int
-    metrics: MetricView
+    metrics: MetricView  # as last measured on this very version; empty while nobody has
+    measured_by: list[str]  # "RUN.NUMBER" of the rounds whose base it was and that measured it, the newest 16 first
 
 
 class StatusView(View, frozen=True, kw_only=True):

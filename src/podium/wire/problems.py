@@ -122,6 +122,9 @@ KINDS: dict[str, Kind] = {
     ),
     "sign-in-limited": Kind(2061, 429, "too many wrong credentials from this address", "wait a minute"),
     "mlflow-failed": Kind(2062, 502, "the MLflow server did not take it", "export again: nothing is doubled"),
+    "alias-unknown": Kind(
+        2063, 422, "no alias has that name", "name it candidate, canary or production; latest is the plane's own"
+    ),
     # 3xxx: the store
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),

@@ -60,9 +60,11 @@ def test_a_column_holds_the_last_sealed_round_and_all_losses() -> None:
     assert (found.metrics, found.site_metrics) == ({"accuracy": 0.75}, {"va": {"accuracy": 0.375}})
     assert found.rounds_abandoned == 1
     assert found.lost == {"DECLINED:battery": 88, "DECLINED:metered": 34, "LAPSED": 78}
-    cells = _cells(found)
+    cells = _cells(found, {"sha256:aa": 40})
     assert (cells["accuracy"], cells["accuracy at va"], cells["rounds"]) == ("0.75", "0.375", "11/100")
-    assert compared(RUN, [], {}).metrics == {}
+    assert (cells["version"], cells["measured"]) == ("v41 aa", "v40 aa"), "the base of the last sealed round"
+    none = compared(RUN, [], {})
+    assert (none.metrics, _cells(none, {})["measured"]) == ({}, "not measured yet")
 
 
 def test_terms_are_those_that_differ_and_no_others() -> None:
@@ -78,7 +80,7 @@ def test_terms_are_those_that_differ_and_no_others() -> None:
 def test_runs_stand_in_columns_and_their_terms_below(capsys: pytest.CaptureFixture[str]) -> None:
     one = compared(RUN, ROUNDS, {"round.goal": "4"})
     other = compared(msgspec.structs.replace(RUN, id="8b"), [], {"round.goal": "5"})
-    _say([one, other])
+    _say([one, other], {"sha256:aa": 40})
     said = [text.split() for text in capsys.readouterr().out.splitlines()]
     assert said[0] == ["7f3a", "8b"]
     assert ["accuracy", "0.75", "-"] in said
@@ -98,7 +100,10 @@ def test_rounds_leases_and_metrics_are_rows_from_the_first_rounds_opening() -> N
     row = dict(zip(leases[0], leases[2], strict=True))
     assert (row["granted_ms"], row["ended_ms"]) == (500, 9_000)
     metrics = list(metric_rows(ROUNDS))
-    assert metrics[1:3] == [(1, "", "accuracy", 0.5, ""), (1, "va", "accuracy", 0.25, 45.0)]
+    assert metrics[1:3] == [
+        (1, "sha256:aa", "", "accuracy", 0.5, ""),
+        (1, "sha256:aa", "va", "accuracy", 0.25, 45.0),
+    ]
     assert len(metrics) == 5
 
 

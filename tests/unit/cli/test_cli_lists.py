@@ -14,7 +14,7 @@ from podium.cli.audits import ENTRIES
 from podium.cli.auth import SERVICES
 from podium.cli.fleet import DEVICES, _query, matches
 from podium.cli.lists import Listing, Rows, changes, show
-from podium.cli.models import _fits
+from podium.cli.models import _fits, measured
 from podium.cli.options import labels_of
 from podium.cli.output import ago, say_pairs
 from podium.cli.runs import RUNS
@@ -229,14 +229,13 @@ def test_an_entry_of_the_journal_is_called_by_its_place_once_it_has_one() -> Non
     ("labels", "fits"),
     [
         ({}, True),
-        ({"task": "heart"}, True),
         ({"alias": "candidate"}, True),
         ({"alias": "heart@candidate", "released": "no"}, True),
         ({"alias": "production"}, False),
         ({"released": "yes"}, False),
     ],
 )
-def test_versions_are_chosen_by_task_alias_and_release(labels: dict[str, str], fits: bool) -> None:
+def test_versions_are_chosen_by_alias_and_release(labels: dict[str, str], fits: bool) -> None:
     view = VersionView(
         digest="sha256:00",
         number=1,
@@ -251,8 +250,11 @@ def test_versions_are_chosen_by_task_alias_and_release(labels: dict[str, str], f
         released=False,
         made_age_ms=0,
         metrics={},
+        measured_by=[],
     )
     assert _fits(view, labels) is fits
+    assert measured(view) == "not measured yet"
+    assert measured(msgspec.structs.replace(view, metrics={"loss": 0.25, "accuracy": 0.5})) == "accuracy 0.5 loss 0.25"
 
 
 def test_pairs_without_a_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:

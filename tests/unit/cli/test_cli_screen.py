@@ -48,6 +48,7 @@ RUN = RunView(
     round=ROUND,
     waiting=None,
     history={"loss": [2.91, 2.74, 2.63]},
+    measured_number=40,
     bytes_down=9_100_000_000,
     bytes_up=1_234,
     retry_of="",
@@ -68,7 +69,7 @@ def test_the_screen_names_run_round_funnel_losses_and_metrics() -> None:
         "deadline 00:03:10",
         " funnel   registered 1,204,113 > leased 1,300 > reported 400",
         " lost     declined 61 (battery 44, metered 17)  lapsed 38",
-        " loss 2.91 2.74 2.63   down 9.1 GB  up 1.2 kB",
+        " loss 2.91 2.74 2.63 (measured on v40)   down 9.1 GB  up 1.2 kB",
     ]
 
 
@@ -115,6 +116,7 @@ def test_losses_are_grouped_by_state_with_their_reasons() -> None:
 def test_a_line_holds_the_run_for_a_pipe() -> None:
     assert line(RUN) == (
         "00:41:10 kb-nwp run 7f3a RUNNING  round 12/100  sealed 11  v41  reported 400/800  loss 2.63  "
+        "(measured on v40)  "
         "lost: declined 61 (battery 44, metered 17)  lapsed 38"
     )
     assert line(changed(waiting=WAIT)).endswith("gives up in 00:00:56")

@@ -70,9 +70,11 @@ def test_naming_what_it_names_changes_nothing() -> None:
         ("digits", FIRST, "usage", "alias 'digits'"),
         ("digits@", FIRST, "usage", "<task>@<name>"),
         ("@candidate", FIRST, "usage", "<task>@<name>"),
-        ("digits@Candidate", FIRST, "usage", "<task>@<name>"),
-        ("digits@1st", FIRST, "usage", "<task>@<name>"),
-        (f"digits@{'a' * 33}", FIRST, "usage", "<task>@<name>"),
+        (f"digits@{'a' * 129}", FIRST, "usage", "<task>@<name>"),
+        ("digits@Candidate", FIRST, "alias-unknown", "digits@candidate"),
+        ("digits@prod", FIRST, "alias-unknown", "digits@production"),
+        ("digits@canry", FIRST, "alias-unknown", "digits@canary"),
+        ("digits@nonsense", FIRST, "alias-unknown", "digits@nonsense: the nearest known one is digits@"),
         ("di/gits@candidate", FIRST, "usage", "<task>@<name>"),
         ("digits@latest", FIRST, "alias-managed", "digits@latest"),
         ("digits@candidate", "sha256:none", "version-unknown", "sha256:none"),
@@ -128,8 +130,6 @@ def test_production_names_released_versions_only() -> None:
     assert drive.state.aliases["digits@production"].version == FIRST
 
 
-def test_a_release_is_kept_once_and_of_known_versions() -> None:
-    drive = made()
 def test_a_release_by_a_key_that_is_retired_lets_nothing_into_production() -> None:
     drive = made()
     release(drive, FIRST)
@@ -163,6 +163,8 @@ def test_the_present_key_signs_again_for_what_a_retired_one_released() -> None:
     assert promote(drive, "digits@production", FIRST, keys=["new-key"]).word == "done"
 
 
+def test_a_release_is_kept_once_and_of_known_versions() -> None:
+    drive = made()
     assert release(drive, "sha256:none").code == "version-unknown"
     release(drive, FIRST)
     before, records = drive.state.releases[FIRST], len(drive.records)

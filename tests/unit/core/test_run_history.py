@@ -13,6 +13,10 @@ def test_each_sealed_round_is_told_once_whenever_it_is_looked_at() -> None:
         return run_view(drive.state, drive.run(), drive.now_ms).history
 
     assert history() == {}
+    def measured() -> int:
+        return run_view(drive.state, drive.run(), drive.now_ms).measured_number
+
+    assert measured() == -1
     first: dict[str, list[float]] = {}
     seen: list[float] = []
     for number, right in enumerate((1.0, 2.0, 3.0), start=1):
@@ -23,6 +27,7 @@ def test_each_sealed_round_is_told_once_whenever_it_is_looked_at() -> None:
         drive.work()
         seen = [*seen, right / 4]
         assert history() == history() == {"accuracy": seen}
+        assert measured() == number - 1, "a round measures its base"
         first = first or history()
         assert drive.round(number).state == "SEALED"
     assert first == {"accuracy": [0.25]}, "what was told stays as it was"

@@ -21,7 +21,7 @@ from podium.server.console.charts import (
     strip_figure,
     timeline_figure,
 )
-from podium.server.console.lanes import AliasLane, versions_figure
+from podium.server.console.lanes import AliasLane, Drawn, versions_figure
 from podium.server.console.svg import BOTTOM, TOP, Figure, axis, number, some
 from podium.wire.operator import PresencePoint, PresenceView
 
@@ -58,7 +58,7 @@ def test_a_metric_is_a_line_a_band_and_a_table() -> None:
     assert len((shapes(root, "band")[0].get("points") or "").split()) == 4
     assert len(shapes(root, "dot")) == 4
     assert figure.rows == [("1", "0.5", "0.4", "0.6"), ("2", "0.75", "0.7", "0.8")]
-    assert figure.text == "accuracy 0.75 in round 2, sites from 0.7 to 0.8"
+    assert figure.text == "accuracy 0.75 in round 2 on the version it began with, sites from 0.7 to 0.8"
 
 
 def test_a_metric_without_a_round_or_with_one_is_drawn_too() -> None:
@@ -82,7 +82,7 @@ def test_a_hostile_name_stays_text_everywhere() -> None:
             "t", NASTY, [Lane(label=NASTY, spans=[Span(start=-9, end=0, kind="held", text=NASTY)])], "run", {}
         ),
         strip_figure("s", NASTY, [Dot(value=1.0, kind="bad", text=NASTY)], (2.0, NASTY), ago),
-        versions_figure(NASTY, {0: 1.0}, [AliasLane(name=NASTY, now=0, before=())]),
+        versions_figure(NASTY, [Drawn(number=0, value=1.0)], [AliasLane(name=NASTY, number=0, now=0, before=())]),
     ]
     for figure in figures:
         said = "".join(tree(figure).itertext())
@@ -133,12 +133,45 @@ def test_presence_counts_back_from_now() -> None:
 
 
 def test_versions_have_a_lane_for_each_alias() -> None:
-    lanes = [AliasLane(name="production", now=1, before=(0, 1)), AliasLane(name="canary", now=2, before=())]
-    figure = versions_figure("accuracy", {0: 0.1, 1: 0.5, 2: 0.7}, lanes)
+    lanes = [
+        AliasLane(name="production", number=1, now=1, before=(0, 1)),
+        AliasLane(name="canary", number=2, now=2, before=()),
+        AliasLane(name="candidate", number=7, now=-1, before=()),
+    ]
+    versions = [
+        Drawn(number=0, value=0.1),
+        Drawn(number=1, value=0.5, parent=0, run="7f3a"),
+        Drawn(number=2, value=None, parent=1, run="7f3a"),
+    ]
+    figure = versions_figure("accuracy", versions, lanes)
     root = tree(figure)
     assert len(shapes(root, "before")) == 1, "where it is now is not where it was"
-    assert figure.rows == [("v2", "0.7", "canary"), ("v1", "0.5", "production"), ("v0", "0.1", "–")]
-    tree(versions_figure("", {}, []))
+    assert len(shapes(root, "track")) == 3 and "candidate is at v7" in figure.text, "what it names is not drawn"
+    assert figure.rows == [
+        ("v2", "7f3a", "not measured yet", "canary"),
+        ("v1", "7f3a", "0.5", "production"),
+        ("v0", "–", "0.1", "–"),
+    ]
+    assert figure.text.startswith("2 versions with accuracy, measured on the version itself; 1 not measured yet;")
+    tree(versions_figure("", [], []))
+
+
+def test_versions_of_several_runs_are_several_lines() -> None:
+    versions = [
+        Drawn(number=0, value=0.1),
+        Drawn(number=0, value=0.2),
+        Drawn(number=1, value=0.5, parent=0, run="a"),
+        Drawn(number=1, value=0.6, parent=1, run="b"),
+        Drawn(number=2, value=0.7, parent=2, run="a"),
+        Drawn(number=2, value=0.8, parent=2, run="retried"),
+    ]
+    root = tree(versions_figure("accuracy", versions, []))
+    scale = axis([0.1, 0.8])
+    drawn = [
+        [float(pair.split(",")[1]) for pair in (line.get("points") or "").split()] for line in shapes(root, "line")
+    ]
+    heights = [[0.1, 0.5, 0.7], [0.2, 0.6], [0.5, 0.8]]
+    assert drawn == [[scale.y(value) for value in line] for line in heights]
 
 
 def test_a_spark_needs_two_values() -> None:

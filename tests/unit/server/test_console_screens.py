@@ -48,7 +48,10 @@ class Shown:
 
     def pages(self) -> list[str]:
         """Every screen."""
-        return [each.format(run=self.run, round=1, device=self.device, version=self.version) for each in PAGES]
+        return [
+            each.format(run=self.run, round=1, device=self.device, task="one-hot", version=self.version)
+            for each in PAGES
+        ]
 
 
 @pytest.fixture(scope="module")

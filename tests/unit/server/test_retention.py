@@ -60,7 +60,7 @@ def world() -> State:
         state.put(version(f"v{number}", number))
     state.put(replace(state.runs["r"], base=digest("v6"), first=digest("v0")))
     state.put(replace(state.rounds["r", 1], base=digest("v5"), manifest=digest("manifest"), key_id="upload/r.1"))
-    state.put(AliasRow(id="m@pinned", version=digest("v2"), counter=1, actor="", why="", at_ms=0))
+    state.put(AliasRow(id="m@candidate", version=digest("v2"), counter=1, actor="", why="", at_ms=0))
     state.put(replace(state.runs["r"], id="old", state="FINISHED", first=digest("w0"), base=digest("w1")))
     state.put(version("w0", 0, "old"))
     state.put(version("w1", 1, "old"))

@@ -145,6 +145,16 @@ def test_what_does_not_hold_names_the_key(section: Section, key: str) -> None:
     assert caught.value.why
 
 
+@pytest.mark.parametrize(("name", "known"), [("prod", "production"), ("Candidate", "candidate"), ("canry", "canary")])
+def test_a_task_begins_with_no_alias_that_a_slip_of_the_pen_made(name: str, known: str) -> None:
+    for good in ("candidate", "canary", "production", "latest"):
+        check_task(with_section(ModelSource(alias=f"kb@{good}")))
+    with pytest.raises(OperatorFault) as caught:
+        check_task(with_section(ModelSource(alias=f"kb@{name}")))
+    assert (caught.value.code, caught.value.what) == ("alias-unknown", f'model.alias = "kb@{name}"')
+    assert caught.value.why.startswith(f"the nearest known one is {known};")
+
+
 def test_numbers_handed_to_the_plan_can_be_signed() -> None:
     for value in (float("nan"), float("-inf"), 2**53, -(2**53)):
         with pytest.raises(OperatorFault, match=r"local\.lr") as caught:

@@ -79,16 +79,6 @@ class SqlitePages:
             found = db.execute(f"SELECT rowid, body FROM leases WHERE {where} LIMIT ?", (*given, limit)).fetchall()
         return [(place, _row(body, LeaseRow)) for place, body in found]
 
-    def versions(self, run: str, newest: bool, after: int, limit: int) -> list[tuple[int, str]]:
-        """Places and ids of versions, of `run` only if named; `newest` first or last, beyond place `after` (0: all)."""
-        where, given = ("run = ? AND", (run,)) if run else ("", ())
-        beyond = "rowid < ? ORDER BY rowid DESC" if newest else "rowid > ? ORDER BY rowid"
-        start = after or (TOP if newest else 0)
-        with self._reader.read("listing versions") as db:
-            return db.execute(
-                f"SELECT rowid, id FROM versions WHERE {where} {beyond} LIMIT ?", (*given, start, limit)
-            ).fetchall()
-
     def moves(self, alias: str, before: int, limit: int) -> list[AliasMoveRow]:
         """The moves of an alias, newest first, with a counter below `before` (0: all)."""
         with self._reader.read("listing moves") as db:

@@ -2,31 +2,30 @@
 
 Decides: whether an alias may name a version: one that was sealed for the same task; `production` wants a release as
 well; `latest` is moved by the plane alone; no names but those of wire/alias_names.py are given. Every move is kept as a
-row and in the journal. A release holds as long as the key that signed it signs: once the release key is rotated, nothing
-more gets through on the old one's word. Never: verifies a release (the shell checked its signature against the root
-document).
+row and in the journal. A release holds as long as the key that signed it signs: once the release key is rotated,
+nothing more gets through on the old one's word. Never: verifies a release (the shell checked its signature against the
+root document).
 """
 
 import re
 
 from podium.core.effects import Answer
 from podium.core.events import AliasMoved, VersionReleased
-from podium.core.models.versions import LATEST, moved_alias
+from podium.core.models.versions import moved_alias
 from podium.core.outbox import Outbox
 from podium.core.rows import AliasMoveRow, ReleaseRow
 from podium.core.state import State
+from podium.wire.alias_names import LATEST, MOVABLE, RELEASED_ONLY, nearest
 
-RELEASED_ONLY = ("production",)
-"""Aliases that name released versions only."""
-_NAME = re.compile(r"[^/@\x00-\x1f]{1,128}@[a-z][a-z0-9-]{0,31}")
+_NAME = re.compile(r"[^/@\x00-\x1f]{1,128}@[^/@\x00-\x1f]{1,128}")
 
 
 def move_alias(state: State, out: Outbox, event: AliasMoved) -> None:
     """Let the alias name the version; naming what it names already changes nothing."""
+    code, detail = _refusal(state, event)
     why = _not_released(state, event) if not code else ""
     if why:
         code, detail = "not-released", f"version {event.version} for {event.alias}"
-    code, detail = _refusal(state, event)
     before = state.aliases.get(event.alias)
     if not code and (before is None or before.version != event.version):
         row = moved_alias(state, event.alias, event.version, event.actor, event.why)
@@ -52,9 +51,11 @@ def _refusal(state: State, event: AliasMoved) -> tuple[str, str]:
     version = state.versions.get(event.version)
     before = state.aliases.get(event.alias)
     if not _NAME.fullmatch(event.alias):
-        return "usage", f'alias {event.alias!r}: it is "<task>@<name>", the name a to z, 0 to 9 and -'
+        return "usage", f'alias {event.alias!r}: it is "<task>@<name>"'
     if name == LATEST:
         return "alias-managed", f"alias {event.alias}"
+    if name not in MOVABLE:
+        return "alias-unknown", f"alias {event.alias}: the nearest known one is {model}@{nearest(name)}"
     if version is None:
         return "version-unknown", f"version {event.version}"
     if not version.task or state.tasks[version.task].task.task.name != model:

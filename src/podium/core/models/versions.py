@@ -10,9 +10,7 @@ from podium.core.events import AggregateMade, VersionImported
 from podium.core.outbox import Outbox
 from podium.core.rows import AliasRow, AnyRow, RoundRow, RunRow, VersionRow
 from podium.core.state import State
-
-LATEST = "latest"
-"""The alias that follows the last sealed version of a task's model, `<task>@latest`."""
+from podium.wire.alias_names import LATEST
 
 
 def import_version(state: State, out: Outbox, event: VersionImported) -> None:
@@ -40,8 +38,8 @@ def make_version(
 ) -> tuple[AnyRow, ...]:
     """The rows of a new version: itself and its task's `latest` alias.
 
-    Bytes that are a version already (nothing changed, or changed back) are that version: its place in the lineage
-    stays, only the alias moves.
+    Bytes that are a version already (nothing changed, or changed back, or another run learnt the same) are that
+    version: its place in the lineage stays, only the alias moves.
     """
     parent = state.versions[row.base]
     version = VersionRow(
@@ -55,7 +53,7 @@ def make_version(
         size_bytes=made.size_bytes,
         statement=made.statement,
         contributors=contributors,
-        metrics=row.metrics,
+        metrics={},
     )
     name = f"{state.tasks[run.task].task.task.name}@{LATEST}"
     alias = moved_alias(state, name, made.digest, "plane", f"sealed round {run.id}.{row.number}")

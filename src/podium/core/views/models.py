@@ -1,8 +1,11 @@
 """What a person may see of versions, aliases and releases.
 
-Decides: nothing. Reads only.
+Decides: whose measurement a version shows. A round measures the version that it begins with, before any device trains;
+so a version's metrics are those of the sealed rounds, of training or of evaluation, whose base it is, each as the
+newest of them has it. One that no round began with has none: it never borrows those of its parent. Reads only.
 """
 
+from podium.core.rounds.rounds import name_of
 from podium.core.rows import AliasMoveRow, AliasRow, ReleaseRow, VersionRow
 from podium.core.state import State
 from podium.core.views.runs import finalised
@@ -10,7 +13,8 @@ from podium.wire.operator import AliasMoveView, AliasView, ReleaseView, VersionV
 
 
 def version_view(state: State, row: VersionRow, now_ms: int) -> VersionView:
-    """A version with its lineage and the aliases that name it now."""
+    """A version with its lineage, the aliases that name it now, and what was measured on it."""
+    rounds = [state.rounds[key] for key in state.lines.measured(row.id)]
     return VersionView(
         digest=row.id,
         number=row.number,
@@ -24,7 +28,8 @@ def version_view(state: State, row: VersionRow, now_ms: int) -> VersionView:
         aliases=sorted(name for name, alias in state.aliases.items() if alias.version == row.id),
         released=row.id in state.releases,
         made_age_ms=now_ms - row.made_ms,
-        metrics=finalised(row.metrics),
+        metrics={name: value for each in rounds for name, value in finalised(each.metrics).items()},
+        measured_by=[name_of(each) for each in reversed(rounds)],
     )
 
 

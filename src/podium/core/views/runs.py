@@ -22,8 +22,9 @@ ONLINE_MS = 30_000
 """A device heard within this time counts as online."""
 HISTORY_POINTS_MAX = 512
 """A run's view carries so many values of each metric; the page of its rounds has them all."""
-_HISTORIES: WeakKeyDictionary[State, dict[str, tuple[int, dict[str, list[float]]]]] = WeakKeyDictionary()
-"""What `_history` found last: run -> (rounds looked at, every value). Memory of a calculation, not of the plane."""
+_HISTORIES: WeakKeyDictionary[State, dict[str, tuple[int, dict[str, list[float]], int]]] = WeakKeyDictionary()
+"""What `_history` found last: run -> (rounds looked at, every value, the number of the version measured last). Memory
+of a calculation, not of the plane."""
 _LOST = ("DECLINED", "INCOMPATIBLE", "FAILED", "LAPSED", "REFUSED", "SUPERSEDED", "REVOKED")
 
 
@@ -36,6 +37,7 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
     """A run as the watch screen shows it, with its oldest open round (or its last one)."""
     task = state.tasks[run.task].task
     row = _round_shown(state, run)
+    history, measured = _history(state, run)
     end = now_ms if run.ended_ms < 0 else run.ended_ms
     moved = [rounds.moved(state, state.open[still.run, still.number]) for still in state.open_rounds_of(run.id)]
     return RunView(
@@ -55,7 +57,8 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
         left_ms=max(0, run.deadline_ms - _stands_at(run, end)),
         round=round_view(state, row, now_ms) if row else None,
         waiting=wait_of(state, run, row, now_ms) if row else None,
-        history=_history(state, run),
+        history=history,
+        measured_number=measured,
         bytes_down=run.bytes_down + sum(down for down, _ in moved),
         bytes_up=run.bytes_up + sum(up for _, up in moved),
         retry_of=run.retry_of,
@@ -77,19 +80,25 @@ def _round_shown(state: State, run: RunRow) -> RoundRow | None:
     return newest
 
 
-def _history(state: State, run: RunRow) -> dict[str, list[float]]:
-    """Metric -> its value per sealed round, thinned; only rounds that ended since the last look are looked at."""
+def _history(state: State, run: RunRow) -> tuple[dict[str, list[float]], int]:
+    """Metric -> its value per sealed round, thinned, and the number of the version that the last of them measured.
+
+    Only rounds that ended since the last look are looked at.
+    """
     known = _HISTORIES.setdefault(state, {})
-    looked, values = known.get(run.id, (0, {}))
+    looked, values, measured = known.get(run.id, (0, {}, -1))
     for number in range(looked + 1, run.rounds_opened + 1):
         row = state.rounds.get((run.id, number))
         if row is not None and row.state in ROUND_OPEN:
             break
-        for name, value in finalised(row.metrics if row and row.state == "SEALED" else {}).items():
-            values.setdefault(name, []).append(value)
         looked = number
-    known[run.id] = looked, values
-    return {name: thinned(each) for name, each in values.items()}
+        if row is None or row.state != "SEALED" or not row.metrics:
+            continue
+        measured = state.versions[row.base].number
+        for name, value in finalised(row.metrics).items():
+            values.setdefault(name, []).append(value)
+    known[run.id] = looked, values, measured
+    return {name: thinned(each) for name, each in values.items()}, measured
 
 
 def thinned(values: list[float]) -> list[float]:

@@ -7,7 +7,7 @@ PAGES: tuple[str, ...] = (
     "/runs/{run}/rounds/{round}",
     "/fleet",
     "/fleet/{device}",
-    "/models?run={run}",
+    "/models?task={task}",
     "/models/{version}",
     "/journal",
     "/settings",

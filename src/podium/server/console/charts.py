@@ -58,7 +58,7 @@ class Dot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric_figure(name: str, metric: str, points: Sequence[Spread], unit: str = "round") -> Figure:
-    """A metric per round (or version): the pooled line, and as a band and marks the lowest and highest site."""
+    """A metric per round, measured on its base: the pooled line; as a band and marks the lowest and highest site."""
     told = thinned(points)
     values = [value for point in told for value in (point.value, *point.each.values())]
     scale = axis(values)
@@ -82,7 +82,8 @@ def metric_figure(name: str, metric: str, points: Sequence[Spread], unit: str = 
     for share, point in zip(at, told if len(told) <= DOTS_MAX else (), strict=len(told) <= DOTS_MAX):
         marks += [tag("circle", cx=percent(share), cy=scale.y(value), r=1.8, class_="dot") for value in _few(point)]
     labels = [(at[place], told[place].label) for place in svg.some(len(told))]
-    last = f"{metric} {number(told[-1].value)} in {unit} {told[-1].label}" if told else "nothing yet"
+    begun = f"in {unit} {told[-1].label} on the version it began with" if told else ""
+    last = f"{metric} {number(told[-1].value)} {begun}" if told else "nothing yet"
     widest = f", sites from {number(spread[-1][1])} to {number(spread[-1][2])}" if spread else ""
     text = last + widest
     rows = [

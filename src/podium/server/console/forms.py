@@ -82,7 +82,7 @@ class Forms:
         ask = RollbackAsk(counter=_count(form.text("counter")), why=form.text("why"))
         view = await self._acts.rollback(form.actor, form.text("alias"), ask)
         task = view.alias.partition("@")[0]
-        return Done(path=f"/models?run={quote(task)}", notice=f"{view.alias} is back at v{view.number}.")
+        return Done(path=f"/models?task={quote(task)}", notice=f"{view.alias} is back at v{view.number}.")
 
     async def issue_service(self, form: Form) -> Done:
         """Make a service's credential; the page shows it this once."""

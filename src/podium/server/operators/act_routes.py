@@ -10,7 +10,7 @@ from podium.wire import asks, operator
 
 _RUN = ("run-unknown", "id-ambiguous", "usage")
 _STARTS = ("version-unknown", "run-limit", "conflicting-repeat", "id-ambiguous", "usage")
-_ALIAS = ("version-unknown", "id-ambiguous", "alias-moved", "alias-managed", "not-released", "usage")
+_ALIAS = ("version-unknown", "id-ambiguous", "alias-moved", "alias-managed", "alias-unknown", "not-released", "usage")
 
 
 def act_routes(acts: Acts, submission: Submission) -> list[AnyRoute]:
@@ -38,6 +38,7 @@ def _runs(acts: Acts, submission: Submission) -> list[AnyRoute]:
                 *_STARTS,
                 "task-invalid",
                 "task-unknown-key",
+                "alias-unknown",
                 "expression-invalid",
                 "not-available",
                 "plan-dev",

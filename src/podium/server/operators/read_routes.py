@@ -306,14 +306,15 @@ def _models(reads: Reads) -> list[AnyRoute]:
             answer=operator.Page,
             items=operator.VersionView,
             query=(
-                Parameter(name="run", what="one run's versions, its first included"),
+                Parameter(name="run", what="those that one run began with or made, also if another made them first"),
+                Parameter(name="task", what="those of all runs of the task of that name"),
                 Parameter(name="newest", kind="flag", what="newest first"),
                 AFTER,
                 LIMIT,
             ),
             watched=True,
             call=lambda call: reads.versions(
-                call.text("run"), call.text("after"), call.count("limit"), call.flag("newest")
+                call.text("run"), call.text("task"), call.text("after"), call.count("limit"), call.flag("newest")
             ),
             codes=("usage", *_RUN),
         ),

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.core.models.lines import Place, part_of, place_of
 from podium.core.rows import RunRow
 from podium.core.state import State
 from podium.core.views.fleet import device_detail, device_view, lease_view, online, online_devices
@@ -190,18 +191,27 @@ class Reads:
         end = str(rows[count - 1][0]) if len(rows) > count else ""
         return _page([lease_view(row, now) for _, row in rows[:count]], end)
 
-    async def versions(self, run: str = "", after: str = "", limit: int = 0, newest: bool = False) -> Page:
-        """A page of versions, oldest first unless `newest`; of `run` only, with the one it began with, if named."""
-        wanted = find_run(self._loop.state, run) if run else None
-        id, count = "" if wanted is None else wanted.id, self._length(limit)
-        rows = await self._room.run(self._pages.versions, id, newest, _key(after), count + 1)
-        state, now = self._loop.state, self._loop.now_ms()
-        ids = [id for _, id in rows[:count]]
-        over = len(rows) <= count
-        if wanted is not None and wanted.first not in ids and (over if newest else not after):
-            ids = [*ids, wanted.first] if newest else [wanted.first, *ids]
-        items = [version_view(state, state.versions[id], now) for id in ids]
-        return _page(items, "" if over else str(rows[count - 1][0]))
+    async def versions(
+        self, run: str = "", task: str = "", after: str = "", limit: int = 0, newest: bool = False
+    ) -> Page:
+        """A page of versions, oldest first unless `newest`; `after` is the digest of the last one of the page before.
+
+        Only those that the rounds of `run`, or of all runs of the task of that name, began with or made, whoever made
+        the very same bytes first. run-unknown, id-ambiguous.
+        """
+        state, now, count = self._loop.state, self._loop.now_ms(), self._length(limit)
+        if after and after not in state.versions:
+            raise OperatorFault("usage", what=f"the query's after is {after[:128]!r}", why="it is a page's next")
+        beyond = place_of(state.versions[after]) if after else None
+        ids = [id for *_, id in part_of(_line(state, run, task), beyond, newest, count + 1)]
+        items = [version_view(state, state.versions[id], now) for id in ids[:count]]
+        return _page(items, ids[count - 1] if len(ids) > count else "")
+
+    async def models(self) -> list[str]:
+        """The names of the tasks whose runs train, that of the newest run first."""
+        state = self._loop.state
+        tasks = [state.tasks[run.task].task.task for run in _newest(state.runs.values())]
+        return list(dict.fromkeys(task.name for task in tasks if task.kind == "train"))
 
     async def aliases(self, after: str = "", limit: int = 0) -> Page:
         """A page of the aliases and where they point, by name; `after` is the last name of the page before."""
@@ -265,6 +275,14 @@ def _at_moment(state: State, moment: Moment, now_ms: int) -> Numbers:
         same = [state.leases[state.live_lease[int(number)]].state == moment.lease for number in numbers]
         return numbers[np.array(same, np.bool_)]
     return numbers
+
+
+def _line(state: State, run: str, task: str) -> list[Place]:
+    """The versions of `run` (which is of `task`, if both are named), of `task`, or of the plane; run-unknown."""
+    if not run:
+        return state.lines.versions(task=task)
+    row = find_run(state, run)
+    return state.lines.versions(run=row.id) if task in ("", state.tasks[row.task].task.task.name) else []
 
 
 def _page(views: Sequence[View], end: str) -> Page:

@@ -7,19 +7,19 @@ import shlex
 from urllib.parse import quote
 
 from podium.server.console.door import Look
-from podium.server.console.lanes import AliasLane, versions_figure
+from podium.server.console.lanes import AliasLane, Drawn, versions_figure
 from podium.server.console.paging import SHORT_ROWS, decoded, links
 from podium.server.console.rendering import Screen
 from podium.server.console.svg import Figure
 from podium.server.operators.reads import Reads
-from podium.wire.operator import AliasMoveView, AliasView, Page, RunView, VersionView
+from podium.wire.alias_names import MOVABLE
+from podium.wire.operator import AliasMoveView, AliasView, RoundView, RunView, VersionView
 from podium.wire.problems import OperatorFault
 
 VERSIONS_DRAWN = 240
-RUNS_OFFERED = 12
+TASKS_OFFERED = 12
 LINEAGE_SHOWN = 8
 MOVES_SHOWN = 20
-PROMOTABLE = ("candidate", "canary", "production")
 CRUMBS = (("/", "Overview"), ("/models", "Models"))
 
 
@@ -30,28 +30,32 @@ class Models:
         self._reads = reads
 
     async def every(self, look: Look) -> Screen:
-        """GET /models?run=: the versions of a run (of a task: its newest one), of the newest run unless it is named."""
-        runs = [view for view in decoded(await self._reads.runs(limit=RUNS_OFFERED), RunView) if view.kind == "train"]
-        asked = look.query.get("run", "").strip()
-        run = await self._reads.run(asked) if asked else runs[0] if runs else None
-        task = run.task if run else ""
+        """GET /models?task=&run=: the versions of a task, the newest run's unless it is named; of one run of it."""
+        run = await self._reads.run(look.query["run"].strip()) if look.query.get("run", "").strip() else None
+        tasks = await self._reads.models()
+        asked = run.task if run else look.query.get("task", "").strip()
+        task = asked or next(iter(tasks), "")
         named = [each for each in await self._aliases() if each.alias.partition("@")[0] == task]
         moves = [move for each in named for move in await self._moves(each.alias, MOVES_SHOWN)]
         moves.sort(key=lambda move: move.age_ms)
-        after = look.query.get("after", "")
-        drawn, page = await self._versions(run, "", VERSIONS_DRAWN), await self._page(run, after)
-        metric = next((name for each in drawn for name in sorted(each.metrics)), "")
+        one = run.id if run else ""
+        drawn = await self._reads.versions(one, task, "", VERSIONS_DRAWN, newest=True)
+        page = await self._reads.versions(one, task, look.query.get("after", ""), SHORT_ROWS, newest=True)
+        versions = decoded(drawn, VersionView)
+        metric = next((name for each in versions for name in sorted(each.metrics)), "")
+        label = f"--run {run.id}" if run else f"--label {shlex.quote(f'task={task}')}" if task else ""
         return Screen(
             template="models.html",
             title=f"Models of {task}" if task else "Models",
             heading="Models",
-            twin=f"podium model list --run {run.id}" if run else "podium model list",
+            twin=f"podium model list {label}".strip(),
             crumbs=CRUMBS[:1],
             live=True,
             told={
-                "runs": runs,
+                "tasks": list(dict.fromkeys([*tasks[:TASKS_OFFERED], *([task] if task else [])])),
+                "task": task,
                 "run": run,
-                "chart": chart(metric, drawn[::-1], named, moves) if drawn else None,
+                "chart": chart(metric, versions[::-1], named, moves) if versions else None,
                 "metric": metric,
                 "aliases": named,
                 "movable": [each.alias for each in named if await self._reads.version_before(each.alias)],
@@ -60,14 +64,6 @@ class Models:
                 "pages": links(look, page),
             },
         )
-
-    async def _page(self, run: RunView | None, after: str) -> Page:
-        """A page of the run's versions, newest first; of all without one."""
-        return await self._reads.versions(run.id if run else "", after, SHORT_ROWS, newest=True)
-
-    async def _versions(self, run: RunView | None, after: str, count: int) -> list[VersionView]:
-        """The newest versions of a run, newest first."""
-        return decoded(await self._reads.versions(run.id if run else "", after, count, newest=True), VersionView)
 
     async def _aliases(self) -> list[AliasView]:
         return decoded(await self._reads.aliases(), AliasView)
@@ -88,8 +84,18 @@ class Models:
             heading=f"{version.task or 'imported'} v{version.number}",
             twin=f"podium model show {version.digest}",
             crumbs=CRUMBS,
-            told={"version": version, "lineage": lineage, "promotable": PROMOTABLE},
+            told={
+                "version": version,
+                "lineage": lineage,
+                "measured": await self._measured(version),
+                "promotable": MOVABLE,
+            },
         )
+
+    async def _measured(self, version: VersionView) -> list[tuple[RunView, RoundView]]:
+        """The rounds that measured a version, with their runs, the newest first."""
+        named = [each.rpartition(".") for each in version.measured_by]
+        return [(await self._reads.run(run), await self._reads.round(run, int(number))) for run, _, number in named]
 
     async def rollback(self, look: Look) -> Screen:
         """GET /models/rollback?alias=: asks before an alias goes back."""
@@ -110,7 +116,7 @@ class Models:
                 "effect": f"{alias} names v{there.number} now; it will name v{before.number} ({before.digest[7:17]}).",
                 "lines": ["Whoever resolves the alias gets the older version from then on."],
                 "action": "/models/rollback",
-                "back": f"/models?run={quote(alias.partition('@')[0])}",
+                "back": f"/models?task={quote(alias.partition('@')[0])}",
                 "kept": (("alias", alias), ("counter", str(there.counter))),
                 "choices": (),
                 "shade": "warn",
@@ -120,17 +126,21 @@ class Models:
 
 
 def chart(metric: str, versions: list[VersionView], aliases: list[AliasView], moves: list[AliasMoveView]) -> Figure:
-    """A metric over the versions, and a lane for each alias."""
-    values = {each.number: each.metrics[metric] for each in versions if metric in each.metrics}
-    numbers = {each.digest: each.number for each in versions}
-    return versions_figure(metric, values, alias_lanes(aliases, moves, numbers))
+    """A metric over the versions, the oldest first, and a lane for each alias."""
+    places = {each.digest: place for place, each in enumerate(versions)}
+    drawn = [
+        Drawn(number=each.number, value=each.metrics.get(metric), parent=places.get(each.parent, -1), run=each.run)
+        for each in versions
+    ]
+    return versions_figure(metric, drawn, alias_lanes(aliases, moves, places))
 
 
-def alias_lanes(aliases: list[AliasView], moves: list[AliasMoveView], numbers: dict[str, int]) -> list[AliasLane]:
+def alias_lanes(aliases: list[AliasView], moves: list[AliasMoveView], places: dict[str, int]) -> list[AliasLane]:
     """Each alias with the versions it named before; a version that is not drawn is left out."""
     lanes = []
     for each in aliases:
-        before = {numbers[move.version] for move in moves if move.alias == each.alias and move.version in numbers}
+        now = places.get(each.version, -1)
+        before = {places[move.version] for move in moves if move.alias == each.alias and move.version in places}
         name = each.alias.partition("@")[2]
-        lanes.append(AliasLane(name=name, now=each.number, before=tuple(sorted(before - {each.number}))))
+        lanes.append(AliasLane(name=name, number=each.number, now=now, before=tuple(sorted(before - {now}))))
     return lanes
