@@ -103,11 +103,16 @@ class Device:
         return self._state.identity
 
     def run_forever(self) -> None:
-        """Cycle until `stop`. Raises only what a person must mend: an enrolment that was refused, or unusable state."""
+        """Cycle until `stop`. Raises only what a person must mend: an enrolment that was refused, or unusable state.
+
+        A cycle that ends as the one before is logged at DEBUG: a device that waits must not bury what once failed.
+        """
+        before = ""
         while not self._stopping.is_set():
             outcome = self.run_once()
             said = " ".join(part for part in (outcome.word, outcome.code, outcome.lease) if part)
-            log.info("%s, back in %d ms", said, outcome.wait_ms)
+            log.log(logging.DEBUG if said == before else logging.INFO, "%s, back in %d ms", said, outcome.wait_ms)
+            before = said
             self._stopping.wait(outcome.wait_ms / 1000)
 
     def run_once(self) -> Outcome:

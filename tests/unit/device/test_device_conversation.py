@@ -1,5 +1,6 @@
 """The device's conversation over real HTTP: each step does what the protocol reference says."""
 
+import logging
 from collections.abc import Iterator
 
 import msgspec
@@ -98,6 +99,33 @@ def test_no_offer_is_idle_and_comes_back_in_the_other_window(plane: ScriptedPlan
     with quick_device(plane) as device:
         outcome = device.run_once()
     assert (outcome.word, outcome.code, outcome.wait_ms) == ("idle", "no-task", WINDOW_ELSE)
+
+
+def test_waiting_is_told_once_and_what_happens_each_time(
+    plane: ScriptedPlane, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "podium.device")
+    seen = 0
+    with quick_device(plane) as device:
+
+        def count(answer: Answer) -> Answer:
+            nonlocal seen
+            seen += 1
+            if seen == 3:
+                plane.offer(plane.manifest(task(), model(), 1))
+            if seen == 7:
+                device.stop()
+            return answer
+
+        plane.misdeeds.append(Misdeed(match="/v1/checkin", times=7, after=count))
+        device.run_forever()
+    told = [each for each in caplog.records if "back in" in each.message]
+    assert [each.message.split()[0].strip(",") for each in told if each.levelno == logging.INFO] == [
+        "idle",
+        "stored",
+        "idle",
+    ]
+    assert len(told) == 7
 
 
 def test_capabilities_tell_plans_but_not_how_much_data(plane: ScriptedPlane) -> None:
