@@ -29,10 +29,10 @@ from podium.core.state import State
 from podium.core.views.models import alias_view, release_view
 from podium.core.views.plane import freeze_view, service_view
 from podium.core.views.runs import run_view
-from podium.crypto.release import open_release
 from podium.crypto.release import ROLE as RELEASE
-from podium.server.devices.device_words import checked
+from podium.crypto.release import open_release
 from podium.crypto.root import active_keys
+from podium.server.devices.device_words import checked
 from podium.server.devices.uploads import BlobRoom
 from podium.server.identity import SECRET_BYTES
 from podium.server.loop.loop import AskEvent, Loop
@@ -186,8 +186,8 @@ class Acts:
                 alias=row.id,
                 version=version.id,
                 counter=counter,
-                why=why,
                 release_keys=self._release_keys(),
+                why=why,
                 back=True,
             ),
         )
@@ -199,10 +199,10 @@ class Acts:
             state, now = await self._tell(make)
         return alias_view(state, state.aliases[alias], now)
 
-    async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
     def _release_keys(self) -> tuple[str, ...]:
         return active_keys(self._parts.identity.document, RELEASE)
 
+    async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
         """Keep that a version is released, once the root document's release key is seen to have signed it.
 
         version-unknown, id-ambiguous, release-invalid.
