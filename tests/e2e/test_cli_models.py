@@ -46,7 +46,7 @@ def test_a_version_shows_its_lineage_and_metrics(trained: Trained) -> None:
     said = trained.podium("model", "show", trained.versions[2])
     assert f"version   v2 {trained.versions[2]}" in said
     assert f"lineage   v1 {trained.versions[1][7:19]} <- v0 {trained.versions[0][7:19]}\n" in said
-    assert "released  no: podium model release signs it" in said
+    assert "released  no: podium model release --data" in said
     assert f"run {trained.first} round 2, 1 devices" in said
     told = json.loads(trained.podium("model", "show", trained.versions[2], "--json"))
     assert told["lineage"] == [trained.versions[1], trained.versions[0]]
@@ -95,7 +95,7 @@ def test_an_alias_is_moved_rolled_back_and_keeps_its_history(trained: Trained) -
         ("production", 5, "error[P2017 not-released]"),
         ("latest", 5, "error[P2018 alias-managed]"),
         ("other@candidate", 2, "is not one of task other"),
-        ("No Name", 2, "error[P2052 usage]"),
+        ("No Name", 2, "error[P2063 alias-unknown]"),
     ],
 )
 def test_an_alias_that_may_not_move_says_why(trained: Trained, alias: str, code: int, said: str) -> None:
@@ -130,13 +130,19 @@ def test_a_run_is_written_as_files_that_other_programs_read(trained: Trained, tm
         ("1", "SEALED", "1"),
         ("2", "SEALED", "1"),
     ]
+    assert {(row["lost"], row["losses"]) for row in tables["rounds"]} == {("0", "")}
+    assert all(float(row["examples"]) > 0 for row in tables["metrics"])
     assert [row["version"] for row in tables["rounds"]] == list(trained.versions[1:])
     assert [row["state"] for row in tables["leases"]] == ["ACCEPTED", "ACCEPTED"]
     assert {row["metric"] for row in tables["metrics"]} >= {"accuracy", "loss"}
     assert json.loads((tmp_path / "out" / "run.json").read_text())["id"] == trained.first
     for path in (tmp_path / "out").glob("*.svg"):
         assert ElementTree.fromstring(path.read_text()).get("role") == "img"
+    assert trained.podium("export", trained.first, "--out", tmp_path / "out") == said, "the same run's again"
+    mixed = trained.plane.podium("export", trained.second, "--out", tmp_path / "out")
+    assert (mixed.code, f"other than an export of run {trained.second}" in mixed.err) == (2, True)
     (tmp_path / "file").touch()
+    assert trained.plane.podium("export", trained.first, "--out", tmp_path).code == 2
     assert trained.plane.podium("export", trained.first, "--out", tmp_path / "file" / "below").code == 2
 
 

@@ -1,6 +1,7 @@
 """podium export: a run as files that other programs read: CSV, JSON and figures as SVG.
 
-Decides: which files there are and what stands in their columns. Never: how a figure is drawn (figures.py).
+Decides: which files there are and what stands in their columns. Never: how a figure is drawn (figures.py). Files of
+two runs, or of a run and others, are not mixed in one directory: it holds nothing, or an older export of the same run.
 Times count from the opening of the run's first round, in ms; the plane tells ages, so they are as exact as one answer
 is quick. A text that a spreadsheet would run as a formula gets an apostrophe before it (OWASP, "CSV Injection").
 Limits: everything of a run is read into memory, round by round; `SITES_DRAWN` sites are drawn one by one.
@@ -28,12 +29,13 @@ BARS_MAX = 12
 SITES_DRAWN = 6
 """More sites than these are drawn as the lowest and the highest of each round."""
 MEASURED_AT = "round, measured before it trained"
-ROUNDS_NOTED = 100
-"""Progress is told after so many rounds."""
+PROGRESS_S = 10.0
+"""Progress is told so often."""
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula begins with, in full width too."""
 FUNNEL = ("leased", "reported", "accepted")
-_ROUNDS = ("round", "state", "reason", "base", "version", "goal", "minimum", "opened_ms", "took_ms", "lost")
+"""The stages of the funnel that stay when a round has ended; the others say how it stands now."""
+_ROUNDS = ("round", "state", "reason", "base", "version", "goal", "minimum", "opened_ms", "took_ms", "lost", "losses")
 _LEASES = ("lease", "round", "device", "site", "state", "reason", "granted_ms", "ended_ms", "upload_bytes", "weight")
 
 Row = tuple[object, ...]
@@ -43,16 +45,26 @@ Row = tuple[object, ...]
 def export(
     where: Where,
     name: RunName,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Made if need be.", file_okay=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Made if need be; it holds nothing, or an older export of the run.",
+            file_okay=False,
+        ),
+    ],
 ) -> None:
     """Write a run's rounds, leases and metrics as CSV, run.json, and figures as SVG; prints the files."""
     with where.link() as link:
         view = link.run(name)
+        check_place(out, view.id)
         rounds, asked_s = sorted(link.rounds(view.id), key=lambda each: each.number), time.monotonic()
-        now_ms = max((each.opened_age_ms for each in rounds), default=0)
+        now_ms, noted_s = max((each.opened_age_ms for each in rounds), default=0), asked_s
         leases: list[tuple[int, LeaseView]] = []
         for each in rounds:
-            if each.number % ROUNDS_NOTED == 0:
+            if time.monotonic() - noted_s >= PROGRESS_S:
+                noted_s = time.monotonic()
                 note(f"round {each.number} of {len(rounds)}")
             found = link.leases(view.id, each.number)
             later_ms = now_ms + int((time.monotonic() - asked_s) * 1000)
@@ -78,20 +90,39 @@ def export(
         say(str(out / file))
 
 
+def check_place(out: Path, run: str) -> None:
+    """`OperatorFault(usage)` unless `out` is not there, holds nothing, or holds what an export of `run` left."""
+    try:
+        held = out.is_dir() and any(out.iterdir())
+        told = (out / "run.json").read_bytes() if held else b""
+        other = held and msgspec.json.decode(told, type=_Exported).id != run
+    except (OSError, msgspec.DecodeError):
+        other = True
+    if other:
+        why = f"it holds something other than an export of run {run}, and files are not mixed"
+        raise OperatorFault("usage", what=f"cannot export into {out}", why=why, next="choose another --out")
+
+
+class _Exported(msgspec.Struct, frozen=True):
+    """The part of a run.json that says whose it is."""
+
+    id: str
+
+
 def safe(cell: object) -> object:
     """A cell that no spreadsheet takes for a formula: texts that begin as one get an apostrophe before them."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
 def round_rows(rounds: Sequence[RoundView], now_ms: int) -> Iterable[Row]:
-    """rounds.csv: a head, then a row for each round, told at `now_ms`; one column for each stage of the funnel."""
-    stages = list(dict.fromkeys(stage for each in rounds for stage in each.funnel))
-    yield (*_ROUNDS, *stages)
+    """rounds.csv: a head, then a row for each round, told at `now_ms`. lost: how many leases; losses: why."""
+    yield (*_ROUNDS, *FUNNEL)
     for each in rounds:
-        lost = ";".join(f"{reason}={count}" for reason, count in each.lost.items())
+        losses = ";".join(f"{reason}={count}" for reason, count in each.lost.items())
         plain = (each.number, each.state, each.reason, each.base, each.version, each.goal, each.minimum)
         times = (now_ms - each.opened_age_ms, each.took_ms)
-        yield (*plain, *times, lost, *(each.funnel.get(stage, "") for stage in stages))
+        lost = sum(each.lost.values())
+        yield (*plain, *times, lost, losses, *(each.funnel.get(stage, 0) for stage in FUNNEL))
 
 
 def lease_rows(leases: Sequence[tuple[int, LeaseView]]) -> Iterable[Row]:
@@ -116,7 +147,8 @@ def metric_rows(rounds: Sequence[RoundView]) -> Iterable[Row]:
     """
     yield ("round", "measured", "site", "metric", "value", "examples")
     for each in rounds:
-        yield from ((each.number, each.base, "", name, value, "") for name, value in sorted(each.metrics.items()))
+        for name, value in sorted(each.metrics.items()):
+            yield (each.number, each.base, "", name, value, each.examples.get(name, ""))
         for site, metrics in sorted(each.site_metrics.items()):
             examples = each.site_examples.get(site, {})
             yield from (

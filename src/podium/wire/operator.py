@@ -53,6 +53,7 @@ class RoundView(View, frozen=True, kw_only=True):
     metrics: MetricView
     site_metrics: dict[str, MetricView]
     site_examples: dict[str, dict[str, float]]  # site -> metric -> denominator
+    examples: dict[str, float] = {}  # metric -> denominator, over all devices
     opened_age_ms: int = -1  # ages count back from now; -1: that has not happened
     reporting_age_ms: int = -1
     ended_age_ms: int = -1

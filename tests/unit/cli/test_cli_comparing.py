@@ -24,6 +24,7 @@ def sealed(number: int, accuracy: float, **fields: object) -> RoundView:
         "metrics": {"accuracy": accuracy},
         "site_metrics": {"va": {"accuracy": accuracy / 2}},
         "site_examples": {"va": {"accuracy": 45.0}},
+        "examples": {"accuracy": 60.0},
         "opened_age_ms": 10_000 - number * 1_000,
         "took_ms": 900,
         **fields,
@@ -90,9 +91,9 @@ def test_runs_stand_in_columns_and_their_terms_below(capsys: pytest.CaptureFixtu
 def test_rounds_leases_and_metrics_are_rows_from_the_first_rounds_opening() -> None:
     rounds = list(round_rows(ROUNDS, 9_000))
     head = rounds[0]
-    assert head[-3:] == ("registered", "leased", "reported")
+    assert head[-5:] == ("lost", "losses", "leased", "reported", "accepted")
     assert [row[head.index("opened_ms")] for row in rounds[1:]] == [0, 1_000, 2_000]
-    assert rounds[3][head.index("lost")] == "LAPSED=2"
+    assert rounds[3][head.index("lost") :][:2] == (2, "LAPSED=2")
     later = msgspec.structs.replace(LEASE, granted_age_ms=8_700, ended_age_ms=200)
     leases = list(lease_rows([(9_000, LEASE), (9_200, later)]))
     row = dict(zip(leases[0], leases[1], strict=True))
@@ -101,7 +102,7 @@ def test_rounds_leases_and_metrics_are_rows_from_the_first_rounds_opening() -> N
     assert (row["granted_ms"], row["ended_ms"]) == (500, 9_000)
     metrics = list(metric_rows(ROUNDS))
     assert metrics[1:3] == [
-        (1, "sha256:aa", "", "accuracy", 0.5, ""),
+        (1, "sha256:aa", "", "accuracy", 0.5, 60.0),
         (1, "sha256:aa", "va", "accuracy", 0.25, 45.0),
     ]
     assert len(metrics) == 5

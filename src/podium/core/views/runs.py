@@ -132,6 +132,7 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         site_examples={
             site: {name: under for name, (_, under) in sums.items()} for site, sums in row.site_metrics.items()
         },
+        examples={name: under for name, (_, under) in row.metrics.items()},
         opened_age_ms=now_ms - row.opened_ms,
         reporting_age_ms=now_ms - row.reporting_ms if row.reporting_ms >= 0 else -1,
         ended_age_ms=now_ms - row.ended_ms if row.ended_ms >= 0 else -1,
