@@ -154,7 +154,7 @@ ONE_OF_EACH: tuple[AnyRow, ...] = (
     ReleaseRow(id="sha256:02", key_id="k", statement="sha256:03", actor="a", at_ms=1),
     FreezeRow(id="plane", frozen=True, why="drill", actor="a", at_ms=1),
     ServiceRow(id="00", name="n", verbs=("runs.read",), actor="a", made_ms=1, expires_ms=2, revoked=False),
-    WebhookRow(id="w", url="https://example.org/", kinds=("round-sealed",), actor="a", at_ms=1, removed=False),
+    WebhookRow(id="w", origin="https://example.org", kinds=("round-sealed",), actor="a", at_ms=1, removed=False),
 )
 """A row of every table, in the order in which stores load them."""
 

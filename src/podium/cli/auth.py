@@ -71,10 +71,23 @@ def revoke(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="Its id or a unique prefix.")],
     yes: Yes = False,
 ) -> None:
-    """End a service's credential at once; prints its id."""
+    """End a service's credential at once, those that it issued, and webhooks that they set; prints its id."""
     with where.link() as link:
-        confirm(f"revoke 1 credential: service {service} can do nothing more", yes)
+        count = len(_ending(link.services(), service))
+        confirm(
+            f"revoke {count} credentials: service {service}, and what it issued, can do nothing more; webhooks that"
+            " they set are told nothing more",
+            yes,
+        )
         say(link.revoke_service(service).id)
+
+
+def _ending(services: list[ServiceView], service: str) -> set[str]:
+    """The ids of living credentials that end with the one of that name, id or prefix."""
+    found = [each.id for each in services if each.name == service or each.id.startswith(service)]
+    for name in found:
+        found.extend(each.id for each in services if each.issuer == name)
+    return {each.id for each in services if each.id in found and each.left_ms}
 
 
 @app.command("can-i")

@@ -19,11 +19,12 @@ app = typer.Typer(help="Who is told of records, as signed CloudEvents.", no_args
 Name = Annotated[str, typer.Argument(metavar="WEBHOOK", help="Its id or a unique prefix.")]
 
 WEBHOOKS = Listing[WebhookView](
-    heads=("WEBHOOK", "URL", "KINDS", "DELIVERED", "DEAD", "FAILING"),
+    heads=("WEBHOOK", "ORIGIN", "KINDS", "BY", "DELIVERED", "DEAD", "FAILING"),
     row=lambda view: (
         view.id,
-        view.url,
+        view.origin,
         ",".join(view.kinds) or "all",
+        view.actor,
         str(view.delivered),
         str(view.dead),
         printable(view.failing) or "-",
@@ -49,7 +50,8 @@ def set_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Tell an address of records from now on; prints the secret that signs them, this once."""
+    """Tell an address of records from now on; prints the secret that signs them, this once. The address is not shown
+    again, only its origin: what follows that is often a secret too."""
     with where.link() as link:
         made = link.set_webhook(WebhookAsk(url=url, kinds=tuple(kind or ())))
     say_json(made) if json else say(made.secret)

@@ -38,6 +38,10 @@ def check(state: State) -> None:
     held = {state.devices[number].id: lease for number, lease in state.live_lease.items()}
     _require(live == held, state, f"live leases {live} but held {held}")
     _require(int(state.fleet.live.sum()) == len(held), state, "the live column differs from the live leases")
+    for hook in state.hooks_until:
+        service = state.services[state.webhooks[hook].credential]
+        stands = not service.revoked and service.expires_ms > state.now_ms
+        _require(stands, state, f"webhook {hook} outlives the credential of {service.name}")
 
 
 def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:

@@ -243,7 +243,10 @@ class VersionReleased(Event, frozen=True, kw_only=True):
 
 
 class ServiceIssued(Event, frozen=True, kw_only=True):
-    """A person issued a service's credential; only the hash of its secret is known."""
+    """A person or a service issued a service's credential; only the hash of its secret is known.
+
+    `credential`: the hash of the one that issues it, "" of a person's.
+    """
 
     ticket: int
     actor: str
@@ -251,6 +254,7 @@ class ServiceIssued(Event, frozen=True, kw_only=True):
     name: str
     verbs: tuple[str, ...]
     expires_ms: int
+    credential: str = ""
 
 
 class ServiceRevoked(Event, frozen=True, kw_only=True):
@@ -262,13 +266,17 @@ class ServiceRevoked(Event, frozen=True, kw_only=True):
 
 
 class WebhookSet(Event, frozen=True, kw_only=True):
-    """A person named who is told of records; the shell checked the address and keeps the secret."""
+    """A person or a service named who is told of records; the shell checked the address, and keeps it and the secret.
+
+    `origin`: its scheme, host and port. `credential`: the hash of the service's that asked, "" of a person's.
+    """
 
     ticket: int
     actor: str
     id: str
-    url: str
+    origin: str
     kinds: tuple[str, ...]
+    credential: str = ""
 
 
 class WebhookRemoved(Event, frozen=True, kw_only=True):

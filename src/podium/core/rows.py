@@ -196,7 +196,10 @@ class FreezeRow(Row, frozen=True, kw_only=True, tag="freezes"):
 
 
 class ServiceRow(Row, frozen=True, kw_only=True, tag="services"):
-    """A service's credential by the SHA-256 of its secret: what it may do, until when."""
+    """A service's credential by the SHA-256 of its secret: what it may do, until when.
+
+    `issuer`: the id of the credential that issued it, "" of a person's.
+    """
 
     id: str  # hex SHA-256 of the token
     name: str
@@ -205,17 +208,25 @@ class ServiceRow(Row, frozen=True, kw_only=True, tag="services"):
     made_ms: int
     expires_ms: int
     revoked: bool
+    issuer: str = ""
 
 
 class WebhookRow(Row, frozen=True, kw_only=True, tag="webhooks"):
-    """Who is told of records, and of which kinds (none: all). Its signing secret is in the Keys port."""
+    """Who is told of records, and of which kinds (none: all). Whole address and secret are in the Keys port.
+
+    `url`: the whole address, in rows of before it was kept there. `credential`: the id of the service's that set it, ""
+    of a person's; the plane ends it with that one (`ended`: why, "" while it is told).
+    """
 
     id: str
-    url: str
+    origin: str = ""  # scheme, host and port
+    url: str = ""
     kinds: tuple[str, ...]
     actor: str
     at_ms: int
     removed: bool
+    credential: str = ""
+    ended: str = ""
 
 
 AnyRow = (

@@ -102,6 +102,7 @@ class State:
         self.freezes: dict[str, FreezeRow] = {}
         self.services: dict[str, ServiceRow] = {}
         self.webhooks: dict[str, WebhookRow] = {}
+        self.hooks_until: dict[str, int] = {}  # webhook that a service set -> when its credential is over, in ms
         self.open: dict[tuple[str, int], OpenRound] = {}
         self.fleet = Fleet()
         self.live_lease: dict[int, str] = {}
@@ -153,7 +154,13 @@ class State:
             case ServiceRow():
                 self.services[row.id] = row
             case WebhookRow():
-                self.webhooks[row.id] = row
+                self._put_webhook(row)
+
+    def _put_webhook(self, row: WebhookRow) -> None:
+        self.webhooks[row.id] = row
+        self.hooks_until.pop(row.id, None)
+        if row.credential and not row.removed and not row.ended:
+            self.hooks_until[row.id] = self.services[row.credential].expires_ms
 
     def _put_device(self, row: DeviceRow) -> None:
         if row.number == len(self.devices):

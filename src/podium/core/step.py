@@ -99,7 +99,7 @@ class Core:
 
     def _due(self) -> int:
         if self._due_ms is None:
-            self._due_ms = min(runs.due(self.state), count_due(self.state))
+            self._due_ms = min(runs.due(self.state), count_due(self.state), services.webhooks_due(self.state))
         return self._due_ms
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
@@ -107,6 +107,7 @@ class Core:
         while (due := self._due()) <= at_ms:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
+            services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             self._due_ms = None
         self.state.now_ms = max(self.state.now_ms, at_ms)

@@ -77,6 +77,7 @@ LINES: tuple[tuple[str, str, str, str], ...] = (
     ("podium.webhooks", "webhook stands still", "error", "code, why"),
     ("podium.webhooks", "a delivery was given up", "warning", "webhook, why"),
     ("podium.webhooks", "a webhook has no secret", "error", "webhook"),
+    ("podium.webhooks", "webhooks wait", "warning", "code, why"),
     ("podium.traces", "a round was not traced", "error", "a traceback"),
     ("podium.retention", "swept", "info", "blobs, uploads"),
     ("podium.retention", "sweep failed", "error", "code, why"),

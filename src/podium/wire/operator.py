@@ -195,6 +195,7 @@ class ServiceView(View, frozen=True, kw_only=True):
     age_ms: int
     left_ms: int  # 0 once it is over or revoked
     revoked: bool
+    issuer: str  # the id of the service's credential that issued it and that it ends with, "" of a person's
 
 
 class ServiceMade(View, frozen=True, kw_only=True):
@@ -209,10 +210,11 @@ class WebhookView(View, frozen=True, kw_only=True):
     """Who is told of records, and how that goes."""
 
     id: str
-    url: str
+    origin: str  # scheme, host and port; the whole address is shown to nobody, since it is often a secret
     kinds: list[str]
+    actor: str  # who set it
     delivered: int
-    failing: str  # why the present delivery fails, "" if it does not
+    failing: str  # why the present delivery fails, or why nothing is told any more; "" if all is well
     dead: int  # deliveries given up
 
 

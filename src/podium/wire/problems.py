@@ -125,6 +125,9 @@ KINDS: dict[str, Kind] = {
     "alias-unknown": Kind(
         2063, 422, "no alias has that name", "name it candidate, canary or production; latest is the plane's own"
     ),
+    "name-taken": Kind(
+        2064, 409, "a living credential has that name", "choose another name, or revoke that one: podium auth revoke"
+    ),
     # 3xxx: the store
     "store-full": Kind(3001, 503, "the disk is full", "free some space; nothing acknowledged was lost"),
     "store-failed": Kind(3002, 503, "the store failed", "look at the disk; the plane reloads by itself"),

@@ -176,7 +176,14 @@ def test_what_people_wrote_cannot_steer_a_terminal() -> None:
 )
 def test_a_credential_says_how_long_it_holds(left_ms: int, revoked: bool, said: str) -> None:
     view = ServiceView(
-        id="s1", name="ci", verbs=["runs.read"], actor="person:x", age_ms=0, left_ms=left_ms, revoked=revoked
+        id="s1",
+        name="ci",
+        verbs=["runs.read"],
+        actor="person:x",
+        age_ms=0,
+        left_ms=left_ms,
+        revoked=revoked,
+        issuer="",
     )
     assert SERVICES.row(view)[-1] == said
 

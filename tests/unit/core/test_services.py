@@ -8,7 +8,7 @@ from tests.support.core_acts import ADMINISTRATOR, act
 from tests.support.core_drive import Drive
 
 SERVICE: dict[str, object] = {"token_hash": "ab", "name": "ci", "verbs": ("runs.submit", "runs.read"), "expires_ms": 99}
-HOOK: dict[str, object] = {"id": "w", "url": "https://example.org/", "kinds": ("round-sealed",)}
+HOOK: dict[str, object] = {"id": "w", "origin": "https://example.org", "kinds": ("round-sealed",)}
 
 
 def test_a_service_is_issued_and_ended() -> None:
@@ -62,10 +62,10 @@ def test_a_webhook_is_set_changed_and_removed() -> None:
     heard = act(drive, WebhookSet, **HOOK)
     assert (heard.word, heard.id) == ("done", "w")
     row = WebhookRow(
-        id="w", url="https://example.org/", kinds=("round-sealed",), actor=ADMINISTRATOR, at_ms=0, removed=False
+        id="w", origin="https://example.org", kinds=("round-sealed",), actor=ADMINISTRATOR, at_ms=0, removed=False
     )
     assert drive.state.webhooks == {"w": row}
-    assert (drive.records[-1].kind, drive.records[-1].why) == ("webhook-set", {"url": "https://example.org/"})
+    assert (drive.records[-1].kind, drive.records[-1].why) == ("webhook-set", {"origin": "https://example.org"})
     act(drive, WebhookSet, **HOOK | {"kinds": ()})
     assert drive.state.webhooks["w"].kinds == ()
     assert act(drive, WebhookRemoved, id="w").word == "done"

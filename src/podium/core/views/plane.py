@@ -46,4 +46,5 @@ def service_view(row: ServiceRow, now_ms: int) -> ServiceView:
         age_ms=now_ms - row.made_ms,
         left_ms=left,
         revoked=row.revoked,
+        issuer=row.issuer,
     )

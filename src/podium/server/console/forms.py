@@ -92,19 +92,19 @@ class Forms:
 
     async def revoke_service(self, form: Form) -> Done:
         """End a service's credential."""
-        view = await self._acts.revoke_service(form.actor, form.id)
+        view = await self._acts.revoke_service(form.who, form.id)
         return Done(path="/settings", notice=f"The credential of {view.name} is revoked.")
 
     async def set_webhook(self, form: Form) -> Done:
         """Tell an address of records; the page shows the signing secret this once."""
         kinds = tuple(kind for kind in form.text("kinds").replace(",", " ").split() if kind)
-        made = await self._webhooks.set(form.actor, WebhookAsk(url=form.text("url"), kinds=kinds))
+        made = await self._webhooks.set(form.who, WebhookAsk(url=form.text("url"), kinds=kinds))
         return Done(screen=_secret(f"Secret of webhook {made.id}", made.secret))
 
     async def remove_webhook(self, form: Form) -> Done:
         """Tell nobody there any more."""
         view = await self._webhooks.remove(form.actor, form.id)
-        return Done(path="/settings", notice=f"{view.url} is told nothing any more.")
+        return Done(path="/settings", notice=f"{view.origin} is told nothing any more.")
 
 
 def _secret(heading: str, secret: str) -> Screen:

@@ -11,6 +11,7 @@ Limits: `marked_devices_max`, `service_ms`, `name_chars_max`, `WHY_CHARS_MAX`.
 
 from msgspec.structs import replace
 
+from podium.core.access.services import lineage
 from podium.core.effects import Answer
 from podium.core.events import (
     AliasMoved,
@@ -45,7 +46,7 @@ from podium.server.operators.naming import (
     find_version,
     version_to_go_back_to,
 )
-from podium.server.operators.permission import permit
+from podium.server.operators.permission import denied, permit
 from podium.server.plane_data import SERVICE_PREFIX, Parts, Who, token_hash
 from podium.server.retention import check_kept
 from podium.wire.asks import FreezeAsk, MarkAsk, PauseAsk, PromoteAsk, ReleaseAsk, RollbackAsk, ServiceAsk, StopAsk
@@ -228,12 +229,13 @@ class Acts:
     async def issue_service(self, who: Who, ask: ServiceAsk) -> ServiceMade:
         """Make a service's credential; it is shown this once, only its hash is kept.
 
-        usage; verb-denied for a verb that the asker has not.
+        usage, name-taken; verb-denied for a verb that the asker has not. One that a service issues ends no later than
+        the service's own, and with it.
         """
         lives_ms = self._check_service(who, ask)
         token = SERVICE_PREFIX + b64(self._parts.entropy.token(SECRET_BYTES))
         known = token_hash(token)
-        await self._tell(
+        state, _ = await self._tell(
             lambda at, ticket: ServiceIssued(
                 at_ms=at,
                 ticket=ticket,
@@ -242,15 +244,18 @@ class Acts:
                 name=ask.name,
                 verbs=ask.verbs,
                 expires_ms=at + lives_ms,
+                credential=who.service,
             )
         )
-        return ServiceMade(id=known, token=token, left_ms=lives_ms)
+        row = state.services[known]
+        return ServiceMade(id=known, token=token, left_ms=row.expires_ms - row.made_ms)
 
     def _check_service(self, who: Who, ask: ServiceAsk) -> int:
         """How long the credential lives, in ms."""
         limits = self._parts.limits
-        if not ask.name or len(ask.name) > limits.name_chars_max or not ask.name.isprintable() or "/" in ask.name:
-            why = f"printable, 1 to {limits.name_chars_max} characters, no /"
+        named = 0 < len(ask.name) <= limits.name_chars_max and ask.name.isprintable() and ask.name == ask.name.strip()
+        if not named or "/" in ask.name:
+            why = f"printable, 1 to {limits.name_chars_max} characters, no / and no space around it"
             raise OperatorFault("usage", what="the service's name cannot be taken", why=why)
         if not 0 <= ask.expires_ms <= limits.service_ms:
             raise OperatorFault("usage", what="the credential's expiry", why=f"at most {limits.service_ms} ms")
@@ -258,11 +263,16 @@ class Acts:
             permit(self._loop, who, verb)
         return ask.expires_ms or limits.service_ms
 
-    async def revoke_service(self, actor: str, service: str) -> ServiceView:
-        """End a service's credential: its next request is refused. service-unknown, id-ambiguous."""
+    async def revoke_service(self, who: Who, service: str) -> ServiceView:
+        """End a service's credential, and those that it issued: their next request is refused.
+
+        service-unknown, id-ambiguous; verb-denied for a service that asks for another than itself or what it issued.
+        """
         row = find_service(self._loop.state, service)
+        if who.service and row not in lineage(self._loop.state, who.service):
+            raise denied(self._loop, who, "services.issue", f"{who.actor} did not issue {row.name}")
         state, now = await self._tell(
-            lambda at, ticket: ServiceRevoked(at_ms=at, ticket=ticket, actor=actor, token_hash=row.id)
+            lambda at, ticket: ServiceRevoked(at_ms=at, ticket=ticket, actor=who.actor, token_hash=row.id)
         )
         return service_view(state.services[row.id], now)
 

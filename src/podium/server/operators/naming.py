@@ -98,11 +98,12 @@ def version_to_go_back_to(state: State, alias: AliasRow, named: str) -> VersionR
 
 
 def find_service(state: State, text: str) -> ServiceRow:
-    """The service credential of that id, unique prefix of it, or name (of those not revoked, if it is only one).
+    """The service credential of that id, unique prefix of it, or name (the living one of that name).
 
     `OperatorFault(service-unknown | id-ambiguous)`.
     """
-    named = [row.id for row in state.services.values() if row.name == text and not row.revoked]
+    same = [row for row in state.services.values() if row.name == text and not row.revoked]
+    named = [row.id for row in same if row.expires_ms > state.now_ms]
     found = named[0] if len(named) == 1 else _only("service-unknown", "service credential", text, state.services)
     return state.services[found]
 

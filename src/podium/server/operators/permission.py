@@ -18,7 +18,12 @@ def permit(loop: Loop, who: Who, verb: str) -> None:
     """Return if `who` may `verb`; else `OperatorFault(verb-denied)`, once it is told."""
     try:
         roles.permit(who.actor, verb, who.verbs)
-    except OperatorFault:
-        note_denied(loop, who.actor, "verb-denied")
-        log.warning("denied", extra={"actor": who.actor, "verb": verb})
-        raise
+    except OperatorFault as fault:
+        raise denied(loop, who, verb, fault.why) from fault
+
+
+def denied(loop: Loop, who: Who, verb: str, why: str) -> OperatorFault:
+    """The fault of `who`, who may not `verb` here; it is told."""
+    note_denied(loop, who.actor, "verb-denied")
+    log.warning("denied", extra={"actor": who.actor, "verb": verb})
+    return OperatorFault("verb-denied", what=f"{verb} by {who.actor}", why=why)

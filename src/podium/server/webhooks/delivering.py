@@ -2,7 +2,9 @@
 
 Decides: what is tried next, how often, when it is given up, and when the cursor moves: only behind an entry that was
 delivered, given up, or not asked for. Never: what an event says (events.py). A kill between a delivery and its cursor
-delivers it again, under the same id. While an entry is tried again nothing behind it is sent.
+delivers it again, under the same id. While an entry is tried again nothing behind it is sent. Dead letters that are to
+be tried again come between: one after each `PAGE` of new entries, or when there is nothing new, so that however many
+there are, new ones wait for one of them at most. Whoever asks for them ends the wait before the next try, too.
 Limits: `webhook_tries_max` tries, `webhook_first_ms` doubled up to `webhook_backoff_ms`; `PAGE` entries in memory; a
 webhook with `webhook_dead_max` dead letters stands still, losing nothing, until they are tried again or it is removed.
 """
@@ -14,9 +16,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+import msgspec
+
 from podium.core.records import read_record
 from podium.core.rows import WebhookRow
-from podium.ports.plane import Entry, Store
+from podium.ports.plane import Entry
 from podium.server.webhooks.events import body_of, event_id, kind_of, signed_headers
 from podium.server.webhooks.ledger import DeadLetter, Ledger
 from podium.server.webhooks.posting import Poster, Undelivered
@@ -28,44 +32,62 @@ log = logging.getLogger("podium.webhooks")
 
 PAGE = 256
 
+Entries = Callable[[int, int], list[Entry]]
+"""(after, limit) -> up to `limit` entries of the journal with a number above `after`. Blocking; `StoreFault`."""
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a courier tells: the webhook, its whole address and its secret, and whether it still is to be told."""
+
+    row: WebhookRow
+    url: str
+    secret: bytes
+    stands: Callable[[], bool]
+
 
 class Courier:
     """Delivers to one webhook until it is cancelled. On the event loop's thread; what blocks runs in `threads`."""
 
-    def __init__(
-        self, row: WebhookRow, secret: bytes, plane_id: str, poster: Poster, reading: tuple[Store, Ledger, Executor]
-    ) -> None:
-        self.row = row
+    def __init__(self, told: Told, plane_id: str, poster: Poster, reading: tuple[Entries, Ledger, Executor]) -> None:
+        self.row = told.row
         self.failing = ""
         """Why the present delivery fails, "" while it does not."""
-        self._secret = secret
+        self._told = told
         self._plane_id = plane_id
         self._poster = poster
-        self._store, self._ledger, self._threads = reading
+        self._entries, self._ledger, self._threads = reading
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """There may be something to do before the next look."""
+        """There is something to do before the next look, or the next try."""
         self._woken.set()
 
     async def run(self, limits: Limits, now_ms: Callable[[], int]) -> None:
-        """Deliver for ever; what the disk fails is tried again."""
+        """Deliver for as long as the webhook stands; what the disk fails is tried again."""
+        broken = ""
         while True:
-            self._woken.clear()
             try:
-                busy = await self._again() or await self._forward(limits, now_ms)
+                busy = await self._forward(limits, now_ms)
+                busy = await self._again() or busy
+                self.failing = "" if self.failing == broken else self.failing
+            except _Ended:
+                return
             except PodiumError as error:
                 log.error("webhook stands still", extra={"code": error.code, "why": error.why})
-                self.failing, busy = f"{error.code}: {error.what}", False
+                self.failing = broken = f"{error.code}: {error.what}"
+                busy = False
             if not busy:
                 await self._idle(limits.journal_merge_ms)
 
-    async def _idle(self, wait_ms: int) -> None:
+    async def _idle(self, wait_ms: int) -> bool:
+        """Wait so long, or until woken: whether it was."""
         try:
             async with asyncio.timeout(wait_ms / 1000):
                 await self._woken.wait()
         except TimeoutError:
-            return
+            return False
+        self._woken.clear()
+        return True
 
     async def _blocking(self, call: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*given))
@@ -73,10 +95,10 @@ class Courier:
     # -- what was given up -----------------------------------------------------------------------------------
 
     async def _again(self) -> bool:
-        """Try each dead letter that is due once; whether there was one."""
-        due = await self._blocking(lambda: self._ledger.dead(self.row.id, PAGE, due=True))
+        """Try the oldest dead letter that is due once; whether there was one."""
+        due = await self._blocking(lambda: self._ledger.dead(self.row.id, 1, due=True))
         for letter in due:
-            found = await self._blocking(self._store.entries, letter.number - 1, 1)
+            found = await self._blocking(self._entries, letter.number - 1, 1)
             try:
                 if found and found[0].record:
                     await self._post(found[0])
@@ -91,7 +113,7 @@ class Courier:
     async def _forward(self, limits: Limits, now_ms: Callable[[], int]) -> bool:
         """Deliver the next entries of the journal; whether there were any."""
         number, _ = await self._blocking(self._ledger.cursor, self.row.id)
-        entries = await self._blocking(self._store.entries, number, PAGE)
+        entries = await self._blocking(self._entries, number, PAGE)
         passed = 0
         for entry in entries:
             if self._asked_for(entry):
@@ -114,19 +136,21 @@ class Courier:
         return read_record(entry.record).at_ms >= self.row.at_ms
 
     async def _deliver(self, entry: Entry, limits: Limits, now_ms: Callable[[], int]) -> None:
-        wait_ms = limits.webhook_first_ms
-        for tried in range(1, limits.webhook_tries_max + 1):
+        """Until it is taken or given up. A try that somebody woke it for is none of the `webhook_tries_max`."""
+        wait_ms, tried, woken = limits.webhook_first_ms, 0, False
+        while tried < limits.webhook_tries_max:
             try:
                 await self._post(entry)
             except Undelivered as error:
+                tried += not woken
                 self.failing = f"{event_id(entry)}, try {tried} of {limits.webhook_tries_max}: {error}"
-                if tried < limits.webhook_tries_max:
-                    await asyncio.sleep(wait_ms / 1000)
-                    wait_ms = min(limits.webhook_backoff_ms, 2 * wait_ms)
             else:
                 self.failing = ""
                 await self._blocking(self._ledger.move, self.row.id, entry.number, 1)
                 return
+            if tried < limits.webhook_tries_max:
+                woken = await self._idle(wait_ms)
+                wait_ms = wait_ms if woken else min(limits.webhook_backoff_ms, 2 * wait_ms)
         letter = DeadLetter(
             webhook=self.row.id,
             number=entry.number,
@@ -139,6 +163,12 @@ class Courier:
         await self._blocking(self._ledger.give_up, letter)
 
     def _post(self, entry: Entry) -> Awaitable[None]:
+        if not self._told.stands():
+            raise _Ended
         body = body_of(entry, self._plane_id)
-        headers = signed_headers(self._secret, event_id(entry), body, int(time.time()))
-        return self._poster.post(self.row.url, headers, body)
+        headers = signed_headers(self._told.secret, event_id(entry), body, int(time.time()))
+        return self._poster.post(self._told.url, headers, body)
+
+
+class _Ended(Exception):
+    """The webhook is to be told nothing more."""

@@ -1,7 +1,7 @@
 """A record as others are told of it: a CloudEvent in JSON, signed as Standard Webhooks says.
 
-Decides: which facts of a record leave, and the bytes that are signed. Never: rows, salts, secrets, or the addresses of
-other webhooks, which may hold a secret of theirs.
+Decides: which facts of a record leave, and the bytes that are signed. Never: rows, salts, secrets, or where other
+webhooks go.
 Sources: CloudEvents 1.0 (JSON event format, structured mode); Standard Webhooks 1.0 (symmetric signatures, v1).
 """
 
@@ -17,7 +17,7 @@ from podium.ports.plane import Entry
 CONTENT_TYPE = "application/cloudevents+json"
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
-_UNTOLD = frozenset({"url"})
+_UNTOLD = frozenset({"origin", "url"})
 
 
 class Data(msgspec.Struct, frozen=True, kw_only=True):

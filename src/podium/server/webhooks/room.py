@@ -1,7 +1,10 @@
 """The webhooks of a plane: set, listed, removed, and one courier for each while the plane serves.
 
-Decides: which addresses may be set, how many, and what becomes of a secret. Never: who may (core/access). The secret is
-shown once and lies in the Keys port; removing a webhook erases it. Limits: `webhooks_max`.
+Decides: which addresses may be set, how many, and what becomes of address and secret. Never: who may do a verb
+(core/access), nor when a webhook ends (the core). The secret is shown once; it and the whole address, which may hold
+another, lie in the Keys port, and are erased with the webhook or when it ends: nobody is shown more than the origin.
+Couriers are held equal to the core's rows every `journal_merge_ms`, whatever came between: a reload, an end, a failure.
+Limits: `webhooks_max`, ended ones included.
 """
 
 import asyncio
@@ -11,32 +14,46 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from podium.core.access.services import OVER, REVOKED
 from podium.core.events import WebhookRemoved, WebhookSet
 from podium.core.rows import WebhookRow
 from podium.server.devices.device_words import checked
 from podium.server.loop.loop import Loop
+from podium.server.operators.permission import permit
 from podium.server.operators.route_table import AnyRoute, Parameter, Route
-from podium.server.plane_data import Parts
-from podium.server.webhooks.delivering import Courier
+from podium.server.plane_data import Parts, Who
+from podium.server.webhooks.delivering import Courier, Told
 from podium.server.webhooks.events import SECRET_BYTES, secret_text
 from podium.server.webhooks.ledger import Ledger
 from podium.server.webhooks.posting import Poster
 from podium.wire.asks import Ask, WebhookAsk
 from podium.wire.operator import DeadLetterView, Page, View, WebhookMade, WebhookView
-from podium.wire.problems import OperatorFault, StoreFault
+from podium.wire.problems import OperatorFault, PodiumError, StoreFault
 
 T = TypeVar("T")
 log = logging.getLogger("podium.webhooks")
 
 KINDS_MAX, KIND_CHARS_MAX = 64, 64
+PREFIX = "webhook/"
+"""How the Keys names of webhooks begin."""
+ENDED = {
+    REVOKED: "told nothing any more: the credential that set it was revoked; remove it",
+    OVER: "told nothing any more: the credential that set it is over; remove it",
+}
 
 
 def secret_name(webhook: str) -> str:
     """The Keys name of a webhook's secret."""
-    return f"webhook/{webhook}"
+    return f"{PREFIX}{webhook}"
+
+
+def url_name(webhook: str) -> str:
+    """The Keys name of a webhook's whole address."""
+    return f"{PREFIX}{webhook}/url"
 
 
 class Webhooks:
@@ -50,19 +67,30 @@ class Webhooks:
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="podium-webhooks")
         self._ledger = Ledger(data)
         self._couriers: dict[str, tuple[Courier, asyncio.Task[None]]] = {}
+        self._mute: set[str] = set()
+        """Webhooks without a secret or an address, as after a restore without keys."""
         self._one = asyncio.Lock()
+        self._standing: asyncio.Task[None] | None = None
 
     def allow_local(self) -> None:
         """Let webhooks go to loopback, by http and any port: podium serve --allow-local-webhooks."""
         self._poster.allow_local = True
 
     async def open(self) -> None:
-        """Deliver to every webhook that is set. Once, when the core is there."""
-        for row in self._rows():
-            self._start(row)
+        """Deliver to every webhook that is to be told. Once, when the core is there."""
+        await self._keep()
+        living = self._living()
+        for name in self._parts.keys.names(PREFIX):  # of one that could not be set, or ended while nothing served
+            if name.removeprefix(PREFIX).partition("/")[0] not in living:
+                await self._blocking(self._parts.keys.erase, name)
+        self._standing = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
         """Stop delivering; what is under way is done again at the next start."""
+        if self._standing is not None:
+            self._standing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._standing
         for name in list(self._couriers):
             await self._stop(name)
         await asyncio.to_thread(self._threads.shutdown)
@@ -70,31 +98,41 @@ class Webhooks:
 
     # -- the verbs -------------------------------------------------------------------------------------------
 
-    async def set(self, actor: str, ask: WebhookAsk) -> WebhookMade:
+    async def set(self, who: Who, ask: WebhookAsk) -> WebhookMade:
         """Tell an address of records from now on; its secret is shown this once.
 
-        `OperatorFault(webhook-refused)` for an address that is not allowed, `usage` for too many webhooks or kinds.
+        `OperatorFault`: webhook-refused for an address that is not allowed, usage for too many webhooks or kinds,
+        verb-denied for who may not read the journal: a webhook is told all of it.
         """
+        permit(self._loop, who, "journal.read")
         kinds = tuple(sorted(set(ask.kinds)))
         if len(kinds) > KINDS_MAX or not all(0 < len(kind) <= KIND_CHARS_MAX for kind in kinds):
             raise OperatorFault(
                 "usage", what="the kinds of a webhook", why=f"at most {KINDS_MAX}, each a record's kind"
             )
-        await self._poster.check(ask.url)
+        target = await self._poster.check(ask.url)
         async with self._one:
             if len(self._rows()) >= self._parts.limits.webhooks_max:
                 why = f"a plane has at most {self._parts.limits.webhooks_max}"
                 raise OperatorFault("usage", what="there are too many webhooks", why=why, next="podium webhook remove")
             name, secret = "w" + self._parts.entropy.token(6).hex(), self._parts.entropy.token(SECRET_BYTES)
             await self._blocking(self._parts.keys.put, secret_name(name), secret)
+            await self._blocking(self._parts.keys.put, url_name(name), ask.url.encode())
             checked(
                 await self._loop.ask(
                     lambda at, ticket: WebhookSet(
-                        at_ms=at, ticket=ticket, actor=actor, id=name, url=ask.url, kinds=kinds
+                        at_ms=at,
+                        ticket=ticket,
+                        actor=who.actor,
+                        id=name,
+                        origin=target.origin,
+                        kinds=kinds,
+                        credential=who.service,
                     )
                 )
             )
-            self._start(self._loop.state.webhooks[name])
+        with contextlib.suppress(PodiumError):  # a plane that reloads just now starts it when it can
+            await self._keep()
         return WebhookMade(id=name, secret=secret_text(secret))
 
     async def listed(self) -> Page:
@@ -109,8 +147,7 @@ class Webhooks:
             checked(
                 await self._loop.ask(lambda at, ticket: WebhookRemoved(at_ms=at, ticket=ticket, actor=actor, id=row.id))
             )
-            await self._stop(row.id)
-            await self._blocking(self._parts.keys.erase, secret_name(row.id))
+            await self._let_go(row.id)
             await self._blocking(self._ledger.forget, row.id)
         return view
 
@@ -156,25 +193,64 @@ class Webhooks:
     async def _view(self, row: WebhookRow) -> WebhookView:
         _, delivered = await self._blocking(self._ledger.cursor, row.id)
         held = self._couriers.get(row.id)
-        failing = held[0].failing if held else "its secret is gone: remove it and set it anew"
-        dead = await self._blocking(self._ledger.count_dead, row.id)
+        gone = "its secret or its address is gone: remove it and set it anew" if row.id in self._mute else ""
         return WebhookView(
-            id=row.id, url=row.url, kinds=list(row.kinds), delivered=delivered, failing=failing, dead=dead
+            id=row.id,
+            origin=row.origin or _origin(row.url),
+            kinds=list(row.kinds),
+            actor=row.actor,
+            delivered=delivered,
+            failing=ENDED.get(row.ended) or gone or (held[0].failing if held else ""),
+            dead=await self._blocking(self._ledger.count_dead, row.id),
         )
 
-    def _start(self, row: WebhookRow) -> None:
-        """A courier for `row`; none if its secret is gone, as after a restore without keys."""
+    def _living(self) -> dict[str, WebhookRow]:
+        return {row.id: row for row in self._rows() if _is_told(row)}
+
+    async def _run(self) -> None:
+        """Hold the couriers equal to the rows for ever; while the plane has no core they wait for it."""
+        while True:
+            await asyncio.sleep(self._parts.limits.journal_merge_ms / 1000)
+            try:
+                await self._keep()
+            except PodiumError as error:
+                log.warning("webhooks wait", extra={"code": error.code, "why": error.why})
+
+    async def _keep(self) -> None:
+        """One courier for each webhook that is to be told, and none for another."""
+        async with self._one:
+            living = self._living()
+            over = self._couriers.keys() - living.keys()
+            if over:
+                await self._loop.settled()  # what ended them may be ahead of the store, and erasing is for good
+            for name in over:
+                await self._let_go(name)
+            for row in living.values():
+                if row.id not in self._couriers and row.id not in self._mute:
+                    await self._start(row)
+
+    async def _start(self, row: WebhookRow) -> None:
         try:
-            secret = self._parts.keys.get(secret_name(row.id))
+            secret = await self._blocking(self._parts.keys.get, secret_name(row.id))
+            url = row.url or (await self._blocking(self._parts.keys.get, url_name(row.id))).decode()
         except StoreFault as error:
             if error.code != "key-erased":
                 raise
             log.error("a webhook has no secret", extra={"webhook": row.id})
+            self._mute.add(row.id)
             return
-        reading = (self._parts.store, self._ledger, self._threads)
-        courier = Courier(row, secret, self._parts.identity.plane_id, self._poster, reading)
+        told = Told(row=row, url=url, secret=secret, stands=lambda: _is_told(self._loop.state.webhooks[row.id]))
+        reading = (self._parts.store.entries, self._ledger, self._threads)
+        courier = Courier(told, self._parts.identity.plane_id, self._poster, reading)
         task = asyncio.get_running_loop().create_task(courier.run(self._parts.limits, self._loop.now_ms))
         self._couriers[row.id] = (courier, task)
+
+    async def _let_go(self, name: str) -> None:
+        """No courier any more, and nothing that a delivery could be made with."""
+        await self._stop(name)
+        self._mute.discard(name)
+        for key in (secret_name(name), url_name(name)):
+            await self._blocking(self._parts.keys.erase, key)
 
     async def _stop(self, name: str) -> None:
         held = self._couriers.pop(name, None)
@@ -185,6 +261,16 @@ class Webhooks:
 
     async def _blocking(self, call: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*given))
+
+
+def _is_told(row: WebhookRow) -> bool:
+    return not (row.removed or row.ended)
+
+
+def _origin(url: str) -> str:
+    """What is shown of the address of a webhook that was set when rows held all of it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _page(views: Iterable[View]) -> Page:
@@ -213,7 +299,7 @@ def webhook_routes(hooks: Webhooks) -> list[AnyRoute]:
             ask=WebhookAsk,
             answer=WebhookMade,
             status=201,
-            call=lambda call: hooks.set(call.actor, call.ask),
+            call=lambda call: hooks.set(call.who, call.ask),
             codes=("webhook-refused", "usage"),
         ),
         Route(
@@ -233,7 +319,7 @@ def webhook_routes(hooks: Webhooks) -> list[AnyRoute]:
             method="DELETE",
             path="/api/v1/webhooks/{id}",
             verb="webhooks.set",
-            summary="Tell nobody there any more; its secret is erased",
+            summary="Tell nobody there any more; its address and its secret are erased",
             ask=Ask,
             answer=WebhookView,
             call=lambda call: hooks.remove(call.actor, call.id),

@@ -61,7 +61,10 @@ class Settings:
             crumbs=CRUMBS,
             told={
                 "effect": f"1 credential: the next request of {name} is refused.",
-                "lines": [f"It may {', '.join(found[0].verbs)}."],
+                "lines": [
+                    f"It may {', '.join(found[0].verbs)}.",
+                    "Credentials that it issued end with it, and so do webhooks that they set.",
+                ],
                 "action": f"/settings/services/{found[0].id}/revoke",
                 "back": "/settings",
                 "kept": (),
@@ -83,7 +86,7 @@ class Settings:
             twin=f"podium webhook remove {found[0].id}",
             crumbs=CRUMBS,
             told={
-                "effect": f"1 webhook: {found[0].url} is told nothing any more.",
+                "effect": f"1 webhook: {found[0].origin} is told nothing any more.",
                 "lines": ["Its signing secret and the deliveries that were given up are erased."],
                 "action": f"/settings/webhooks/{found[0].id}/remove",
                 "back": "/settings",
