@@ -4,6 +4,7 @@ import pytest
 
 from podium.core.events import AggregateFailed
 from podium.core.rounds.pausing import stands_since
+from podium.core.state import FREEZE
 from podium.core.views.runs import run_view
 from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
@@ -231,6 +232,29 @@ def test_a_round_that_began_to_work_after_the_freeze_counts() -> None:
     assert drive.round().state == "REPORTING"
     drive.wait(REPORT_MS)
     assert (drive.round().state, drive.round().frozen, drive.run().abandoned_in_row) == ("ABANDONED", False, 1)
+
+
+def test_leases_that_a_freeze_took_in_the_very_ms_of_the_start_excuse_the_round() -> None:
+    drive = reporting(2, abandoned_max=1)
+    drive.lease(0)
+    freeze(drive, revoke=True)
+    unfreeze(drive)
+    assert drive.state.freezes[FREEZE].at_ms == drive.round().reporting_ms
+    drive.wait(REPORT_MS)
+    assert (drive.run().state, drive.round().frozen) == ("RUNNING", True)
+
+
+def test_leases_lost_for_other_reasons_after_an_old_freeze_excuse_nothing() -> None:
+    drive = Drive()
+    freeze(drive)
+    unfreeze(drive)
+    drive.begin(task(goal=2, over=1.0, report_deadline=REPORT_MS, abandoned_max=1), 2)
+    drive.check_in(0, 1)
+    drive.wait(1)
+    drive.decline(drive.lease(0))
+    drive.lease(1)
+    drive.wait(REPORT_MS)
+    assert (drive.run().state, drive.round().frozen) == ("ABANDONED", False)
 
 
 def test_a_round_below_its_minimum_without_a_freeze_counts_and_one_in_it_leaves_the_count() -> None:

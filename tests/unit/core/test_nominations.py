@@ -51,7 +51,15 @@ def test_who_was_never_counted_on_takes_nobody_away() -> None:
     mark(drive, ["id-d0"], "cordoned")
     mark(drive, ["id-d0"], "cordoned", revoke=True)
     assert nominees(drive) == 1
-    assert run_view(drive.state, drive.run(), drive.now_ms).waiting.have == 1  # type: ignore[union-attr]
+    waiting = run_view(drive.state, drive.run(), drive.now_ms).waiting
+    assert waiting is not None and waiting.have == 1
+
+
+def test_a_device_that_a_round_has_no_column_for_yet_is_kept_out_like_others() -> None:
+    drive = forming(17)
+    assert len(drive.state.open["r", 1].nominated) == 16, "nobody has checked in"
+    assert mark(drive, ["id-d16", "id-d15"], "cordoned").changed == 2
+    assert nominees(drive) == 0
 
 
 def test_a_device_that_is_let_in_again_is_counted_on_again() -> None:

@@ -90,7 +90,7 @@ def _later(state: State, row: RoundRow, since_ms: int) -> RoundRow:
     if row.report_deadline_ms >= 0:
         return replace(row, report_deadline_ms=row.report_deadline_ms + stood)
     # while nobody has a lease, the report deadline counts from the start of reporting
-    return replace(row, reporting_ms=row.reporting_ms + stood) if row.state == "REPORTING" else row
+    return replace(row, reporting_ms=row.reporting_ms + stood)
 
 
 def _formed_later(state: State, row: RoundRow, since_ms: int, until_ms: int) -> RoundRow:

@@ -221,7 +221,7 @@ def withdraw(state: State, device: int) -> None:
     """`device` is kept out from now on: no forming round counts on it, and no seat is kept for it."""
     for key, work in state.open.items():
         work.reserved.discard(device)
-        if state.rounds[key].state != "FORMING" or device >= len(work.nominated) or not work.nominated[device]:
+        if device >= len(work.nominated) or not work.nominated[device]:
             continue
         work.nominated[device] = False
         work.nominees -= 1
