@@ -52,12 +52,35 @@ def test_a_run_is_exported_as_it_goes_and_again_without_doubling(tmp_path: Path,
         assert told.data.params["task_digest"] == view.task_digest and told.data.params["purpose"] == "tests"
         assert told.data.params["plan"] == task().task.plan
         accuracy = client.get_metric_history(first.mlflow_run, "accuracy")
-        assert sorted((metric.step, metric.value) for metric in accuracy) == [(1, 0.75), (2, 0.75), (3, 0.75)]
+        steps = sorted((metric.step, metric.value) for metric in accuracy)
+        assert steps == [(0, 0.75), (1, 0.75), (2, 0.75)], "a round measures its base, and no round measured v3"
         by_site = client.get_metric_history(first.mlflow_run, "site/north/accuracy")
-        assert sorted(metric.step for metric in by_site) == [1, 2, 3]
+        assert sorted(metric.step for metric in by_site) == [0, 1, 2]
+        took = client.get_metric_history(first.mlflow_run, "podium/seconds")
+        assert sorted(metric.step for metric in took) == [1, 2, 3]
         experiment = client.get_experiment_by_name("one-hot")
         assert experiment is not None and len(client.search_runs([experiment.experiment_id])) == 1
         check_models(link, client, first.mlflow_run, experiment.experiment_id, run)
+
+
+def test_a_run_that_learnt_what_another_did_has_its_versions_too(tmp_path: Path, server: str) -> None:
+    from mlflow import MlflowClient
+
+    with plane(tmp_path / "data") as (_, operator), connect_data(tmp_path / "data") as link:
+        (device,) = enrolled(operator, 1)
+        for _ in range(2):
+            run = operator.submit(task(rounds=2))
+            for place in range(2):
+                assert train(device, offer_to(device), place).word == "stored"
+            ended(operator, run)
+        done = Experiments(link, server, "again").export(run)
+        assert all(version.run != run for version in link.versions(run))
+        assert (done.models, done.over) == (2, True)
+        client = MlflowClient(tracking_uri=server)
+        outputs = client.get_run(done.mlflow_run).outputs
+        assert outputs is not None and sorted(each.step for each in outputs.model_outputs) == [1, 2]
+        accuracy = client.get_metric_history(done.mlflow_run, "accuracy")
+        assert sorted(metric.step for metric in accuracy) == [0, 1]
 
 
 def check_models(link: OperatorLink, client: object, known: str, experiment: str, run: str) -> None:
@@ -77,6 +100,9 @@ def check_models(link: OperatorLink, client: object, known: str, experiment: str
         kept = (folder / "model.safetensors").read_bytes()
         assert "sha256:" + hashlib.sha256(kept).hexdigest() == version.digest
         assert (folder / "statement.json").read_bytes() == link.statement(version.digest)
+        values = {(metric.key, metric.step, metric.value) for metric in model.metrics or ()}
+        seen = {("accuracy", version.number, 0.75), ("site/north/accuracy", version.number, 0.75)}
+        assert values == (seen if version.number < 3 else set()), "the newest version is not measured yet"
     outputs = client.get_run(known).outputs
     assert outputs is not None and {each.step for each in outputs.model_outputs} == {1, 2, 3}
 

@@ -26,7 +26,10 @@ def mlflow(
     follow: Annotated[bool, typer.Option("--follow", help="Go on until the run is over.")] = False,
     json: Json = False,
 ) -> None:
-    """Export a run to MLflow: parameters, metrics per round, versions as logged models. Again: nothing is doubled."""
+    """Export a run to MLflow: parameters, versions as logged models, and what was measured on each at its step.
+
+    Again: nothing is doubled. The step of a version is the number of the round that made it, 0 of the first.
+    """
     from podium.plane.experiments import Experiments
     from podium.plane.runs import Run, RunMoved
 

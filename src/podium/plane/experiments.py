@@ -1,6 +1,9 @@
-"""A run as MLflow knows runs: parameters, metrics per round, every version as a logged model; a person's side of it.
+"""A run as MLflow knows runs: parameters, metrics per version, every version as a logged model; a person's side of it.
 
-Decides: what becomes a parameter, a metric, a tag or an artefact. Never: anything of the plane, which it only reads.
+Decides: what becomes a parameter, a metric, a tag or an artefact, and at which step: a version and what was measured on
+it stand at the number of the round that made it, the version that the run began with at 0. What a round measures is its
+base, so that is one step before its own; how the round itself went stands at its own number.
+Never: anything of the plane, which it only reads.
 Everything is found again by its id before it is made, so exporting twice, or going on after being killed, doubles
 nothing: the run by its tags, a metric by its step, a logged model by its digest. One exporter of a run at a time.
 Limits: a version whose bytes the plane has collected is logged with its digest and statement alone.
@@ -10,6 +13,7 @@ Source: MLflow 3's LoggedModel; its client library is the extra `podium[mlflow]`
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,13 +82,16 @@ class Experiments:
     def _export(self, view: RunView) -> Exported:
         experiment = self._experiment_id(self._experiment or view.task)
         known = self._run_id(experiment, view)
-        added = sum(self._round(known, row) for row in self._link.rounds(view.id) if row.ended_age_ms >= 0)
+        rounds = sorted(self._link.rounds(view.id), key=lambda row: row.number)
+        steps = steps_of(view, rounds)
         logged = self._logged(experiment, known)
         models = 0
         for version in self._link.versions(view.id):
-            if version.run == view.id and version.digest not in logged:
-                self._model(experiment, known, view, version)
+            if steps.get(version.digest, 0) and version.digest not in logged:
+                logged[version.digest] = self._model(experiment, known, view, version, steps[version.digest])
                 models += 1
+        ended = [row for row in rounds if row.ended_age_ms >= 0]
+        added = sum(self._round(known, row, steps, logged.get(row.base)) for row in ended)
         over = view.state not in RUN_OPEN
         if over and self._mlflow.get_run(known).info.status == "RUNNING":
             self._mlflow.set_terminated(known, STATES[view.state])
@@ -115,16 +122,17 @@ class Experiments:
                 self._mlflow.log_artifacts(known, folder)
         return known
 
-    def _round(self, known: str, row: RoundView) -> int:
-        """Log what is not there yet of the metrics of an ended round, at its number as step; how many were added."""
+    def _round(self, known: str, row: RoundView, steps: dict[str, int], model: str | None) -> int:
+        """Log what is not there yet of an ended round: what it measured and how it went; how many values were added.
+
+        `model`: the logged model of its base, which what was measured is of as well; None of one that was brought in.
+        """
         from mlflow.entities import Metric
 
         at = int(time.time() * 1000) - row.ended_age_ms
-        missing = [
-            Metric(name, value, at, row.number)
-            for name, value in measured(row).items()
-            if row.number not in self._steps(known, name)
-        ]
+        told = [Metric(name, value, at, steps[row.base], model) for name, value in measured(row).items()]
+        told += [Metric(name, value, at, row.number) for name, value in went(row).items()]
+        missing = [metric for metric in told if metric.step not in self._steps(known, metric.key)]
         if missing:
             self._mlflow.log_batch(known, metrics=missing)
         return len(missing)
@@ -132,13 +140,20 @@ class Experiments:
     def _steps(self, known: str, name: str) -> set[int]:
         return {metric.step for metric in self._mlflow.get_metric_history(known, name)}
 
-    def _logged(self, experiment: str, known: str) -> set[str]:
-        """The digests of the versions that are logged wholly."""
-        models = self._mlflow.search_logged_models([experiment], f"source_run_id = '{known}'")
-        return {str(model.tags.get(DIGEST_TAG)) for model in models if str(model.status) == "READY"}
+    def _logged(self, experiment: str, known: str) -> dict[str, str]:
+        """Digest -> MLflow's id of the versions that are logged wholly."""
+        found: dict[str, str] = {}
+        token: str | None = None
+        while True:
+            page = self._mlflow.search_logged_models([experiment], f"source_run_id = '{known}'", page_token=token)
+            ready = [model for model in page if str(model.status) == "READY"]
+            found |= {str(model.tags.get(DIGEST_TAG)): str(model.model_id) for model in ready}
+            token = page.token
+            if not token:
+                return found
 
-    def _model(self, experiment: str, known: str, view: RunView, version: VersionView) -> None:
-        """Log a version: its bytes and its signed statement as artefacts, its lineage as tags, its metrics."""
+    def _model(self, experiment: str, known: str, view: RunView, version: VersionView, step: int) -> str:
+        """Log a version at `step`: its bytes and its signed statement as artefacts, its lineage as tags; its id."""
         from mlflow.entities import LoggedModelOutput
 
         unready = self._mlflow.search_logged_models(
@@ -152,7 +167,7 @@ class Experiments:
                 experiment,
                 name=f"{safe(view.task).replace('/', '_').replace('.', '_')}-v{version.number}",
                 source_run_id=known,
-                tags=lineage(version),
+                tags=lineage(version, step),
                 model_type="safetensors",
             )
         )
@@ -161,8 +176,9 @@ class Experiments:
             self._mlflow.log_model_artifacts(model.model_id, folder)
         outputs = self._mlflow.get_run(known).outputs
         if outputs is None or model.model_id not in {each.model_id for each in outputs.model_outputs}:
-            self._mlflow.log_outputs(known, [LoggedModelOutput(model.model_id, version.round)])
+            self._mlflow.log_outputs(known, [LoggedModelOutput(model.model_id, step)])
         self._mlflow.finalize_logged_model(model.model_id, "READY")
+        return str(model.model_id)
 
     def _fetch(self, folder: Path, version: VersionView) -> None:
         (folder / "statement.json").write_bytes(self._link.statement(version.digest))
@@ -189,12 +205,26 @@ def parameters(view: RunView, task: Task) -> dict[str, str]:
     }
 
 
+def steps_of(view: RunView, rounds: Sequence[RoundView]) -> dict[str, int]:
+    """Version -> its step: the number of the first of the run's `rounds` (in order) that made it, 0 for the first."""
+    steps = {view.first: 0}
+    for row in rounds:
+        if row.version:
+            steps.setdefault(row.version, row.number)
+    return steps
+
+
 def measured(row: RoundView) -> dict[str, float]:
-    """Metric name -> value of an ended round: its pooled metrics, each site's, and how it went."""
+    """Metric name -> value on the base of an ended round: pooled, and at each site."""
     told = {safe(name): value for name, value in row.metrics.items()}
     for site, metrics in row.site_metrics.items():
         told |= {f"site/{safe(site)}/{safe(name)}": value for name, value in metrics.items()}
-    return told | {
+    return told
+
+
+def went(row: RoundView) -> dict[str, float]:
+    """Metric name -> value of how an ended round went."""
+    return {
         "podium/seconds": row.took_ms / 1000,
         "podium/accepted": float(row.funnel.get("accepted", 0)),
         "podium/lost": float(sum(row.lost.values())),
@@ -202,13 +232,13 @@ def measured(row: RoundView) -> dict[str, float]:
     }
 
 
-def lineage(version: VersionView) -> dict[str, str]:
-    """The tags of a logged model."""
+def lineage(version: VersionView, step: int) -> dict[str, str]:
+    """The tags of a logged model that round `step` of the exported run made."""
     return {
         DIGEST_TAG: version.digest,
         "podium.number": str(version.number),
         "podium.parent": version.parent,
-        "podium.round": str(version.round),
+        "podium.round": str(step),
         "podium.contributors": str(version.contributors),
         "podium.statement": version.statement,
         "podium.task_digest": version.task,
