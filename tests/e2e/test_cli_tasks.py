@@ -44,6 +44,21 @@ def test_every_fault_is_told_with_its_key(tmp_path: Path) -> None:
     assert podium("task", "validate", tmp_path / "none.toml").code == 2
 
 
+def test_a_function_that_its_module_does_not_have_is_a_fault(tmp_path: Path) -> None:
+    changed = {"plan": '"podium_examples.hospital:trian"', "init": '"podium_examples.hospital:innit"'}
+    said = podium("task", "validate", task_file(tmp_path, **changed))
+    assert (said.code, said.out) == (2, "")
+    for key, nearest in (("task.plan", "train"), ("model.init", "init")):
+        assert f"error[P2001 task-invalid]: {key} = " in said.err
+        assert f"; the nearest is {nearest}\n" in said.err
+
+
+def test_a_run_that_ends_within_its_first_round_is_told_of(tmp_path: Path) -> None:
+    said = podium("task", "validate", task_file(tmp_path, deadline='"30s"'))
+    assert (said.code, "may end the run within its first round" in said.err) == (0, True)
+    assert "may end the run" not in podium("task", "validate", TASK).err
+
+
 def test_a_plan_that_is_not_installed_is_no_fault_of_the_file(tmp_path: Path) -> None:
     said = podium("task", "validate", task_file(tmp_path, plan='"podium_nowhere:train"'))
     assert said.code == 0, said.err

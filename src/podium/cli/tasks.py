@@ -6,6 +6,7 @@ not installed here is no fault of the file: its digest and its model's size are 
 
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -44,7 +45,7 @@ def validate(
 
     task, faults = judge_task(read_text(file), str(file))
     if task is not None and not faults:
-        faults = _rule_faults(task)
+        faults = [*_rule_faults(task), *_function_faults(task)]
     if task is None or faults:
         for fault in faults:
             say_error(fault)
@@ -53,6 +54,9 @@ def validate(
     if json:
         say_json(judged)
         return
+    if (deadline := task.run.deadline) < judged.forecast.round_ms:
+        ends = f"run.deadline, {format_duration(deadline)}, may end the run within its first round"
+        note(f"{ends}, which may take {format_duration(judged.forecast.round_ms)}")
     say(f"ok  {judged.digest}")
     for line in forecast_lines(judged.forecast):
         say(line)
@@ -73,6 +77,15 @@ def _rule_faults(task: Task) -> list[OperatorFault]:
     except OperatorFault as fault:
         return [fault]
     return []
+
+
+def _function_faults(task: Task) -> Iterator[OperatorFault]:
+    """A function that a module, which is installed here, does not have. What is not installed here is no fault."""
+    from podium.device.plan import misspelt
+
+    for key, name in (("task.plan", task.task.plan), ("model.init", task.model.init)):
+        if name and (why := misspelt(name)):
+            yield OperatorFault("task-invalid", what=f'{key} = "{name}"', why=why)
 
 
 def _judged(task: Task, folder: Path) -> Judged:

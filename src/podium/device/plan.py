@@ -58,8 +58,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan made, yielded once, last.
 
     `weights`: the trained tensors themselves (the agent subtracts the base), None of an evaluation.
-    `weight`: examples behind them, above 0. `metrics`: name -> (numerator, denominator > 0), sums that add up over
-    devices.
+    `weight`: examples behind them, above 0. `metrics`: of the model as it came, before it was trained, since the plane
+    shows them as that version's: name -> (numerator, denominator > 0), sums that add up over devices.
     """
 
     weights: Tensors | None
@@ -222,8 +222,26 @@ def _function(name: str, role: str) -> tuple[ModuleType, Callable[..., object]]:
         raise _missing(name, role, f"{type(error).__name__}: {error}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise _missing(name, role, f"{module_name} has no function {function_name}")
+        raise _missing(name, role, _unknown(module, function_name))
     return module, function
+
+
+def misspelt(name: str) -> str:
+    """Why `name` ("module:function") is no function of its module; "" if it is, or if that does not import here."""
+    module_name, _, function_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except _IMPORT_ERRORS:
+        return ""
+    return "" if callable(getattr(module, function_name, None)) else _unknown(module, function_name)
+
+
+def _unknown(module: ModuleType, function: str) -> str:
+    from difflib import get_close_matches  # here: few ever need it
+
+    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    nearest = get_close_matches(function, names, 1, 0.0)
+    return f"{module.__name__} has no function {function}" + (f"; the nearest is {nearest[0]}" if nearest else "")
 
 
 def _missing(name: str, role: str, why: str) -> OperatorFault:

@@ -147,7 +147,7 @@ def _round_faults(task: Task) -> Iterator[OperatorFault]:
     if terms.goal < 1:
         yield _refuse("round.goal", terms.goal, "a version is made of at least one report")
     if not 0 <= terms.minimum <= terms.goal:
-        yield _refuse("round.minimum", terms.minimum, f"the minimum is between 0 (the goal) and the goal, {terms.goal}")
+        yield _refuse("round.minimum", terms.minimum, f"it is at most round.goal, {terms.goal}; 0 means as many")
     if terms.concurrency < 0:
         yield _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
     deadlines: tuple[tuple[str, Duration], ...] = (
