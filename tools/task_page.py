@@ -62,7 +62,7 @@ KEYS: dict[str, str] = {
     "privacy.delta": "not offered yet",
     "privacy.unit": "not offered yet",
     "run.rounds": "how many sealed rounds end the run",
-    "run.target": "`{ metric, at_least }`: the run ends once a sealed round's pooled metric is so high",
+    "run.target": "`{ metric, at_least }`: the run ends once a sealed round's pooled metric, measured on its base, is so high",
     "run.deadline": "the run ends here, exit code 6 if unfinished",
     "run.abandoned_max": "so many abandoned rounds in a row abandon the run",
     "run.seed": "moves choices, never privacy",

@@ -116,5 +116,5 @@ class Plane:
         return self.link.devices()
 
     def versions(self, run: str = "") -> Sequence[VersionView]:
-        """Every model version, oldest first, or those of one run."""
+        """Every model version, oldest first, or those that one run began with or made."""
         return self.link.versions(run)
