@@ -25,7 +25,8 @@ from podium.server.journal.audit import META_ROOT, verify_data
 from podium.server.journal.heads import heads_path
 from podium.server.main import PlaneServer
 from podium.wire import messages as m
-from podium.wire.operator import Page, RunView, StatusView
+from podium.wire.asks import FreezeAsk
+from podium.wire.operator import FreezeView, Page, RunView, StatusView
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import read_arrays
 from tests.e2e.cli_made import podium
@@ -101,6 +102,13 @@ def train_held(device: ScriptedDevice, offer: m.OfferMessage, place: int) -> m.L
     return device.report(offer.lease, update.report)
 
 
+def unfrozen(operator: Operator) -> None:
+    """A restored plane, once a person looked through what is live in it."""
+    freeze = operator.get("/api/v1/status", StatusView).freeze
+    assert freeze.frozen and freeze.actor == "podium db restore" and "restored from a backup" in freeze.why, freeze
+    operator.post("/api/v1/unfreeze", FreezeAsk(why="looked through"), FreezeView)
+
+
 def weights(operator: Operator, view: RunView) -> NDArray[np.float64]:
     return read_arrays(operator.ask("GET", f"/api/v1/versions/{view.base}/blob").data)["w"].astype(np.float64)
 
@@ -109,6 +117,7 @@ def test_the_run_goes_on_to_its_end_after_a_restore_elsewhere(site: Site, tmp_pa
     data = tmp_path / "restored"
     site.restore(data, "--keys", site.keys, site.phrase)
     with plane(data) as (server, operator):
+        unfrozen(operator)
         view = operator.run(site.run)
         assert (view.state, view.rounds_sealed) == ("RUNNING", 1)
         for device in (site.first, site.second):
@@ -154,6 +163,7 @@ def test_an_upload_key_that_survived_lets_the_round_go_on(tmp_path: Path) -> Non
     assert podium("db", "restore", backup, "--data", restored).code == 0
     shutil.copytree(data / "keys", restored / "keys")
     with plane(restored) as (server, operator):
+        unfrozen(operator)
         moved(second, server.url)
         answer = second.check_in()
         assert answer.offer is not None and answer.offer.lease == offer.lease

@@ -26,8 +26,8 @@ from podium.server.backup.restoring import Restored, restore_backup
 from podium.server.backup.secrets import PlaneSecrets, read_secrets, write_secrets
 from podium.server.backup.taking import Taken, take_backup
 from podium.server.journal.audit import verify_data
-from podium.wire.asks import RotateAsk
-from podium.wire.operator import KeyView, Page, VersionView, WebhookView
+from podium.wire.asks import FreezeAsk, RotateAsk
+from podium.wire.operator import FreezeView, KeyView, Page, VersionView, WebhookView
 from podium.wire.problems import OperatorFault, StoreFault
 from podium.wire.tensors import read_arrays
 from tests.e2e.cli_made import podium
@@ -108,6 +108,7 @@ def test_every_backup_of_a_plane_under_load_is_a_plane_whose_run_ends(tmp_path: 
         made = restored(taken, keys, again)
         assert verify_data(again).entries == made.entries == taken.entries
         with plane(again) as (server, operator):
+            operator.post("/api/v1/unfreeze", FreezeAsk(why="looked through"), FreezeView)
             for device in devices:
                 moved(device, server.url)
             served(operator, run, devices)

@@ -4,6 +4,7 @@ Decides: where files come from and go to. Never: what is in a backup (podium.ser
 file: never from the command line, where others of the machine can see it.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +12,12 @@ import typer
 
 from podium.cli.advice import VARIABLES
 from podium.cli.options import DATA, Data, Json, typed
-from podium.cli.output import count_of_bytes, note, say, say_json
+from podium.cli.output import count_of_bytes, note, printable, say, say_json
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
     from podium.ports.plane import SignedHead
+    from podium.server.backup.restoring import Restored
     from podium.server.backup.secrets import PlaneSecrets
 
 app = typer.Typer(help="The data directory as a whole.", no_args_is_help=True)
@@ -84,11 +86,35 @@ def restore(
         accept_loss=accept_loss,
     )
     note(f"plane {restored.plane_id}: {restored.entries} entries, {restored.blobs} blobs, {restored.keys} keys")
+    _say_standing(restored)
     if restored.heads_aside:
         note(f"{restored.heads_aside} counts more entries: devices that saw them refuse to train until there are more")
+    if restored.freeze:
+        note(f"its first start is frozen: {restored.freeze}")
+        note("revoke, ban or freeze again what was; then podium unfreeze --why 'looked through'")
     if not restored.keys:
         note(f"it cannot sign as the plane until {data / 'keys'} is there: copy it, or restore with --keys")
     say_json(restored) if json else say(str(data))
+
+
+def _say_standing(restored: "Restored") -> None:
+    """What is live again, by whom a person can tell what must not be."""
+    standing = restored.standing
+    note(f"as it was when the backup was taken, {_at(restored.at_ms)}:")
+    for service in standing.services:
+        verbs = ", ".join(service.verbs)
+        note(f"  service {printable(service.name)} is good until {_at(service.expires_ms)}, for {verbs}")
+    for origin in standing.webhooks:
+        note(f"  a webhook tells {printable(origin)}")
+    frozen = f"was frozen: {printable(standing.frozen)}" if standing.frozen else "was not frozen"
+    note(
+        f"  {len(standing.services)} services, {len(standing.webhooks)} webhooks, {standing.banned} banned devices;"
+        f" the plane {frozen}"
+    )
+
+
+def _at(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _secrets(keys: Path, passphrase_file: Path) -> "PlaneSecrets":

@@ -45,6 +45,7 @@ from podium.server.observe.timed import TimedEngine
 from podium.server.observe.watch import Watch
 from podium.server.operators.submission import Submission
 from podium.server.plane_data import Parts, session_root
+from podium.server.restored import freeze_restored
 from podium.server.retention import Retention
 from podium.server.rotation import kept_roots
 from podium.server.surface import Surface
@@ -88,6 +89,7 @@ class Plane:
 
     def __init__(self, parts: Parts, data: Path) -> None:
         self.parts = parts
+        self._data = data
         limits = parts.limits
 
         def sign_head(payload: bytes) -> SignedHead:
@@ -150,6 +152,7 @@ class Plane:
         await asyncio.to_thread(self._writer.start, durable, failed)
         self.watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
+        await freeze_restored(self._data, loop)
         standing = (self.retention.run(), self._witness(), self.surface.fleet.run())
         self._standing = [running.create_task(each) for each in standing]
         await self.surface.open()

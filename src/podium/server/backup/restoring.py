@@ -5,16 +5,20 @@ beside, and that nothing a plane needs is missing. Never: writes into a director
 into a hidden directory beside it first, which is renamed last.
 Limits: a backup older than the heads beside the directory is refused, because devices would see a journal that shrank;
 with `accept_loss` they are put aside, and devices that saw the longer journal refuse to train until it is longer again.
+Nobody here knows what was revoked, banned or frozen after a backup. So the plane starts frozen (server/restored.py)
+unless a kept head shows that the backup has everything; and what was live in it is said.
 """
 
 import os
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from podium.adapters.disk import disk_fault, sync, write_durably
 from podium.adapters.keys import FileKeys
+from podium.adapters.sqlite.inspect import head_rows
 from podium.adapters.sqlite.reader import SqliteReader, open_readonly
 from podium.adapters.sqlite.store import SqliteStore
 from podium.ports.plane import SignedHead
@@ -32,18 +36,23 @@ from podium.server.backup.archive import (
 )
 from podium.server.backup.scratch import scratch
 from podium.server.backup.secrets import PlaneSecrets
+from podium.server.backup.standing import Standing, standing_of
 from podium.server.backup.taking import blob_path, needed_blobs, stored_root, upload_path
 from podium.server.identity import FORMAT, IdentityFile
 from podium.server.journal.audit import verify_data
 from podium.server.journal.heads import heads_path, read_heads
 from podium.server.journal.replay import AuditResult
+from podium.server.restored import FILE as RESTORED
 from podium.server.webhooks.ledger import FILE as LEDGER
+from podium.wire.canonical import decode_canonical
+from podium.wire.messages import Head
 from podium.wire.problems import OperatorFault
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """A directory that was restored. `keys`: how many of the plane's own keys came with it; without them it cannot
-    sign as itself. `heads_aside`: where heads went that the backup is older than, "" if it is not."""
+    sign as itself. `heads_aside`: where heads went that the backup is older than, "" if it is not. `standing`: what was
+    live when the backup was taken. `freeze`: why its first start is frozen, "" if it is not."""
 
     data: str
     plane_id: str
@@ -52,6 +61,8 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     blobs: int
     keys: int
     heads_aside: str
+    standing: Standing
+    freeze: str
 
 
 def restore_backup(
@@ -123,6 +134,8 @@ def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | N
     try:
         _check_whole(reader, manifest)
         root, document = stored_root(reader)
+        standing = standing_of(reader, manifest.at_ms)
+        why = "" if not result.pending and _counted(reader, heads.kept) else _why_frozen(manifest)
     finally:
         reader.close()
     if not result.plane_id == document.plane_id == manifest.plane_id:
@@ -130,6 +143,8 @@ def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | N
     identity = IdentityFile(format=FORMAT, plane_id=document.plane_id, root=root)
     write_durably(staging / "identity.json", msgspec.json.encode(identity))
     kept = 0 if secrets is None else _keep_secrets(secrets, staging, document.plane_id)
+    if why:
+        write_durably(staging / RESTORED, why.encode())
     for folder, _, _ in os.walk(staging):
         sync(Path(folder))
     aside = heads.put_aside(manifest)
@@ -146,7 +161,23 @@ def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | N
         blobs=sum(member.name.startswith(BLOBS) for member in manifest.members),
         keys=kept,
         heads_aside=aside,
+        standing=standing,
+        freeze=why,
     )
+
+
+def _counted(reader: SqliteReader, kept: list[SignedHead]) -> bool:
+    """Whether `kept`, which verified, count every entry that has its place: none was taken away after the backup."""
+    sizes: dict[str, int] = {}
+    for signed in kept:
+        head = decode_canonical(signed.payload, Head)
+        sizes[head.tree] = max(head.size, sizes.get(head.tree, 0))
+    return bool(kept) and all(row.size <= sizes.get(row.tree, 0) for row in head_rows(reader))
+
+
+def _why_frozen(manifest: Manifest) -> str:
+    at = datetime.fromtimestamp(manifest.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"restored from a backup taken at {at}: what was revoked, banned, frozen or rotated since is not known here"
 
 
 def _verified(staging: Path, kept: list[SignedHead]) -> AuditResult:
