@@ -220,15 +220,18 @@ def test_a_service_may_do_what_its_token_names_until_it_is_revoked(plane: Dev, t
     denied = podium("freeze", "--yes", *service_options)
     assert (denied.code, "error[P2032 verb-denied]" in denied.err) == (4, True)
     listed = json.loads(plane.podium("auth", "list", "--json").out)
-    assert [(each["id"], each["name"], each["verbs"]) for each in listed] == [
+    assert [(each["id"][:12], each["name"], each["verbs"]) for each in listed] == [
         (service, "dashboard", ["status.read", "whoami.read"])
     ]
+    assert plane.podium("auth", "list").out.splitlines()[1].split()[0] == service
     assert made.out.strip() not in plane.podium("auth", "list").out
     asked = plane.podium("auth", "revoke", service)
     assert (asked.code, asked.out) == (2, "")
-    assert plane.podium("auth", "revoke", service, "--yes").out.strip() == service
+    assert plane.podium("auth", "revoke", service, "--yes").out.strip() == listed[0]["id"]
     assert podium("status", *service_options).code == 4
-    assert plane.podium("auth", "issue", "x", "--verb", "no.such.verb").code == 4  # nobody grants what he may not
+    for words in (("issue", "x", "--verb", "run.stop"), ("can-i", "run.stop")):
+        slip = plane.podium("auth", *words)
+        assert (slip.code, "no verb is called run.stop\n  why:  the nearest is runs.stop" in slip.err) == (2, True)
     assert plane.podium("auth", "issue", "x", "--verb", "runs.read", "--expires", "soon").code == 2
 
 

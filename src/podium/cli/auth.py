@@ -11,7 +11,7 @@ from podium.cli.confirming import confirm
 from podium.cli.errors import DENIED
 from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Yes, at_plane
-from podium.cli.output import ago, note, say, say_json
+from podium.cli.output import ago, note, say, say_json, short
 from podium.wire.asks import ServiceAsk
 from podium.wire.durations import format_duration, parse_duration
 from podium.wire.operator import ServiceView
@@ -22,7 +22,7 @@ app = typer.Typer(help="Credentials of services, and what one may do.", no_args_
 SERVICES = Listing[ServiceView](
     heads=("SERVICE", "NAME", "MAY", "ISSUED", "BY", "LEFT"),
     row=lambda view: (
-        view.id,
+        short(view.id),
         view.name,
         ",".join(view.verbs),
         ago(view.age_ms),
@@ -53,7 +53,8 @@ def issue(
     with where.link() as link:
         made = link.issue_service(ServiceAsk(name=name, verbs=tuple(verb), expires_ms=expires_ms))
     say_json(made) if json else say(made.token)
-    note(f"service {made.id}: over in {format_duration(made.left_ms)}; podium auth revoke {made.id} ends it before")
+    known = short(made.id)
+    note(f"service {known}: over in {format_duration(made.left_ms)}; podium auth revoke {known} ends it before")
 
 
 @app.command("list")
@@ -98,6 +99,10 @@ def can_i(
     json: Json = False,
 ) -> None:
     """Say whether this credential may do a verb (exit code 4 if not), or list what it may."""
+    from podium.core.access.roles import known
+
+    if verb:
+        known(verb)
     with where.link() as link:
         seen = link.who_am_i()
     if json:

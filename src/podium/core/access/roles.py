@@ -3,6 +3,8 @@
 Decides: whether a role may do a verb. Never: who has which role (the credential says so at the gateway).
 """
 
+from difflib import SequenceMatcher
+
 from podium.wire.problems import OperatorFault
 
 READING: frozenset[str] = frozenset(
@@ -36,6 +38,14 @@ CHANGING: frozenset[str] = frozenset(
 )
 EVERY = READING | CHANGING
 VERBS: dict[str, frozenset[str]] = {"administrator": EVERY, "viewer": READING}
+
+
+def known(verb: str) -> None:
+    """Return if there is such a verb; `OperatorFault(usage)` with the nearest: a slip is no denied attempt."""
+    if verb not in EVERY:
+        nearest = max(sorted(EVERY), key=lambda each: SequenceMatcher(None, verb.lower(), each).ratio())
+        why, next = f"the nearest is {nearest}", "podium auth can-i lists those that this credential may"
+        raise OperatorFault("usage", what=f"no verb is called {verb[:64]}", why=why, next=next)
 
 
 def permit(subject: str, verb: str, verbs: frozenset[str] | None = None) -> None:

@@ -11,6 +11,7 @@ Limits: `marked_devices_max`, `service_ms`, `name_chars_max`, `WHY_CHARS_MAX`.
 
 from msgspec.structs import replace
 
+from podium.core.access import roles
 from podium.core.access.services import lineage
 from podium.core.effects import Answer
 from podium.core.events import (
@@ -229,8 +230,8 @@ class Acts:
     async def issue_service(self, who: Who, ask: ServiceAsk) -> ServiceMade:
         """Make a service's credential; it is shown this once, only its hash is kept.
 
-        usage, name-taken; verb-denied for a verb that the asker has not. One that a service issues ends no later than
-        the service's own, and with it.
+        usage (also for a verb that there is not), name-taken; verb-denied for a verb that the asker has not. One that
+        a service issues ends no later than the service's own, and with it.
         """
         lives_ms = self._check_service(who, ask)
         token = SERVICE_PREFIX + b64(self._parts.entropy.token(SECRET_BYTES))
@@ -260,6 +261,7 @@ class Acts:
         if not 0 <= ask.expires_ms <= limits.service_ms:
             raise OperatorFault("usage", what="the credential's expiry", why=f"at most {limits.service_ms} ms")
         for verb in ask.verbs:
+            roles.known(verb)
             permit(self._loop, who, verb)
         return ask.expires_ms or limits.service_ms
 
