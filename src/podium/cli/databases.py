@@ -91,6 +91,8 @@ def restore(
         note(f"{restored.heads_aside} counts more entries: devices that saw them refuse to train until there are more")
     if restored.freeze:
         note(f"its first start is frozen: {restored.freeze}")
+        note(f"devices that trust a newer root document than its version {restored.root_version} refuse it: then")
+        note("podium key rotate --role online --yes, until podium key list shows a version above the one they trust")
         note("revoke, ban or freeze again what was; then podium unfreeze --why 'looked through'")
     if not restored.keys:
         note(f"it cannot sign as the plane until {data / 'keys'} is there: copy it, or restore with --keys")

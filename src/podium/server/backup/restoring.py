@@ -52,7 +52,8 @@ from podium.wire.problems import OperatorFault
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """A directory that was restored. `keys`: how many of the plane's own keys came with it; without them it cannot
     sign as itself. `heads_aside`: where heads went that the backup is older than, "" if it is not. `standing`: what was
-    live when the backup was taken. `freeze`: why its first start is frozen, "" if it is not."""
+    live when the backup was taken. `freeze`: why its first start is frozen, "" if it is not.
+    `root_version`: of the root document in it."""
 
     data: str
     plane_id: str
@@ -63,6 +64,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     heads_aside: str
     standing: Standing
     freeze: str
+    root_version: int
 
 
 def restore_backup(
@@ -163,6 +165,7 @@ def _restored(file: Path, staging: Path, target: Path, secrets: PlaneSecrets | N
         heads_aside=aside,
         standing=standing,
         freeze=why,
+        root_version=document.version,
     )
 
 
