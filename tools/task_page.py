@@ -10,7 +10,8 @@ import msgspec
 
 import podium
 from podium.tasks import task
-from podium.wire.durations import Duration, format_duration
+from podium.tasks.toml import duration_text
+from podium.wire.durations import Duration
 from tools.pages import Pages, table, write
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -62,7 +63,8 @@ KEYS: dict[str, str] = {
     "privacy.delta": "not offered yet",
     "privacy.unit": "not offered yet",
     "run.rounds": "how many sealed rounds end the run",
-    "run.target": "`{ metric, at_least }`: the run ends once a sealed round's pooled metric, measured on its base, is so high",
+    "run.target": "`{ metric, at_least }`: the run ends once a sealed round's pooled metric, measured on its base, is "
+    "so high",
     "run.deadline": "the run ends here, exit code 6 if unfinished",
     "run.abandoned_max": "so many abandoned rounds in a row abandon the run",
     "run.seed": "moves choices, never privacy",
@@ -106,7 +108,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
         return "needed"
     value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     if field.type is Duration:
-        return f'`"{format_duration(value)}"`'
+        return f'`"{duration_text(value)}"`'
     return "none" if value in ((), None, "") or value == {} else f"`{_toml(value)}`"
 
 

@@ -229,8 +229,8 @@ def test_a_service_may_do_what_its_token_names_until_it_is_revoked(plane: Dev, t
     assert (asked.code, asked.out) == (2, "")
     assert plane.podium("auth", "revoke", service, "--yes").out.strip() == listed[0]["id"]
     assert podium("status", *service_options).code == 4
-    for words in (("issue", "x", "--verb", "run.stop"), ("can-i", "run.stop")):
-        slip = plane.podium("auth", *words)
+    for slipped in (("issue", "x", "--verb", "run.stop"), ("can-i", "run.stop")):
+        slip = plane.podium("auth", *slipped)
         assert (slip.code, "no verb is called run.stop\n  why:  the nearest is runs.stop" in slip.err) == (2, True)
     assert plane.podium("auth", "issue", "x", "--verb", "runs.read", "--expires", "soon").code == 2
 

@@ -24,7 +24,7 @@ def test_a_task_that_holds_gets_its_digest_and_forecast() -> None:
     assert lines["devices"] == "4 to 8 asked at once"
     # 14 float32 numbers under a header of 128 bytes, each way; eight devices at most
     assert lines["bytes"] == "down 184 B, up 184 B a device; down 1.5 kB, up 1.5 kB a round at most"
-    assert lines["time"] == "a round ends within 00:02:00, the run within 00:10:00"
+    assert lines["time"] == "a round ends within 2 min, the run within 10 min"
     assert "sha256:" in lines["plan"]
     told = json.loads(podium("task", "validate", TASK, "--json").out)
     assert (told["digest"], told["forecast"]["devices_most"]) == (lines["ok"], 8)

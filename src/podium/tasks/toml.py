@@ -26,8 +26,8 @@ def task_toml(task: Task) -> str:
 
 
 def duration_text(ms: int) -> str:
-    """`ms` as the task file writes it, in the largest unit that holds it whole: "90s", "5m", "1500ms"."""
-    return next((f"{ms // size}{unit}" for unit, size in _UNITS if ms and ms % size == 0), f"{ms}ms")
+    """`ms` as the task file writes it, in the largest unit that holds it whole: "90s", "5m", "1500ms", "0s"."""
+    return next((f"{ms // size}{unit}" for unit, size in _UNITS if ms and ms % size == 0), f"{ms}ms" if ms else "0s")
 
 
 def _value(value: object) -> str:

@@ -1,8 +1,10 @@
-"""Durations as people write them ("90s", "1h30m") and as machines keep them (integer milliseconds)."""
+"""Durations as people write them ("90s", "1h30m") and read them ("1 h 30 min"); machines keep integer milliseconds."""
 
 import re
+from itertools import pairwise
 
 _UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SHOWN = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
@@ -19,6 +21,10 @@ def parse_duration(text: str) -> Duration:
 
 
 def format_duration(ms: int) -> str:
-    """`ms` as HH:MM:SS, for people."""
+    """`ms` in whole seconds, for people: its two largest units, such as "29 d 23 h", "1 min 5 s", "0 s"."""
     seconds = max(0, ms) // 1000
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    for (size, unit), (part, smaller) in pairwise(_SHOWN):
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"

@@ -64,9 +64,9 @@ def changed(view: RunView = RUN, **fields: object) -> RunView:
 
 def test_the_screen_names_run_round_funnel_losses_and_metrics() -> None:
     assert screen(RUN) == [
-        "kb-nwp  run 7f3a  RUNNING  round 12/100  v41 -> v42   elapsed 00:41:10  eta 05:33:04",
+        "kb-nwp  run 7f3a  RUNNING  round 12/100  v41 -> v42   elapsed 41 min 10 s  eta 5 h 33 min",
         " reported [##################------------------]  400/800   reporting, goal 800, minimum 500, "
-        "deadline 00:03:10",
+        "deadline 3 min 10 s",
         " funnel   registered 1,204,113 > leased 1,300 > reported 400",
         " lost     declined 61 (battery 44, metered 17)  lapsed 38",
         " loss 2.91 2.74 2.63 (measured on v40)   down 9.1 GB  up 1.2 kB",
@@ -95,10 +95,10 @@ def test_an_abandoned_round_is_tried_again_under_the_same_number() -> None:
 
 
 def test_a_wait_says_have_need_why_since_and_until() -> None:
-    told = "round 7f3a.1 needs devices to start: 1 of 3 (2 not connected), for 00:00:04, gives up in 00:00:56"
+    told = "round 7f3a.1 needs devices to start: 1 of 3 (2 not connected), for 4 s, gives up in 56 s"
     assert wait_text(WAIT) == told
     assert f" waits    {told}" in screen(changed(waiting=WAIT))
-    assert wait_text(msgspec.structs.replace(WAIT, left_ms=-1, why={})).endswith("1 of 3, for 00:00:04")
+    assert wait_text(msgspec.structs.replace(WAIT, left_ms=-1, why={})).endswith("1 of 3, for 4 s")
 
 
 def test_a_reason_code_is_told_in_words_and_a_short_wait_not_at_all() -> None:
@@ -115,11 +115,11 @@ def test_losses_are_grouped_by_state_with_their_reasons() -> None:
 
 def test_a_line_holds_the_run_for_a_pipe() -> None:
     assert line(RUN) == (
-        "00:41:10 kb-nwp run 7f3a RUNNING  round 12/100  sealed 11  v41  reported 400/800  loss 2.63  "
+        "41 min 10 s kb-nwp run 7f3a RUNNING  round 12/100  sealed 11  v41  reported 400/800  loss 2.63  "
         "(measured on v40)  "
         "lost: declined 61 (battery 44, metered 17)  lapsed 38"
     )
-    assert line(changed(waiting=WAIT)).endswith("gives up in 00:00:56")
+    assert line(changed(waiting=WAIT)).endswith("gives up in 56 s")
 
 
 def test_passing_time_is_no_change_but_sealing_state_and_shortfall_are() -> None:

@@ -26,14 +26,14 @@ PAUSED = msgspec.structs.replace(RUN, state="PAUSED", paused_ms=5_000)
 
 
 def test_a_freeze_is_told_with_since_whom_and_why() -> None:
-    told = "FROZEN   for 00:01:02 by person:administrator: a bad release; no lease is granted until podium unfreeze"
+    told = "FROZEN   for 1 min 2 s by person:administrator: a bad release; no lease is granted until podium unfreeze"
     assert frozen_text(FREEZE) == told
     assert frozen_text(msgspec.structs.replace(FREEZE, frozen=False)) == ""
     assert ": ;" not in frozen_text(msgspec.structs.replace(FREEZE, why=""))
 
 
 def test_a_pause_is_told_with_since_whom_why_and_how_it_ends() -> None:
-    told = "PAUSED   for 00:00:05 by person:x: lunch?; its deadlines stand still until podium resume 7f3a"
+    told = "PAUSED   for 5 s by person:x: lunch?; its deadlines stand still until podium resume 7f3a"
     assert paused_text(PAUSED, PAUSE) == told
     assert " by " not in paused_text(PAUSED)
     assert " by person:x; " in paused_text(PAUSED, msgspec.structs.replace(PAUSE, why={}))

@@ -71,7 +71,7 @@ def test_a_round_that_has_its_devices_does_not_start_in_a_frozen_plane_and_the_f
     told = of_run(drive)
     assert codes(told) == [("frozen", 0)], "neither does it start soon, nor is anything amiss with the devices"
     assert told.what == (
-        "round r.1 cannot start: 2 of 2 devices that it needs are there; the plane was frozen 00:00:01 ago by "
+        "round r.1 cannot start: 2 of 2 devices that it needs are there; the plane was frozen 1 s ago by "
         "person:administrator (an incident): no lease is granted"
     )
     pause(drive)
@@ -138,7 +138,7 @@ def test_as_many_as_may_work_at_once_are_enough() -> None:
     drive = reporting(3, goal=3, minimum=2, concurrency=2)
     told = of_run(drive)
     assert codes(told) == [("waiting-for-reports", 2), ("not-checked-in", 1)]
-    assert told.next[0] == "wait: round r.1 closes with the report that makes 3, or in 00:05:00 with at least 2"
+    assert told.next[0] == "wait: round r.1 closes with the report that makes 3, or in 5 min with at least 2"
 
 
 def test_a_round_that_reports_and_lacks_devices_says_how_far_it_is() -> None:
@@ -157,8 +157,8 @@ def test_when_the_separation_is_over_is_said() -> None:
     drive.wait(600_000)
     told = of_run(drive)
     assert told.causes[0].text == (
-        "2 devices that took part less than 01:00:00 ago (select.separation): the first is free in 00:50:00, enough "
-        "are in 00:50:00"
+        "2 devices that took part less than 1 h ago (select.separation): the first is free in 50 min, enough "
+        "are in 50 min"
     )
     assert "a shorter select.separation" in told.next[1]
 
@@ -174,7 +174,7 @@ def test_why_a_run_was_abandoned_and_what_a_retry_would_find_is_said() -> None:
     mark(drive, ["id-d0"], "cordoned")
     told = of_run(drive)
     assert told.what == (
-        "run r was abandoned 00:00:01 ago: 2 rounds in a row were, the last one (r.2) could not start: fewer devices "
+        "run r was abandoned 1 s ago: 2 rounds in a row were, the last one (r.2) could not start: fewer devices "
         "than its minimum of 2 might take part; 0 of 9 rounds sealed, its version is v0 (sha256:base); a retry would "
         "find 0 of the 2 devices that it needs"
     )
@@ -247,7 +247,7 @@ def test_a_fleet_that_has_told_nothing_since_the_plane_started() -> None:
     drive.reload()
     told = of_run(drive)
     assert codes(told) == [("not-connected", 3)]
-    assert told.causes[0].text == "3 devices not heard within 00:00:30 (d0, d1, d2)"
+    assert told.causes[0].text == "3 devices not heard within 30 s (d0, d1, d2)"
 
 
 def test_a_large_fleet_is_given_the_time_of_its_window() -> None:

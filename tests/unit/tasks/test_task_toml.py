@@ -44,7 +44,7 @@ def test_whatever_is_handed_to_a_plan_survives(local: dict[str, int | float | st
 
 
 @pytest.mark.parametrize(
-    ("ms", "text"), [(0, "0ms"), (1_500, "1500ms"), (90_000, "90s"), (300_000, "5m"), (86_400_000, "1d")]
+    ("ms", "text"), [(0, "0s"), (1_500, "1500ms"), (90_000, "90s"), (300_000, "5m"), (86_400_000, "1d")]
 )
 def test_durations_take_the_largest_unit_that_holds_them(ms: int, text: str) -> None:
     assert duration_text(ms) == text
