@@ -1,8 +1,8 @@
 """Live pages are drawn one after the other, with rests between: watching costs a plane little, whatever is drawn.
 
-Decides: when the next page may be drawn: once the last one has rested `REST` times as long as it took. Never: which one
-(whoever came first) nor what it shows. A page that is asked for once does not wait here.
-Limits: a rest of `REST_S_MAX`, for a drawing that took long because the machine did.
+Decides: when the next page may be drawn: after a rest of `REST` times the processor time that the last one took. Never:
+which one (whoever came first) nor what it shows. A page that is asked for once does not wait here.
+Limits: a rest of `REST_S_MAX`.
 """
 
 import asyncio
@@ -19,9 +19,14 @@ class Turns:
     """The turns of one plane's pages."""
 
     def __init__(
-        self, now_s: Callable[[], float] = time.monotonic, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        now_s: Callable[[], float] = time.monotonic,
+        used_s: Callable[[], float] = time.thread_time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`used_s`: the processor time of the thread that draws; what it does for others meanwhile counts too."""
         self._now_s = now_s
+        self._used_s = used_s
         self._sleep = sleep
         self._turn = asyncio.Lock()
         self._free_s = 0.0
@@ -31,9 +36,8 @@ class Turns:
         """Draw inside, when it is one's turn."""
         async with self._turn:
             await self._sleep(max(0.0, self._free_s - self._now_s()))
-            began_s = self._now_s()
+            before_s = self._used_s()
             try:
                 yield
             finally:
-                ended_s = self._now_s()
-                self._free_s = ended_s + min(REST_S_MAX, REST * (ended_s - began_s))
+                self._free_s = self._now_s() + min(REST_S_MAX, REST * (self._used_s() - before_s))
