@@ -94,7 +94,7 @@ def release_and_promote(page: Page, stage: Stage, versions: list[str]) -> None:
         expect(page.locator(".note.good")).to_contain_text("digits@production names v")
     expect(page.locator(".chip", has_text="released").first).to_be_visible()
     keep(page, "version-desktop")
-    page.goto(f"{stage.url}/models?run=digits")
+    page.goto(f"{stage.url}/models?task=digits")
     row = page.locator('[data-live="aliases"] tr', has_text="production")
     expect(row).to_contain_text("v2")
     row.get_by_role("link", name="Roll back").click()
