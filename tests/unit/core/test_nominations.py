@@ -5,8 +5,8 @@ import pytest
 from podium.core.views.runs import run_view
 from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
-from tests.support.core_made import LIMITS
-from tests.unit.core.pausing_made import forming, heard, reporting, states
+from tests.support.core_made import LIMITS, task
+from tests.unit.core.pausing_made import FORM_MS, forming, heard, reporting, states
 
 KEPT_OUT = [("cordoned", False), ("cordoned", True), ("banned", False)]
 
@@ -94,6 +94,18 @@ def test_a_seat_is_taken_from_the_next_round_too_while_the_lease_of_this_one_sta
     mark(drive, ["id-d0"], "cordoned")
     assert nominees(drive, 2) == 0
     assert drive.report(held).word == "stored"
+
+
+def test_every_round_that_counts_on_it_loses_it_whoever_does_not() -> None:
+    drive = forming(2)
+    pause(drive)
+    for run in ("s", "t"):
+        drive.submit(task(goal=2, form_deadline=FORM_MS), run)
+        heard(drive, 0)
+        pause(drive, run)
+    assert [work.nominees for work in drive.state.open.values()] == [0, 1, 1]
+    mark(drive, ["id-d0"], "cordoned")
+    assert [work.nominees for work in drive.state.open.values()] == [0, 0, 0]
 
 
 def test_a_round_of_a_paused_run_loses_it_too() -> None:
