@@ -13,6 +13,7 @@ def test_each_sealed_round_is_told_once_whenever_it_is_looked_at() -> None:
         return run_view(drive.state, drive.run(), drive.now_ms).history
 
     assert history() == {}
+
     def measured() -> int:
         return run_view(drive.state, drive.run(), drive.now_ms).measured_number
 
