@@ -77,7 +77,7 @@ def test_a_credential_proves_a_person_or_a_service_until_it_is_over(tmp_path: Pa
     assert credentials.who(f"Bearer {viewer}", unasked, 0) == Who(actor="person:viewer", verbs=READING)
     token = SERVICE_PREFIX + "A" * 43
     told = credentials.who(f"Bearer {token}", lambda: service(token), 999)
-    assert told == Who(actor="service:nightly", verbs=frozenset({"runs.read"}))
+    assert told == Who(actor="service:nightly", verbs=frozenset({"runs.read"}), service=token_hash(token))
     no_rows: dict[str, ServiceRow] = {}
     over = [(service(token), 1_000), (service(token, revoked=True), 0), (no_rows, 0), (service(token + "A"), 0)]
     for rows, now_ms in over:
