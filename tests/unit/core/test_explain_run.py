@@ -178,7 +178,25 @@ def test_why_a_run_was_abandoned_and_what_a_retry_would_find_is_said() -> None:
         "than its minimum of 2 might take part; 0 of 9 rounds sealed, its version is v0 (sha256:base); a retry would "
         "find 0 of the 2 devices that it needs"
     )
-    assert codes(told) == [("run-abandoned", 0), ("cordoned", 1)]
+    assert codes(told) == [("run-abandoned", 0), ("cordoned", 1), ("too-few-enrolled", 1)]
+    assert told.causes[2].text == "1 device missing: 1 enrolled, round r.2 needs 2"
+    assert told.next[0] == "mend what holds devices back, listed below, until 2 may take part; now 0 may"
+
+
+def test_what_holds_nobody_back_is_not_said_to_stand_below() -> None:
+    drive = abandoned()
+    drive.fleet(1)
+    told = of_run(drive)
+    assert codes(told) == [("run-abandoned", 0)]
+    assert told.next == ["podium retry r    # goes on from v0 (sha256:base), as a new run"]
+
+
+def test_plans_that_every_installation_brings_are_no_answer() -> None:
+    drive = forming(2)
+    drive.fleet(1, plans={"podium_examples.hospital:train": "sha256:a"})
+    drive.fleet(1, plans={"podium_examples.hospital:train": "sha256:a", "theirs:train": "sha256:b"})
+    told = next(each for each in of_run(drive).causes if each.code == "plan-missing")
+    assert told.text.endswith("(they offer only the examples of Podium (1), theirs:train (1))")
 
 
 def test_outcomes_of_the_last_round_of_an_abandoned_run_are_told() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from podium.core.fleet.columns import NEVER, FactSets, Fleet
 from podium.core.fleet.facts import momentary_facts, standing_facts
+from podium.core.views.fleet import device_detail
 from podium.wire.messages import Capabilities
 from tests.support.core_drive import Drive
 from tests.support.core_made import PLAN, task, telemetry
@@ -212,6 +213,14 @@ def test_facts_have_the_names_that_rules_use() -> None:
         "device.ram_free_mb": 3.0,
         "device.thermal_c": 40.0,
     }
+
+
+def test_a_number_of_examples_that_was_not_told_is_none() -> None:
+    drive = Drive()
+    drive.begin(task(), 1)
+    drive.open(0, capabilities={"datasets": {"x": 0, "y": 7}})
+    detail = device_detail(drive.state, drive.state.devices[0], [], drive.now_ms)
+    assert detail.facts["device.datasets"] == "x=not told, y=7"
 
 
 def test_equal_facts_are_kept_once_and_let_go() -> None:

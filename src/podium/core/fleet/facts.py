@@ -13,6 +13,9 @@ from podium.wire.messages import Capabilities
 Fact = bool | int | float | str | dict[str, int] | dict[str, str]
 Facts = dict[str, Fact]
 
+DATASETS = "device.datasets"
+NOT_TOLD = "not told"
+"""How the number of a dataset's examples is read that a device keeps to itself: it tells 0."""
 _TEXTS = ("os", "architecture", "variant", "accelerator", "agent")
 _SIZES = ("ram_mb", "cores")
 _LEVELS = ("battery", "ram_free_mb", "disk_free_mb", "thermal_c")
@@ -25,7 +28,7 @@ def standing_facts(capabilities: Capabilities, device: DeviceRow) -> Facts:
     facts |= {f"device.{name}": getattr(capabilities, name) for name in _SIZES if getattr(capabilities, name) > 0}
     facts["device.runtimes"] = dict(capabilities.runtimes)
     facts["device.plans"] = dict(capabilities.plans)
-    facts["device.datasets"] = dict(capabilities.datasets)
+    facts[DATASETS] = dict(capabilities.datasets)
     facts["device.site"] = device.site
     facts["device.labels"] = dict(device.labels)
     return facts

@@ -86,7 +86,7 @@ CAUSES: dict[str, CauseKind] = {
         "{sealed} of {rounds} rounds sealed, its version is {version}",
         "",
         (
-            "mend what holds devices back (below), until {need} may take part; now {fit} may",
+            "mend what holds devices back, {listed}, until {need} may take part; now {fit} may",
             "podium retry {subject}    # goes on from {version}, as a new run",
         ),
     ),

@@ -240,6 +240,11 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
     if state.frozen():
         others.append(Found("frozen", 0, facts | frozen_facts(state, now_ms)))
     others += [each for each in devices_found(look, held, need, facts) if each.code not in COMING]
+    if (missing := need - state.fleet.size) > 0 and last is not None:
+        more: Facts = {"n": count_text(missing), "count": missing, "enrolled": state.fleet.size}
+        others.append(Found("too-few-enrolled", missing, facts | more))
+    if others and fit < need:
+        facts["listed"] = "listed below"
     what = f"{sentence(CAUSES[first.code].run, facts)}; a retry would find {fit} of the {need} devices that it needs"
     return explained("run", run.id, run.state, [first, *others], None, what)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
-from podium.core.fleet.facts import Fact
+from podium.core.fleet.facts import DATASETS, NOT_TOLD, Fact
 from podium.core.rows import DeviceRow, LeaseRow
 from podium.core.state import State
 from podium.core.views.runs import ONLINE_MS, finalised
@@ -61,7 +61,7 @@ def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: 
         device=device_view(state, row, now_ms),
         enrolled_age_ms=now_ms - row.enrolled_ms,
         participated_age_ms=_age(row.participated_ms, now_ms),
-        facts={name: _told(value) for name, value in sorted(facts.items())},
+        facts={name: _told(name, value) for name, value in sorted(facts.items())},
         leases=[lease_view(lease, now_ms) for lease in leases],
     )
 
@@ -82,8 +82,9 @@ def _age(at_ms: int, now_ms: int) -> int:
     return now_ms - at_ms if at_ms >= 0 else -1
 
 
-def _told(value: Fact) -> str:
-    """A fact as text; of a table "name=value" each."""
+def _told(name: str, value: Fact) -> str:
+    """A fact as text; of a table "name=value" each. A device that keeps to itself how many examples it has tells 0."""
     if isinstance(value, dict):
-        return ", ".join(f"{name}={each}" for name, each in sorted(value.items()))
+        kept = name == DATASETS
+        return ", ".join(f"{key}={NOT_TOLD if kept and not each else each}" for key, each in sorted(value.items()))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
-from podium.core.fleet.facts import Facts, momentary_facts
+from podium.core.fleet.facts import DATASETS, NOT_TOLD, Facts, momentary_facts
 from podium.core.pacing.windows import window_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import DeviceRow, RoundRow, TaskRow
@@ -32,6 +32,8 @@ TOLD_MAX = 500
 TABLE_MAX = 4_000_000
 """Fact sets numbered up to here are looked up in a table, ten times faster than by bisection."""
 VALUES_SHOWN = 3
+EXAMPLES = "podium_examples."
+"""Where the plans begin that Podium brings itself."""
 NAMED_MAX = 3
 BLOCK = 65_536
 """Devices looked through at once for names."""
@@ -240,7 +242,7 @@ def standing(look: Look, facts: Facts) -> list[int]:
         found.append(NUMBER["plan-missing"])
     elif task.task.plan_digests and plan not in task.task.plan_digests:
         found.append(NUMBER["plan-digest"])
-    if any(_lacks(task, name, _in(facts, "device.datasets", name)) for name in task.data.datasets):
+    if any(_lacks(task, name, _in(facts, DATASETS, name)) for name in task.data.datasets):
         found.append(NUMBER["dataset"])
     failings = look.state.rules_of(look.task).requires.failings(facts)
     return found + [CLAUSE + 2 * failing.index + failing.unknown for failing in failings]
@@ -300,11 +302,18 @@ def _had(look: Look, code: int, facts: Facts) -> str:
     elif code == NUMBER["plan-digest"]:
         parts = [shown(facts.get("device.plans"), task.task.plan)]
     elif code == NUMBER["plan-missing"]:
-        plans = facts.get("device.plans")
-        parts = [clean(name) for name in sorted(plans if isinstance(plans, dict) else ())[:VALUES_SHOWN]]
+        parts = _offered(facts.get("device.plans"), task.task.plan)
     else:
-        parts = [f"{name} {shown(facts.get('device.datasets'), name)}" for name in task.data.datasets]
+        held = {name: _in(facts, DATASETS, name) for name in task.data.datasets}
+        parts = [f"{name} {NOT_TOLD if count == 0 else shown(count)}" for name, count in held.items()]
     return ", ".join(parts) or "none"
+
+
+def _offered(plans: object, wanted: str) -> list[str]:
+    """The first plans that a device offers; Podium's own examples, which each installation brings, only for another."""
+    held = sorted(plans) if isinstance(plans, dict) else []
+    told = [clean(name) for name in held if wanted.startswith(EXAMPLES) or not name.startswith(EXAMPLES)]
+    return told[:VALUES_SHOWN] or (["only the examples of Podium"] if held else [])
 
 
 def shown(value: object, key: str = "") -> str:
