@@ -102,6 +102,7 @@ def test_ctrl_c_leaves_a_watch_and_the_run_goes_on(plane: Dev, tmp_path: Path) -
         (("watch", "nobody"), 3, "error[P2010 run-unknown]"),
         (("model", "pull", "beef", "--out", "never.safetensors"), 3, "error[P2013 version-unknown]"),
         (("run", "missing.toml"), 2, "error[P2051 file-unreadable]"),
+        (("run", "list"), 2, "error[P2051 file-unreadable]: there is no task file list"),
         (("device", "token", "--uses", "0"), 2, "next: podium device token --help"),
     ],
 )
@@ -168,6 +169,8 @@ def test_two_dev_planes_never_see_each_other(plane: Dev, tmp_path: Path) -> None
     with dev(tmp_path / "other") as other:
         assert other.url != plane.url
         assert json.loads(other.podium("status", "--json", "--all").out)["runs"] == []
+        assert "no run is open: podium status --data" in other.podium("status").err
+        assert "there is no run yet: podium run" in other.podium("status", "--all").err
         mixed = tmp_path / "mixed"
         mixed.mkdir()
         (mixed / "administrator.token").write_bytes((plane.data / "administrator.token").read_bytes())

@@ -12,7 +12,7 @@ import typer
 
 from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import DATA, Data, Json, Watch, Where, at_plane, labels_of
-from podium.cli.output import ago, printable, say, say_json
+from podium.cli.output import ago, printable, say, say_json, wall_clock
 from podium.wire.messages import SignedRoot
 from podium.wire.operator import EntryView
 from podium.wire.problems import OperatorFault
@@ -25,10 +25,11 @@ app = typer.Typer(help="The journal: everything that was decided.", no_args_is_h
 
 
 ENTRIES = Listing[EntryView](
-    heads=("ENTRY", "AGE", "KIND", "SUBJECT", "BY", "WHY"),
+    heads=("ENTRY", "AGE", "TIME", "KIND", "SUBJECT", "BY", "WHY"),
     row=lambda view: (
         f"{view.tree}:{view.place}" if view.place >= 0 else f"#{view.number}",
         ago(view.age_ms),
+        wall_clock(view.age_ms),
         view.kind,
         printable(view.subject) or "-",
         view.actor or "-",

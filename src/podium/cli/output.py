@@ -4,6 +4,7 @@ Decides: the form of lists, of JSON and of numbers. Never: what is in them. With
 """
 
 import sys
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -53,6 +54,11 @@ def say_pairs(pairs: Sequence[tuple[str, str]]) -> None:
 def ago(age_ms: int) -> str:
     """How long ago, for people; "never" for -1."""
     return "never" if age_ms < 0 else f"{format_duration(age_ms)} ago"
+
+
+def wall_clock(age_ms: int) -> str:
+    """When that was, by this machine's clock and zone, to the second; the plane tells ages."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time.time() - age_ms / 1000))
 
 
 def printable(text: str) -> str:

@@ -18,6 +18,7 @@ from podium.cli.output import note, say, say_json
 from podium.cli.standing import Standing, frozen_text, paused_text, plane_lines
 from podium.wire.durations import format_duration
 from podium.wire.operator import RUN_OPEN, RunView, StatusView
+from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
@@ -34,6 +35,9 @@ def run(
     from podium.plane.runs import run_ask
     from podium.tasks.file import read_task
 
+    if task.suffix != ".toml" and not task.exists():
+        next = "podium run TASK.toml starts a run; podium status --all lists runs"
+        raise OperatorFault("file-unreadable", what=f"there is no task file {task}", next=next)
     ask = run_ask(read_task(task), task.parent)
     with where.link() as link:
         made = link.submit(ask)
@@ -137,7 +141,7 @@ def status(
 
         say_json(msgspec.structs.replace(seen, runs=views))
     else:
-        _say_status(seen, views)
+        _say_status(seen, views, every)
 
 
 def _follow_status(link: "OperatorLink", every: bool, json: bool) -> None:
@@ -176,7 +180,7 @@ RUNS = Listing[RunView](
 )
 
 
-def _say_status(seen: StatusView, views: list[RunView]) -> None:
+def _say_status(seen: StatusView, views: list[RunView], every: bool) -> None:
     from podium.cli.screen import lost_text, wait_text
 
     if frozen := frozen_text(seen.freeze):
@@ -188,6 +192,9 @@ def _say_status(seen: StatusView, views: list[RunView]) -> None:
         say("")
         for line in RUNS.lines(views):
             say(line)
+    else:
+        ended = "no run is open: podium status --all shows those that ended"
+        note("there is no run yet: podium run TASK.toml starts one" if every else ended)
     for view in views:
         if paused := paused_text(view):
             say(f"run {view.id} {paused}")
