@@ -108,6 +108,7 @@ def _named(link: OperatorLink) -> dict[str, str]:
     service = next(each.id for each in link.services() if not each.revoked)
     return {
         "run": RUN,
+        "task": "digits",
         "wide": WIDE,
         "round": "9990",
         "device": DEVICE,
