@@ -14,7 +14,7 @@ import urllib3
 
 from podium.server.console import PAGES
 
-ALIASED = "digits%40staging"
+ALIASED = "digits%40candidate"
 FURTHER = (
     "/runs?state=FINISHED&task=trial",
     "/runs/{run}?after=101",
@@ -30,6 +30,8 @@ FURTHER = (
     "/fleet?lease=any",
     "/fleet/{device}/mark?mark=drained",
     "/models",
+    "/models?run={run}",
+    "/models?task={task}&after={version}",
     f"/models/rollback?alias={ALIASED}",
     "/journal?kind=device-enrolled",
     "/journal?subject={device}",

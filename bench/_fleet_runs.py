@@ -213,7 +213,7 @@ def _aliases(at_ms: int) -> Kept:
     """`latest`, which follows the run, and three that people moved often."""
     newest = _version(RUN, ROUNDS - 1)
     yield "alias-moved", _alias("digits@latest", newest, ROUNDS - 1, at_ms)
-    for place, name in enumerate(("candidate", "canary", "staging")):
+    for place, name in enumerate(("candidate", "canary", "production")):
         alias, before = f"digits@{name}", ""
         for counter in range(1, MOVES + 1):
             version = _version(RUN, (ROUNDS - 200 + 3 * counter - place) % ROUNDS)

@@ -64,6 +64,7 @@ PAGES: dict[str, str] = {
     "presence": "fleet/presence",
     "versions": f"versions?limit={ROWS}&newest=true",
     "versions-run": f"versions?limit={ROWS}&run={RUN}&newest=true",
+    "versions-task": f"versions?limit={ROWS}&task=trial&newest=true",
     "aliases": "aliases",
     "journal": f"audit/entries?limit={ROWS}",
     "journal-kind": f"audit/entries?limit={ROWS}&kind=device-enrolled",

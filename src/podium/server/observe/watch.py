@@ -34,7 +34,9 @@ QUIET = frozenset(
     }
 )
 """Records logged at DEBUG: the ordinary life of a lease, which a large plane has thousands of every second."""
-LOUD = frozenset({"round-abandoned", "run-abandoned", "run-timed-out", "refused", "plane-frozen", "lease-refused"})
+LOUD = frozenset(
+    {"round-abandoned", "run-abandoned", "run-timed-out", "refused", "plane-frozen", "leases-revoked", "lease-refused"}
+)
 """Records logged at WARNING."""
 _LEVELS = dict.fromkeys(QUIET, logging.DEBUG) | dict.fromkeys(LOUD, logging.WARNING)
 

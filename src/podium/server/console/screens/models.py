@@ -58,7 +58,7 @@ class Models:
                 "chart": chart(metric, versions[::-1], named, moves) if versions else None,
                 "metric": metric,
                 "aliases": named,
-                "movable": [each.alias for each in named if await self._reads.version_before(each.alias)],
+                "movable": await self._movable(named),
                 "moves": moves[:MOVES_SHOWN],
                 "versions": decoded(page, VersionView),
                 "pages": links(look, page),
@@ -67,6 +67,11 @@ class Models:
 
     async def _aliases(self) -> list[AliasView]:
         return decoded(await self._reads.aliases(), AliasView)
+
+    async def _movable(self, aliases: list[AliasView]) -> list[str]:
+        """Those that people may take back: of a name that they may move, with a version to go back to."""
+        known = [each.alias for each in aliases if each.alias.partition("@")[2] in MOVABLE]
+        return [alias for alias in known if await self._reads.version_before(alias)]
 
     async def _moves(self, alias: str, count: int) -> list[AliasMoveView]:
         """The last moves of an alias, newest first."""
