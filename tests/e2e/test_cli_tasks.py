@@ -76,6 +76,12 @@ def test_a_task_is_shown_with_every_default_and_is_the_same_task_again(tmp_path:
     assert f"digest {task_digest(read_task(TASK))}" in said.err
 
 
+def test_help_names_types_of_values_alone() -> None:
+    for words in (("--help",), ("run", "--help"), ("device", "list", "--help"), ("auth",)):
+        said = podium(*words)
+        assert "--help" in said.out and "<bool>" not in said.out
+
+
 def test_a_problem_code_has_a_page_offline() -> None:
     said = podium("error", "P2041")
     assert said.code == 0, said.err

@@ -6,7 +6,7 @@ does. Loading it loads no part of the server: verbs load what they need.
 
 import os
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -39,6 +39,9 @@ from podium.cli import (
 )
 from podium.cli.errors import FAILED, INTERRUPTED, exit_code, of_missing, say_bug, say_error
 from podium.wire.problems import OperatorFault, PodiumError
+
+if TYPE_CHECKING:
+    from typer.core import TyperCommand, TyperGroup
 
 PLANE, RUNS, NOUNS, BESIDE = "The plane", "Runs", "What a plane holds", "Beside a plane"
 """The panels of `podium --help`."""
@@ -113,7 +116,9 @@ def _ended() -> int:
     completing.prepare()
     advice.forget()
     try:
-        code = typer.main.get_command(app).main(prog_name="podium", standalone_mode=False)
+        command = cast("TyperGroup", typer.main.get_command(app))
+        _plain(command)
+        code = command.main(prog_name="podium", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except PodiumError as error:
         say_error(error)
@@ -133,6 +138,15 @@ def _ended() -> int:
         # the reader of stdout has gone; what is still buffered must not raise again when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _plain(command: "TyperCommand | TyperGroup") -> None:
+    """A switch takes no value, and its help names no type of one."""
+    for each in command.get_params(typer.Context(command)):
+        if getattr(each, "is_flag", False):
+            each.metavar = ""
+    for inner in getattr(command, "commands", {}).values():
+        _plain(inner)
 
 
 def _verb() -> str:
