@@ -231,7 +231,8 @@ def test_webhooks_go_on_where_they_were_when_the_backup_was_taken(listener: Rece
         headers, body = listener.got[-1]
         assert Webhook(made.secret).verify(body, headers)["type"] == "io.podium.token-issued"
         assert len(listener.ids()) == len(before) + 1 and listener.ids()[-1] not in before
-        assert listener.events()[-1]["data"]["number"] in (numbers[-1], numbers[-1] + 1), "yet its id is its own"
+        # a restored plane begins with a freeze and a start of its own, so its numbers run over those of the lost ones
+        assert numbers[-1] <= listener.events()[-1]["data"]["number"] <= numbers[-1] + 2, "yet its id is its own"
         operator.ask("POST", f"/api/v1/webhooks/{made.id}/retry")
         listener.wait(lambda: hook(operator).delivered == 3)
         assert listener.ids()[-1] == letters[0].event and not dead(operator)

@@ -74,7 +74,7 @@ def test_a_frozen_plane_says_so_on_every_screen_until_it_is_not(plane: Dev, tmp_
     assert "0 devices at work lose their lease" in frozen.err
     told = "by person:administrator: a bad release; no lease is granted until podium unfreeze"
     for seen in (frozen.out, plane.podium("status").out, plane.podium("device", "list").err):
-        assert "FROZEN   for 00:00:" in seen
+        assert "FROZEN   for " in seen
         assert told in seen
     watching = start(["watch", run, "--data", plane.data])
     assert watching.stderr is not None
