@@ -13,7 +13,7 @@ from podium.cli.output import note
 from podium.cli.screen import line, line_mark, screen
 from podium.cli.standing import Standing
 from podium.plane.runs import Run
-from podium.wire.operator import RunView
+from podium.wire.operator import RUN_OPEN, RunView
 
 LINE_MS = 10_000
 
@@ -44,7 +44,8 @@ def _redrawn(ended: contextlib.ExitStack) -> Show:
     live = ended.enter_context(Live(console=Console(stderr=True), auto_refresh=False))
 
     def show(view: RunView, stands: list[str]) -> None:
-        live.update(Text("\n".join(screen(view, stands)), overflow="ellipsis", no_wrap=True), refresh=True)
+        drawn = Text("\n".join(screen(view, stands)), overflow="ellipsis", no_wrap=True)
+        live.update(drawn, refresh=view.state in RUN_OPEN)  # the last one is drawn by the end of `live`, and not twice
 
     return show
 

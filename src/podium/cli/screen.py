@@ -31,7 +31,7 @@ def screen(view: RunView, stands: Sequence[str] = ()) -> list[str]:
         lines += _round(view.round)
     if view.waiting is not None and view.waiting.since_ms >= SHORT_MS:
         lines.append(f" waits    {wait_text(view.waiting)}")
-    lines.append(_measured(view))
+    lines += [*_measured(view), f" bytes    down {count_of_bytes(view.bytes_down)}  up {count_of_bytes(view.bytes_up)}"]
     return [line for line in lines if line]
 
 
@@ -88,16 +88,16 @@ def wait_text(wait: Wait) -> str:
     return f"{wait.what}: {wait.have} of {wait.need}{reasons}, for {format_duration(wait.since_ms)}{until}"
 
 
-def _measured(view: RunView) -> str:
+def _measured(view: RunView) -> list[str]:
+    """A line for each metric, so that none runs off a terminal's edge."""
     series = [
-        f"{name} {' '.join(decimals(value) for value in values[-_HISTORY:])}"
+        f" {name:8} {' '.join(decimals(value) for value in values[-_HISTORY:])}"
         for name, values in sorted(view.history.items())
         if values
     ]
     if series:
         series[-1] += f" ({_of(view)})"
-    moved = f"down {count_of_bytes(view.bytes_down)}  up {count_of_bytes(view.bytes_up)}"
-    return " " + "   ".join([*series, moved])
+    return series
 
 
 def _of(view: RunView) -> str:

@@ -69,8 +69,16 @@ def test_the_screen_names_run_round_funnel_losses_and_metrics() -> None:
         "deadline 3 min 10 s",
         " funnel   registered 1,204,113 > leased 1,300 > reported 400",
         " lost     declined 61 (battery 44, metered 17)  lapsed 38",
-        " loss 2.91 2.74 2.63 (measured on v40)   down 9.1 GB  up 1.2 kB",
+        " loss     2.91 2.74 2.63 (measured on v40)",
+        " bytes    down 9.1 GB  up 1.2 kB",
     ]
+
+
+def test_no_metric_runs_off_a_terminals_edge() -> None:
+    values = [0.123456] * 40
+    shown = screen(changed(history={"accuracy": values, "auc": values, "loss": values}))
+    assert [each.split()[0] for each in shown[-4:]] == ["accuracy", "auc", "loss", "bytes"]
+    assert max(map(len, shown[-4:])) <= 80
 
 
 def test_a_run_that_is_over_shows_its_reason_and_no_next_version() -> None:
