@@ -7,7 +7,7 @@ Never: anything of the plane, which it only reads.
 Everything is found again by its id before it is made, so exporting twice, or going on after being killed, doubles
 nothing: the run by its tags, a metric by its step, a logged model by its digest. One exporter of a run at a time.
 Limits: a version whose bytes the plane has collected is logged with its digest and statement alone.
-Source: MLflow 3's LoggedModel; its client library is the extra `podium[mlflow]`.
+Source: MLflow 3's LoggedModel; its client library is the extra `mlflow`.
 """
 
 import re
@@ -21,6 +21,7 @@ import msgspec
 from podium.plane.link import OperatorLink
 from podium.tasks.digest import read_task_bytes
 from podium.tasks.task import Task
+from podium.wire.extras import how_to_install
 from podium.wire.operator import RUN_OPEN, RoundView, RunView, VersionView
 from podium.wire.problems import OperatorFault
 
@@ -55,7 +56,7 @@ class Experiments:
                 "not-available",
                 what="the MLflow client is not installed",
                 why=str(error),
-                next="pip install 'podium[mlflow]'",
+                next=how_to_install("mlflow"),
             ) from error
         self._link = link
         self._mlflow = MlflowClient(tracking_uri=uri)

@@ -4,7 +4,7 @@ Decides: what a span is called and says. Never: where traces go or how many are 
 so. A trace is made from the rows of a round once its end is durable, in a thread of its own: no request and no step
 waits for it, and without `--otel` none of this is loaded. Its id is drawn from plane, run and round, so the standard
 ratio sampler keeps or drops a round as a whole, and always the same ones. Limits: `LEASES_MAX` leases of a round.
-Source: OpenTelemetry's OTLP/HTTP exporter and its environment variables; the extra is `podium[otel]`.
+Source: OpenTelemetry's OTLP/HTTP exporter and its environment variables; the extra is `otel`.
 """
 
 import hashlib
