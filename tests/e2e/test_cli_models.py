@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.e2e.cli_made import Dev, dev, device_running, podium, task_file
+from tests.e2e.test_cli_tasks import completed
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,16 @@ def test_an_alias_is_moved_rolled_back_and_keeps_its_history(trained: Trained) -
     assert "heart@candidate came to it " in shown
     assert f"heart@candidate left it for {two[7:19]}" in shown
     assert trained.plane.podium("model", "alias", "history", "nothing").code == 3
+
+
+def test_aliases_and_numbers_of_versions_are_completed(trained: Trained) -> None:
+    trained.podium("model", "promote", trained.versions[1], "canary")
+    here = {"PODIUM_DATA": str(trained.plane.data)}
+    assert {"heart@canary", "heart@latest"} <= set(completed("podium", "model", "rollback", "heart", **here))
+    offered = completed("podium", "model", "promote", "v1", "h", **here)
+    assert "heart@canary" in offered and "heart@latest" not in offered
+    assert completed("podium", "model", "show", "v", **here) == ["v0", "v1", "v2"]
+    assert "heart@canary" in completed("podium", "model", "show", "heart", **here)
 
 
 @pytest.mark.parametrize(

@@ -95,9 +95,13 @@ def test_a_problem_code_has_a_page_offline() -> None:
     assert {"code": "cohort-short", "number": 2041, "title": "a round cannot start: too few devices"} in listed
 
 
-def completed(*words: str) -> list[str]:
-    """What bash is offered after these words, the last one incomplete."""
-    asked = {"_PODIUM_COMPLETE": "complete_bash", "COMP_WORDS": shlex.join(words), "COMP_CWORD": str(len(words) - 1)}
+def completed(*words: str, **said: str) -> list[str]:
+    """What bash is offered after these words, the last one incomplete, where the environment says `said` too."""
+    asked = said | {
+        "_PODIUM_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(words),
+        "COMP_CWORD": str(len(words) - 1),
+    }
     done = subprocess.run([*PODIUM], capture_output=True, text=True, check=True, env=os.environ | asked)
     assert done.stderr == ""
     return done.stdout.split()
@@ -113,8 +117,14 @@ def test_shells_complete_verbs_options_and_ids_of_the_plane(tmp_path: Path) -> N
         assert completed("podium", "watch", "--data", str(plane.data), "") == ["@last", run]
         assert completed("podium", "stop", "--data", str(plane.data), run[:3]) == [run]
         digest = json.loads(plane.podium("model", "list", "--json").out)[0]["digest"]
-        assert completed("podium", "model", "show", "--data", str(plane.data), "") == ["@last", digest[7:19]]
+        assert completed("podium", "model", "show", "--data", str(plane.data), "") == ["@last", "v0", digest[7:19]]
         assert completed("podium", "device", "show", "--data", str(plane.data), "") == []
+        said = podium("device", "enroll", plane.token, "--plane", plane.url, "--state", tmp_path / "berlin")
+        here = {"PODIUM_DATA": str(plane.data)}
+        assert completed("podium", "device", "cordon", "", **here) == ["berlin", said.out.strip()]
+        assert completed("podium", "explain", "", **here) == ["@last", run, "berlin", said.out.strip()]
+        assert completed("podium", "model", "promote", "v0", "ca", **here) == ["candidate", "canary"]
+    assert completed("podium", "error", "cohort") == ["cohort-short"]
     assert completed("podium", "watch", "--data", str(tmp_path / "data"), "") == []
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli import completing
 from podium.cli.completing import VersionName
 from podium.cli.lists import Listing, Rows, show
 from podium.cli.options import Json, Watch, Where, Why, at_plane
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Names of versions, and their history.", no_args_is_help=True)
 
-Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="TASK@NAME; NAME alone where only one can be meant.")]
+Alias = Annotated[
+    str,
+    typer.Argument(
+        metavar="ALIAS",
+        help="TASK@NAME; NAME alone where only one can be meant.",
+        autocompletion=completing.aliases,
+    ),
+]
 
 ALIASES = Listing[AliasView](
     heads=("ALIAS", "VERSION", "DIGEST", "MOVES", "SINCE", "BY", "WHY"),
@@ -56,7 +64,14 @@ MOVES = Listing[AliasMoveView](
 def promote(
     where: Where,
     version: VersionName,
-    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="TASK@NAME; NAME alone is of the version's task.")],
+    alias: Annotated[
+        str,
+        typer.Argument(
+            metavar="ALIAS",
+            help="TASK@NAME; NAME alone is of the version's task.",
+            autocompletion=completing.movable_aliases,
+        ),
+    ],
     why: Why = "",
     json: Json = False,
 ) -> None:
@@ -74,7 +89,15 @@ def promote(
 def rollback(
     where: Where,
     alias: Alias,
-    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="One it once named; else the one before.")] = "",
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="VERSION",
+            help="One it once named; else the one before.",
+            autocompletion=completing.versions,
+        ),
+    ] = "",
     why: Why = "",
     json: Json = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """podium completion, and the names that shells complete: verbs and options by typer, the rest by the plane.
 
-Decides: what a RUN, DEVICE or VERSION argument is, and which words are offered for it. Never: says anything: where no
-plane answers, or not within `ASK_S`, there are none. Limits: the first `OFFERED_MAX` of a list.
+Decides: what a RUN, DEVICE or VERSION argument is, and which words are offered for it, an alias or a code. Never: says
+anything: where no plane answers, or not within `ASK_S`, there are none. Limits: the first `OFFERED_MAX` of a list.
 """
 
 import os
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from podium.cli.options import DATA, connect
-from podium.wire.operator import DeviceView, RunView, VersionView
-from podium.wire.problems import PodiumError
+from podium.wire.alias_names import MOVABLE
+from podium.wire.operator import AliasView, DeviceView, RunView, VersionView
+from podium.wire.problems import KINDS, PodiumError
 
 if TYPE_CHECKING:
     from podium.plane.link import OperatorLink
@@ -55,13 +56,35 @@ def runs(context: typer.Context, incomplete: str) -> Words:
 
 
 def devices(context: typer.Context, incomplete: str) -> Words:
-    """Ids of devices, in order of enrolment."""
+    """Names of devices, and their ids, in order of enrolment."""
     return _asked(context, incomplete, _devices)
 
 
+def runs_and_devices(context: typer.Context, incomplete: str) -> Words:
+    """What `runs` offers, and then what `devices` does."""
+    return _asked(context, incomplete, lambda link: [*_runs(link), *_devices(link)])
+
+
 def versions(context: typer.Context, incomplete: str) -> Words:
-    """Digests of versions in short, oldest first, and @last."""
+    """@last, aliases, and versions by number and by digest in short, oldest first."""
     return _asked(context, incomplete, _versions)
+
+
+def aliases(context: typer.Context, incomplete: str) -> Words:
+    """Aliases that there are."""
+    return _asked(context, incomplete, _aliases)
+
+
+def movable_aliases(context: typer.Context, incomplete: str) -> Words:
+    """What people may call an alias, and the aliases of such names that there are."""
+    names = [(name, "of the version's task") for name in MOVABLE if name.startswith(incomplete)]
+    found = _asked(context, incomplete, _aliases)
+    return [*names, *(word for word in found if word[0].rpartition("@")[2] in MOVABLE)]
+
+
+def codes(incomplete: str) -> Words:
+    """Problem codes."""
+    return [(code, kind.title) for code, kind in KINDS.items() if code.startswith(incomplete)]
 
 
 RunName = Annotated[
@@ -86,14 +109,22 @@ def _runs(link: "OperatorLink") -> Words:
 
 
 def _devices(link: "OperatorLink") -> Words:
-    return [(view.id, view.name or view.site) for view in link.first_of("devices", DeviceView, OFFERED_MAX)]
+    views = link.first_of("devices", DeviceView, OFFERED_MAX)
+    names = [(view.name, view.site) for view in views if view.name and view.name.isprintable() and " " not in view.name]
+    return [*dict(names).items(), *((view.id, view.name or view.site) for view in views)]
 
 
 def _versions(link: "OperatorLink") -> Words:
     from podium.cli.output import short
 
     views = link.first_of("versions", VersionView, OFFERED_MAX)
-    return [("@last", "the newest"), *((short(view.digest), f"{view.task} v{view.number}".strip()) for view in views)]
+    numbers = {f"v{view.number}": view.task for view in views}
+    digests = [(short(view.digest), f"{view.task} v{view.number}".strip()) for view in views]
+    return [("@last", "the newest"), *_aliases(link), *numbers.items(), *digests]
+
+
+def _aliases(link: "OperatorLink") -> Words:
+    return [(view.alias, f"v{view.number}") for view in link.first_of("aliases", AliasView, OFFERED_MAX)]
 
 
 def _asked(context: typer.Context, incomplete: str, ask: Callable[["OperatorLink"], Words]) -> Words:

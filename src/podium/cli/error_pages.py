@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
+from podium.cli import completing
 from podium.cli.options import Json
 from podium.cli.output import say, say_json, say_table
 from podium.wire.problems import KINDS, OperatorFault
 
 
 def error(
-    code: Annotated[str, typer.Argument(metavar="[CODE]", help="A code, or its number: P2041. None: all.")] = "",
+    code: Annotated[
+        str,
+        typer.Argument(
+            metavar="[CODE]", help="A code, or its number: P2041. None: all.", autocompletion=completing.codes
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """What a problem code means, and what to do about it; without one, every code."""

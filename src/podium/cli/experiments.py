@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from podium.cli.completing import RunName
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import note, say, say_json
 
@@ -18,7 +19,7 @@ Uri = Annotated[str, typer.Option("--uri", metavar="URI", help="MLflow's trackin
 @at_plane
 def mlflow(
     where: Where,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="An id, a unique prefix, a task's name, or @last.")],
+    run: RunName,
     uri: Uri,
     experiment: Annotated[
         str, typer.Option("--experiment", metavar="NAME", help="MLflow's experiment; the task's name without it.")

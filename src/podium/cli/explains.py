@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from podium.cli import completing
 from podium.cli.advice import advised
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import printable, say, say_json
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 def explain(
     where: Where,
     name: Annotated[
-        str, typer.Argument(metavar="RUN|DEVICE", help="An id, a unique prefix, a task's or a device's name, or @last.")
+        str,
+        typer.Argument(
+            metavar="RUN|DEVICE",
+            help="An id, a unique prefix, a task's or a device's name, or @last.",
+            autocompletion=completing.runs_and_devices,
+        ),
     ] = "@last",
     json: Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from podium.cli.advice import advised
-from podium.cli.completing import VersionName
+from podium.cli.completing import VersionName, versions
 from podium.cli.models import measured
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import ago, count_of_bytes, decimals, printable, say, say_json, say_pairs, say_table, short
@@ -122,8 +122,10 @@ class TensorDiff(msgspec.Struct, frozen=True, kw_only=True):
 @at_plane
 def diff(
     where: Where,
-    a: Annotated[str, typer.Argument(metavar="A", help="A version of the plane, or a safetensors file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="A version of the plane, or a safetensors file.", autocompletion=versions)
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.", autocompletion=versions)],
     json: Json = False,
 ) -> None:
     """Compare two versions tensor by tensor: shape, type, L2 distance, largest difference, cosine."""
