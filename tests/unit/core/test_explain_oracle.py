@@ -153,8 +153,9 @@ class Story(Drive):
             assert heard == HEARD[code], (code, heard)
         elif code in DECIDED:
             assert decided in {CODE[each] for each in DECIDED[code]}, (code, heard)
-        elif code.startswith("when") and code != told:
-            self.met["stale"] += 1  # its last check-in went to an earlier round, and was not judged for this one
+        elif code.startswith("when") and (code != told or told != self.told_by(device)):
+            # its last check-in went to an earlier round, or came while it had a lease, and was not judged for this one
+            self.met["stale"] += 1
         elif number >= CLAUSE:
             assert decided == number, (code, heard)
         elif code == "not-checked-in":
