@@ -10,7 +10,7 @@ from tests.mutation.hunt import LIST
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1400)  # twelve minutes or so with another worker beside it
 def test_the_named_guards_have_no_other_survivors() -> None:
     patterns = tomllib.loads(LIST.read_text())["guards"]
     hunted = subprocess.run([sys.executable, "-m", "tests.mutation.guards", *patterns], capture_output=True, text=True)
