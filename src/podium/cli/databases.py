@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium.cli.advice import VARIABLES
-from podium.cli.options import DATA, Data, Json, typed
+from podium.cli.options import DATA, Data, Json, data_option
 from podium.cli.output import count_of_bytes, note, printable, say, say_json
 from podium.wire.problems import OperatorFault
 
@@ -55,16 +54,7 @@ def backup(
 @app.command("restore")
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup.", dir_okay=False)],
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data",
-            envvar=VARIABLES["data"],
-            callback=typed,
-            metavar="DIR",
-            help="The directory to make; it must hold nothing.",
-        ),
-    ] = DATA,
+    data: Annotated[Path, data_option("The directory to make; it must hold nothing.")] = DATA,
     keys: Annotated[Keys | None, typer.Option("--keys", metavar=KEYS, help="What --with-keys kept.")] = None,
     heads: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, ParamSpec
 
 import typer
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DATA = Path("podium-data")
 
 
-def typed(context: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
+def _typed(context: typer.Context, param: typer.CallbackParam, value: Path | None) -> Path | None:
     """The value of --data or --token-file; remembered for what is advised, if it was typed."""
     if _source(context, str(param.name)) == "COMMANDLINE":
         remember(context, str(param.name), value)
@@ -42,16 +42,12 @@ def _source(context: typer.Context, name: str) -> str:
     return source.name if source is not None else ""
 
 
-Data = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        envvar=VARIABLES["data"],
-        callback=typed,
-        metavar="DIR",
-        help="The plane's data directory, on this machine.",
-    ),
-]
+def data_option(says: str) -> Any:
+    """--data of a verb that means by it what `says`; typer's option, whose own function is typed so."""
+    return typer.Option("--data", envvar=VARIABLES["data"], callback=_typed, metavar="DIR", help=says)
+
+
+Data = Annotated[Path, data_option("The plane's data directory, on this machine.")]
 Url = Annotated[
     str,
     typer.Option(
@@ -67,7 +63,7 @@ TokenFile = Annotated[
     typer.Option(
         "--token-file",
         envvar=VARIABLES["token_file"],
-        callback=typed,
+        callback=_typed,
         metavar="FILE",
         help="The credential for --plane.",
         dir_okay=False,

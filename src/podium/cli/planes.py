@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
 import msgspec
 import typer
 
-from podium.cli.advice import VARIABLES
-from podium.cli.options import DATA, Data, typed
+from podium.cli.options import DATA, Data, data_option
 from podium.cli.output import note, say
 from podium.wire.limits import SETTINGS, Limits
 from podium.wire.problems import OperatorFault
@@ -85,16 +84,7 @@ def serve(
 
 
 def dev(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            envvar=VARIABLES["data"],
-            callback=typed,
-            metavar="DIR",
-            help="Kept; without it, a temporary directory of this plane's own.",
-        ),
-    ] = None,
+    data: Annotated[Path | None, data_option("Kept; without it, a temporary directory of this plane's own.")] = None,
     port: Port = 0,
     set_: Set = None,
 ) -> None:
