@@ -1,6 +1,5 @@
 """podium db backup of a plane under load: each one restores to a plane whose run ends and whose webhooks go on."""
 
-import contextlib
 import errno
 import os
 import shutil
@@ -9,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -32,10 +30,9 @@ from podium.wire.problems import OperatorFault, StoreFault
 from podium.wire.tensors import read_arrays
 from tests.e2e.cli_made import podium
 from tests.e2e.test_plane_restart import moved
-from tests.e2e.test_plane_round import train
+from tests.e2e.test_plane_round import served
 from tests.e2e.test_webhooks import Receiver, dead, hook, local, set_hook
 from tests.support.plane_cases import SIZE, Operator, enrolled, plane, task
-from tests.support.scripted_device import Refused, ScriptedDevice
 
 PHRASE = "a passphrase of the tests"
 
@@ -52,22 +49,6 @@ def restored(taken: Taken, keys: Path, data: Path) -> Restored:
 
 
 # -- rounds --------------------------------------------------------------------------------------------------
-
-
-def serve(operator: Operator, run: str, device: ScriptedDevice, place: int) -> None:
-    """Train for the run until it is over."""
-    while operator.run(run).state == "RUNNING":
-        answer = device.check_in(battery=1.0)
-        if answer.offer is None:
-            time.sleep(answer.window_else_ms / 1000)
-            continue
-        with contextlib.suppress(Refused):  # the round may close while this device still works
-            train(device, answer.offer, place)
-
-
-def served(operator: Operator, run: str, devices: list[ScriptedDevice]) -> None:
-    with ThreadPoolExecutor(len(devices)) as pool:
-        list(pool.map(lambda place: serve(operator, run, devices[place], place), range(len(devices))))
 
 
 def check_sums(operator: Operator, run: str, rounds: int) -> None:
@@ -198,12 +179,8 @@ def test_keys_of_after_a_rotation_are_not_kept_with_a_backup_of_before(tmp_path:
 @pytest.fixture
 def listener() -> Iterator[Receiver]:
     """A receiver on loopback."""
-    made = Receiver()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with Receiver() as made:
+        yield made
 
 
 def test_webhooks_go_on_where_they_were_when_the_backup_was_taken(listener: Receiver, tmp_path: Path) -> None:

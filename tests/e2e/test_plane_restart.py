@@ -6,7 +6,6 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from podium.wire.operator import PlaneFile
 from podium.wire.problems import OperatorFault
 from podium.wire.tensors import read_arrays
 from tests.e2e.test_plane_round import ended, offer_to, train
-from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, plane, task
+from tests.support.plane_cases import FAST, Operator, enrolled, one_hot, plane, plane_process, task
 from tests.support.scripted_device import Refused, ScriptedDevice
 
 PROGRAM = """
@@ -37,19 +36,8 @@ serve(PlaneServer(Path(sys.argv[1]), limits=FAST), lambda server: print(server.u
 @contextmanager
 def process(data: Path) -> Iterator[tuple[subprocess.Popen[str], Operator]]:
     """A plane in a process of its own, killed at the end if it still lives."""
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(data), str(data) + ".log"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )
-    try:
-        assert child.stdout is not None
-        url = child.stdout.readline().strip()
-        yield child, Operator(url, (data / "administrator.token").read_text().strip())
-    finally:
-        child.kill()
-        child.wait()
+    with plane_process(data, "-c", PROGRAM, str(data), str(data) + ".log") as made:
+        yield made
 
 
 def moved(device: ScriptedDevice, url: str) -> None:

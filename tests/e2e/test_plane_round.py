@@ -168,7 +168,9 @@ def test_a_model_of_many_chunks_goes_both_ways(tmp_path: Path) -> None:
         np.testing.assert_allclose(made.astype(np.float64), base.astype(np.float64) + 0.01, atol=8 * 2**-23)
 
 
-def test_many_devices_at_once_and_each_counts_once_or_not_at_all(tmp_path: Path) -> None:
+def served(operator: Operator, run: str, devices: list[ScriptedDevice]) -> None:
+    """All `devices` train for the run at once, a one-hot update each, until it is over."""
+
     def serve(place: int) -> None:
         device = devices[place]
         while operator.run(run).state == "RUNNING":
@@ -179,11 +181,15 @@ def test_many_devices_at_once_and_each_counts_once_or_not_at_all(tmp_path: Path)
             with contextlib.suppress(Refused):  # the round may close while this device still works
                 train(device, answer.offer, place)
 
+    with ThreadPoolExecutor(len(devices)) as pool:
+        list(pool.map(serve, range(len(devices))))
+
+
+def test_many_devices_at_once_and_each_counts_once_or_not_at_all(tmp_path: Path) -> None:
     with plane(tmp_path / "data") as (_, operator):
         devices = enrolled(operator, 16)
         run = operator.submit(task(goal=8, minimum=4, rounds=3))
-        with ThreadPoolExecutor(16) as pool:
-            list(pool.map(serve, range(16)))
+        served(operator, run, devices)
         view = operator.run(run)
         assert (view.state, view.rounds_sealed) == ("FINISHED", 3)
         page = operator.get(f"/api/v1/versions?run={run}", Page)

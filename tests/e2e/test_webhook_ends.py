@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,13 +30,9 @@ GONE = "told nothing any more: the credential that set it"
 @pytest.fixture
 def told() -> Iterator[Receiver]:
     """A receiver on loopback, at an address with a secret in path and query."""
-    made = Receiver()
-    made.url = made.url.replace("/hook?a=b", "/services/T0/B0/PATHSECRET?token=QUERYSECRET")
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with Receiver() as made:
+        made.url = made.url.replace("/hook?a=b", "/services/T0/B0/PATHSECRET?token=QUERYSECRET")
+        yield made
 
 
 def service(operator: Operator, name: str, *verbs: str, expires_ms: int = 0) -> tuple[Operator, str]:
@@ -71,12 +66,10 @@ def test_a_webhook_is_set_by_who_may_read_the_journal_only(told: Receiver, tmp_p
 
 
 def test_it_ends_with_the_credential_that_set_it(told: Receiver, tmp_path: Path) -> None:
-    with local(tmp_path / "data") as (server, operator):
+    with Receiver() as mine, local(tmp_path / "data") as (server, operator):
         parent, known = service(operator, "parent", "services.issue", *BOTH)
         child, _ = service(parent, "child", *BOTH)
         made = set_hook(child, told.url)
-        mine = Receiver()
-        threading.Thread(target=mine.server.serve_forever, daemon=True).start()
         kept = set_hook(operator, mine.url)
         operator.token()
         told.wait(lambda: any(event["type"].endswith("token-issued") for event in told.events()))

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -44,7 +44,10 @@ serve(server, lambda server: print(server.url, flush=True), Path(sys.argv[1] + "
 
 
 class Receiver:
-    """An HTTP server that keeps what it is sent; `answer` says with which status each delivery is taken."""
+    """An HTTP server that keeps what it is sent; `answer` says with which status each delivery is taken.
+
+    It serves while its `with` lasts.
+    """
 
     def __init__(self) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
@@ -66,6 +69,14 @@ class Receiver:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook?a=b"
 
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
     def events(self) -> list[Event]:
         """What was sent, in order."""
         return [json.loads(body) for _, body in self.got]
@@ -85,12 +96,8 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     """A receiver on loopback."""
-    made = Receiver()
-    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with Receiver() as made:
+        yield made
 
 
 @contextmanager
@@ -216,19 +223,16 @@ def test_a_full_list_of_dead_letters_stands_still_and_loses_nothing(receiver: Re
 def test_a_slow_receiver_slows_nobody_else(receiver: Receiver, tmp_path: Path) -> None:
     released = threading.Event()
     receiver.answer = lambda event: 200 if released.wait(10) else 500
-    with local(tmp_path / "data", msgspec.structs.replace(QUICK, webhook_ms=8_000)) as (_, operator):
+    slow = msgspec.structs.replace(QUICK, webhook_ms=8_000)
+    with Receiver() as other, local(tmp_path / "data", slow) as (_, operator):
         set_hook(operator, receiver.url)
         receiver.wait(lambda: len(receiver.got) == 1)
-        other = Receiver()
-        threading.Thread(target=other.server.serve_forever, daemon=True).start()
         set_hook(operator, other.url, "device-enrolled")
         devices = enrolled(operator, 2)
         assert all(device.check_in().reason == "no-task" for device in devices)
         other.wait(lambda: len(other.got) == 2)
         assert len(receiver.got) == 1, "it holds its own first delivery still"
         released.set()
-        other.server.shutdown()
-        other.server.server_close()
 
 
 @pytest.mark.long
@@ -347,19 +351,17 @@ def test_https_is_verified_by_the_hosts_own_name(tmp_path: Path, monkeypatch: py
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.file, certificate.key_file)
     secure.server.socket = context.wrap_socket(secure.server.socket, server_side=True)
-    threading.Thread(target=secure.server.serve_forever, daemon=True).start()
-    url = secure.url.replace("http:", "https:")
-    with local(tmp_path / "stranger") as (_, operator):
-        set_hook(operator, url, "token-issued")
-        operator.token()
-        secure.wait(lambda: len(dead(operator)) == 1)
-        assert "CERTIFICATE_VERIFY_FAILED" in dead(operator)[0].why and secure.got == []
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
-    with local(tmp_path / "trusting") as (_, operator):
-        made = set_hook(operator, url, "token-issued")
-        operator.token()
-        secure.wait(lambda: len(secure.got) == 1)
-        headers, body = secure.got[0]
-        Webhook(made.secret).verify(body, headers)
-    secure.server.shutdown()
-    secure.server.server_close()
+    with secure:
+        url = secure.url.replace("http:", "https:")
+        with local(tmp_path / "stranger") as (_, operator):
+            set_hook(operator, url, "token-issued")
+            operator.token()
+            secure.wait(lambda: len(dead(operator)) == 1)
+            assert "CERTIFICATE_VERIFY_FAILED" in dead(operator)[0].why and secure.got == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+        with local(tmp_path / "trusting") as (_, operator):
+            made = set_hook(operator, url, "token-issued")
+            operator.token()
+            secure.wait(lambda: len(secure.got) == 1)
+            headers, body = secure.got[0]
+            Webhook(made.secret).verify(body, headers)

@@ -1,5 +1,8 @@
 """A real plane on a loopback port for end-to-end tests, its operator, and a small task to run on it."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,6 +80,24 @@ def plane(data: Path, limits: Limits = FAST) -> Iterator[tuple[PlaneServer, Oper
     """A plane over `data` with its administrator; stopped at the end."""
     with PlaneServer(data, limits=limits) as server:
         yield server, administrator(server)
+
+
+@contextmanager
+def plane_process(data: Path, *program: str) -> Iterator[tuple[subprocess.Popen[str], Operator]]:
+    """A plane over `data` in a process of its own, which prints its address first; killed at the end if it lives."""
+    child = subprocess.Popen(
+        [sys.executable, *program],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    try:
+        assert child.stdout is not None
+        url = child.stdout.readline().strip()
+        yield child, Operator(url, (data / "administrator.token").read_text().strip())
+    finally:
+        child.kill()
+        child.wait()
 
 
 def administrator(server: PlaneServer) -> Operator:

@@ -5,11 +5,9 @@ Keys port holds the private half of the one that signs and no other, a device go
 """
 
 import logging
-import os
 import queue
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -34,7 +32,7 @@ from podium.wire.operator import KeyView
 from tests.e2e.test_device_on_plane import _device
 from tests.e2e.test_keys import document
 from tests.e2e.test_plane_restart import process
-from tests.support.plane_cases import Operator, plane
+from tests.support.plane_cases import Operator, plane, plane_process
 
 log = logging.getLogger("kills")
 
@@ -45,19 +43,8 @@ SEED = 11
 @contextmanager
 def dying(data: Path, point: int) -> Iterator[tuple["subprocess.Popen[str]", Operator]]:
     """A plane that dies at that point of its first rotation."""
-    child = subprocess.Popen(
-        [sys.executable, CHILD, data, str(point)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )
-    try:
-        assert child.stdout is not None
-        url = child.stdout.readline().strip()
-        yield child, Operator(url, (data / "administrator.token").read_text().strip())
-    finally:
-        child.kill()
-        child.wait()
+    with plane_process(data, str(CHILD), str(data), str(point)) as made:
+        yield made
 
 
 class Entry(msgspec.Struct):

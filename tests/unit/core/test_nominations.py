@@ -1,5 +1,7 @@
 """Devices that a round counts on: who is kept out is counted on no more, whatever the round still lacks then."""
 
+from collections.abc import Callable
+
 import pytest
 
 from podium.core.views.runs import run_view
@@ -108,19 +110,13 @@ def test_every_round_that_counts_on_it_loses_it_whoever_does_not() -> None:
     assert [work.nominees for work in drive.state.open.values()] == [0, 0, 0]
 
 
-def test_a_round_of_a_paused_run_loses_it_too() -> None:
+@pytest.mark.parametrize(("halt", "go_on"), [(pause, resume), (freeze, unfreeze)], ids=["paused", "frozen"])
+def test_a_round_that_stands_still_loses_it_too(
+    halt: Callable[[Drive], object], go_on: Callable[[Drive], object]
+) -> None:
     drive = forming(2)
     heard(drive, 0, 1)
-    pause(drive)
+    halt(drive)
     mark(drive, ["id-d0"], "banned")
-    resume(drive)
-    assert states(drive) == ["RUNNING", "FORMING"]
-
-
-def test_a_round_of_a_frozen_plane_loses_it_too() -> None:
-    drive = forming(2)
-    heard(drive, 0, 1)
-    freeze(drive)
-    mark(drive, ["id-d0"], "banned")
-    unfreeze(drive)
+    go_on(drive)
     assert states(drive) == ["RUNNING", "FORMING"]

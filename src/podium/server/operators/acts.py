@@ -153,20 +153,7 @@ class Acts:
         version-unknown, id-ambiguous, alias-moved (it is not at `counter` now), alias-managed, not-released, usage.
         """
         version, why = find_version(self._loop.state, ask.version), _why(ask.why)
-        return await self._move(
-            alias,
-            version,
-            lambda at, ticket: AliasMoved(
-                at_ms=at,
-                ticket=ticket,
-                actor=actor,
-                alias=alias,
-                version=version.id,
-                counter=ask.counter,
-                release_keys=self._release_keys(),
-                why=why,
-            ),
-        )
+        return await self._move(actor, alias, version, ask.counter, why)
 
     async def rollback(self, actor: str, alias: str, ask: RollbackAsk) -> AliasView:
         """Let an alias name the version before its present one, or one that it ever named, again.
@@ -178,31 +165,28 @@ class Acts:
         if counter != row.counter:
             raise OperatorFault("alias-moved", what=f"alias {row.id}", why=f"it has moved {row.counter} times by now")
         version = version_to_go_back_to(self._loop.state, row, ask.version)
-        return await self._move(
-            row.id,
-            version,
-            lambda at, ticket: AliasMoved(
-                at_ms=at,
-                ticket=ticket,
-                actor=actor,
-                alias=row.id,
-                version=version.id,
-                counter=counter,
-                release_keys=self._release_keys(),
-                why=why,
-                back=True,
-            ),
-        )
+        return await self._move(actor, row.id, version, counter, why, back=True)
 
-    async def _move(self, alias: str, version: VersionRow, make: AskEvent) -> AliasView:
+    async def _move(
+        self, actor: str, alias: str, version: VersionRow, counter: int, why: str, *, back: bool = False
+    ) -> AliasView:
         """What is named is there when it is named, and stays."""
         async with self._room.naming:
             await check_kept(self._room, version, version.id, version.statement)
-            state, now = await self._tell(make)
+            state, now = await self._tell(
+                lambda at, ticket: AliasMoved(
+                    at_ms=at,
+                    ticket=ticket,
+                    actor=actor,
+                    alias=alias,
+                    version=version.id,
+                    counter=counter,
+                    release_keys=active_keys(self._parts.identity.document, RELEASE),
+                    why=why,
+                    back=back,
+                )
+            )
         return alias_view(state, state.aliases[alias], now)
-
-    def _release_keys(self) -> tuple[str, ...]:
-        return active_keys(self._parts.identity.document, RELEASE)
 
     async def release(self, actor: str, version: str, ask: ReleaseAsk) -> ReleaseView:
         """Keep that a version is released, once the root document's release key is seen to have signed it.
