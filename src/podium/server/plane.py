@@ -26,6 +26,7 @@ from podium.crypto.sign import sign
 from podium.ports.plane import SignedHead
 from podium.server.aggregation.manifests import Notary
 from podium.server.aggregation.role import Aggregation
+from podium.server.backup.frozen import freeze_restored
 from podium.server.boot import reconcile
 from podium.server.devices.device_routes import Conversation
 from podium.server.devices.gateway import Door, Gateway, Handler
@@ -45,7 +46,6 @@ from podium.server.observe.timed import TimedEngine
 from podium.server.observe.watch import Watch
 from podium.server.operators.submission import Submission
 from podium.server.plane_data import Parts, session_root
-from podium.server.restored import freeze_restored
 from podium.server.retention import Retention
 from podium.server.rotation import kept_roots
 from podium.server.surface import Surface

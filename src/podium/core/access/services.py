@@ -85,6 +85,11 @@ def revoke_service(state: State, out: Outbox, event: ServiceRevoked) -> None:
 # -- webhooks ------------------------------------------------------------------------------------------------
 
 
+def is_told(row: WebhookRow) -> bool:
+    """Whether a webhook is told of records still."""
+    return not (row.removed or row.ended)
+
+
 def set_webhook(state: State, out: Outbox, event: WebhookSet) -> None:
     """Keep who is told of records; credential-invalid if the one that sets it ended meanwhile."""
     code = "" if _stands(state, event.credential) else "credential-invalid"

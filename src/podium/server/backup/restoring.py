@@ -5,7 +5,7 @@ beside, and that nothing a plane needs is missing. Never: writes into a director
 into a hidden directory beside it first, which is renamed last.
 Limits: a backup older than the heads beside the directory is refused, because devices would see a journal that shrank;
 with `accept_loss` they are put aside, and devices that saw the longer journal refuse to train until it is longer again.
-Nobody here knows what was revoked, banned or frozen after a backup. So the plane starts frozen (server/restored.py)
+Nobody here knows what was revoked, banned or frozen after a backup. So the plane starts frozen (frozen.py)
 unless a kept head shows that the backup has everything; and what was live in it is said.
 """
 
@@ -34,6 +34,7 @@ from podium.server.backup.archive import (
     invalid,
     read_archive,
 )
+from podium.server.backup.frozen import FILE as RESTORED
 from podium.server.backup.scratch import scratch
 from podium.server.backup.secrets import PlaneSecrets
 from podium.server.backup.standing import Standing, standing_of
@@ -42,7 +43,6 @@ from podium.server.identity import FORMAT, IdentityFile
 from podium.server.journal.audit import verify_data
 from podium.server.journal.heads import heads_path, read_heads
 from podium.server.journal.replay import AuditResult
-from podium.server.restored import FILE as RESTORED
 from podium.server.webhooks.ledger import FILE as LEDGER
 from podium.wire.canonical import decode_canonical
 from podium.wire.messages import Head

@@ -4,13 +4,13 @@ Decides: what a person must look through before the plane that comes back is tru
 since the backup, which is lost with the directory.
 """
 
-from urllib.parse import urlsplit
-
 import msgspec
 
 from podium.adapters.sqlite.reader import SqliteReader
 from podium.adapters.sqlite.snapshot import rows_of
+from podium.core.access.services import is_told
 from podium.core.rows import DeviceRow, FreezeRow, ServiceRow, WebhookRow
+from podium.server.webhooks.addresses import origin_of
 
 
 class LiveService(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,20 +33,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 def standing_of(reader: SqliteReader, at_ms: int) -> Standing:
     """What the rows say of the moment `at_ms` of the plane's clock; `StoreFault`."""
     live = [row for row in rows_of(reader, ServiceRow) if not row.revoked and row.expires_ms > at_ms]
-    told = [row for row in rows_of(reader, WebhookRow) if not row.removed and not row.ended]
+    told = [row for row in rows_of(reader, WebhookRow) if is_told(row)]
     frozen = [row for row in rows_of(reader, FreezeRow) if row.frozen]
     return Standing(
         services=tuple(
             LiveService(name=row.name, verbs=row.verbs, expires_ms=row.expires_ms)
             for row in sorted(live, key=lambda row: row.name)
         ),
-        webhooks=tuple(sorted(row.origin or _origin(row.url) for row in told)),
+        webhooks=tuple(sorted(origin_of(row) for row in told)),
         banned=sum(row.state == "banned" for row in rows_of(reader, DeviceRow)),
         frozen=", ".join(row.why or "no reason given" for row in frozen),
     )
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port: the rest of an address may be a secret."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from podium.core.rows import WebhookRow
 from podium.server.webhooks.networks import connectable, is_loopback
 from podium.wire.problems import OperatorFault
 
@@ -53,6 +54,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             return str(ipaddress.ip_address(self.host))
         except ValueError:
             return ""
+
+
+def origin_of(row: WebhookRow) -> str:
+    """All that is shown of a webhook's address: scheme, host and port; what follows is often a secret."""
+    if row.origin:
+        return row.origin
+    parts = urlsplit(row.url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def refused(host: str, why: str) -> OperatorFault:

@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
-from podium.core.access.services import OVER, REVOKED
+from podium.core.access.services import OVER, REVOKED, is_told
 from podium.core.events import WebhookRemoved, WebhookSet
 from podium.core.rows import WebhookRow
 from podium.server.devices.device_words import checked
@@ -26,6 +25,7 @@ from podium.server.loop.loop import Loop
 from podium.server.operators.permission import permit
 from podium.server.operators.route_table import AnyRoute, Parameter, Route
 from podium.server.plane_data import Parts, Who
+from podium.server.webhooks.addresses import origin_of
 from podium.server.webhooks.delivering import Courier, Told
 from podium.server.webhooks.events import SECRET_BYTES, secret_text
 from podium.server.webhooks.ledger import Ledger
@@ -196,7 +196,7 @@ class Webhooks:
         gone = "its secret or its address is gone: remove it and set it anew" if row.id in self._mute else ""
         return WebhookView(
             id=row.id,
-            origin=row.origin or _origin(row.url),
+            origin=origin_of(row),
             kinds=list(row.kinds),
             actor=row.actor,
             delivered=delivered,
@@ -205,7 +205,7 @@ class Webhooks:
         )
 
     def _living(self) -> dict[str, WebhookRow]:
-        return {row.id: row for row in self._rows() if _is_told(row)}
+        return {row.id: row for row in self._rows() if is_told(row)}
 
     async def _run(self) -> None:
         """Hold the couriers equal to the rows for ever; while the plane has no core they wait for it."""
@@ -239,7 +239,7 @@ class Webhooks:
             log.error("a webhook has no secret", extra={"webhook": row.id})
             self._mute.add(row.id)
             return
-        told = Told(row=row, url=url, secret=secret, stands=lambda: _is_told(self._loop.state.webhooks[row.id]))
+        told = Told(row=row, url=url, secret=secret, stands=lambda: is_told(self._loop.state.webhooks[row.id]))
         reading = (self._parts.store.entries, self._ledger, self._threads)
         courier = Courier(told, self._parts.identity.plane_id, self._poster, reading)
         task = asyncio.get_running_loop().create_task(courier.run(self._parts.limits, self._loop.now_ms))
@@ -261,16 +261,6 @@ class Webhooks:
 
     async def _blocking(self, call: Callable[..., T], *given: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*given))
-
-
-def _is_told(row: WebhookRow) -> bool:
-    return not (row.removed or row.ended)
-
-
-def _origin(url: str) -> str:
-    """What is shown of the address of a webhook that was set when rows held all of it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _page(views: Iterable[View]) -> Page:

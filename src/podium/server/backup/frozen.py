@@ -1,7 +1,7 @@
 """A directory that was restored from a backup which may be older than what was decided since: it starts frozen.
 
 Decides: that the freeze is an ordinary record of the journal, durable before anybody is answered, and that it happens
-once: who unfreezes the plane has the last word. Never: whether a directory is such a one (backup/restoring.py), nor
+once: who unfreezes the plane has the last word. Never: whether a directory is such a one (restoring.py), nor
 what the decisions were, which nobody here knows: a credential that was revoked since lives again, a ban is lifted.
 """
 
