@@ -35,7 +35,8 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
 class RootDocument(FromPlane, frozen=True, kw_only=True):
     """The plane's trust root (The Update Framework's rule: a new one is signed by old and new keys).
 
-    `keys`: key id -> base64url Ed25519 public key. `roles`: role (root, online, release) -> (threshold, key ids).
+    `keys`: key id -> base64url Ed25519 public key. `roles`: role (root, online, release, retired) -> (threshold,
+    key ids); what a retired key signed before still verifies.
     """
 
     version: int
