@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
-from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold, Telemetry
+from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold
+from podium.core.fleet.telemetry import Telemetry
 from podium.core.selection.reasons import REASONS
 from podium.core.step import Core
 from podium.wire.limits import Limits
@@ -164,12 +165,7 @@ def join(first: CheckedIn, second: CheckedIn) -> CheckedIn:
         epoch=np.concatenate([first.epoch, second.epoch]),
         ticket=np.concatenate([first.ticket, second.ticket]),
         telemetry=Telemetry(
-            battery=np.concatenate([old.battery, new.battery]),
-            charging=np.concatenate([old.charging, new.charging]),
-            metered=np.concatenate([old.metered, new.metered]),
-            ram_free_mb=np.concatenate([old.ram_free_mb, new.ram_free_mb]),
-            disk_free_mb=np.concatenate([old.disk_free_mb, new.disk_free_mb]),
-            thermal_c=np.concatenate([old.thermal_c, new.thermal_c]),
+            **{name: np.concatenate([getattr(old, name), getattr(new, name)]) for name in Telemetry.__struct_fields__}
         ),
     )
 

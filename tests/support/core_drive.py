@@ -36,7 +36,6 @@ from podium.core.events import (
     ManifestMade,
     RunStopped,
     RunSubmitted,
-    SessionOpened,
     TimePassed,
     TokenIssued,
     UpdatesJudged,
@@ -46,6 +45,7 @@ from podium.core.events import (
 from podium.core.rows import LeaseRow, RoundRow, RunRow, table_of
 from podium.core.state import State
 from podium.core.step import Core
+from podium.server.loop.batches import session_opened
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities
@@ -150,7 +150,7 @@ class People:
         held = convert({"plans": {PLAN: "sha256:plan"}, **capabilities}, Capabilities)
         asked = self.epochs[device] + 1 if epoch is None else epoch
         ticket = self.ticket()
-        step = self.feed(SessionOpened(at_ms=self.now_ms, ticket=ticket, device=device, epoch=asked, capabilities=held))
+        step = self.feed(session_opened(self.now_ms, ticket, device, asked, held))
         heard = self.answer(step, ticket)
         if not heard.code:
             self.epochs[device] = asked

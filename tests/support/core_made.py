@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from podium.core.effects import AnySend, CheckinAnswers, Offer
-from podium.core.events import Telemetry
+from podium.core.fleet.telemetry import SWITCHES, Telemetry
+from podium.core.fleet.telemetry import telemetry as told_telemetry
 from podium.core.rows import AnyRow, table_of
 from podium.core.selection.reasons import REASONS
 from podium.core.state import State
@@ -34,21 +34,9 @@ def task(**terms: object) -> Task:
 
 def telemetry(rows: int, facts: Mapping[str, float]) -> Telemetry:
     """The same momentary facts for `rows` devices; unknown unless given."""
-
-    def level(name: str) -> NDArray[np.float32]:
-        return np.full(rows, facts.get(name, np.nan), np.float32)
-
-    def switch(name: str) -> NDArray[np.int8]:
-        return np.full(rows, facts.get(name, -1), np.int8)
-
-    return Telemetry(
-        battery=level("battery"),
-        charging=switch("charging"),
-        metered=switch("metered"),
-        ram_free_mb=level("ram_free_mb"),
-        disk_free_mb=level("disk_free_mb"),
-        thermal_c=level("thermal_c"),
-    )
+    switches = {name: np.full(rows, value, np.int8) for name, value in facts.items() if name in SWITCHES}
+    levels = {name: np.full(rows, value, np.float32) for name, value in facts.items() if name not in SWITCHES}
+    return told_telemetry(rows, levels, switches)
 
 
 def rows_of(state: State) -> Rows:

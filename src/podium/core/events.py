@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.core.fleet.telemetry import DataFacts, Telemetry
 from podium.tasks.task import Task
 from podium.wire.messages import Capabilities
 
@@ -72,28 +73,20 @@ class DevicesMarked(Event, frozen=True, kw_only=True):
     why: str
 
 
-class SessionOpened(Event, frozen=True, kw_only=True):
-    """A device opened a session with `epoch`; its capabilities hold for the session's length."""
+class SessionsOpened(Event, frozen=True, kw_only=True):
+    """A batch of devices opened sessions; what they can do holds for the session's length.
 
-    ticket: int
-    device: int  # device number
-    epoch: int
-    capabilities: Capabilities
-
-
-class Telemetry(msgspec.Struct, frozen=True, kw_only=True):
-    """Momentary facts of a batch of devices, one array element per row; NaN or -1 is unknown.
-
-    battery: float32 in [0, 1]. charging, metered: int8 (0, 1, -1). ram_free_mb, disk_free_mb: float32.
-    thermal_c: float32 degrees C.
+    `at`, `device`, `epoch`, `ticket` int64 as in `CheckedIn`. `kind` int32: which of `capabilities` each has (without
+    its datasets: those are columns of `data`).
     """
 
-    battery: NDArray[np.float32]
-    charging: NDArray[np.int8]
-    metered: NDArray[np.int8]
-    ram_free_mb: NDArray[np.float32]
-    disk_free_mb: NDArray[np.float32]
-    thermal_c: NDArray[np.float32]
+    at: NDArray[np.int64]
+    device: NDArray[np.int64]
+    epoch: NDArray[np.int64]
+    ticket: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    capabilities: tuple[Capabilities, ...]
+    data: DataFacts
 
 
 class CheckedIn(Event, frozen=True, kw_only=True):
@@ -370,7 +363,7 @@ AnyEvent = (
     | TokenIssued
     | EnrolAsked
     | DevicesMarked
-    | SessionOpened
+    | SessionsOpened
     | CheckedIn
     | LeasesTold
     | VersionImported

@@ -1,9 +1,8 @@
 """What the core remembers: the durable rows, and what is volatile by design, each in one place.
 
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
-Volatile by design (lost with the process, rebuilt by what devices say next): `Fleet.epoch/seen_ms/facts/telemetry`,
-`OpenRound`'s nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it
-moved.
+Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told, `OpenRound`'s
+nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 """
 
@@ -33,8 +32,8 @@ from podium.core.rows import (
     VersionRow,
     WebhookRow,
 )
+from podium.core.selection.eligible import Eligibility
 from podium.core.selection.reservoir import Reservoir
-from podium.core.selection.rules import Rules, compile_rules
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault
 
@@ -107,7 +106,7 @@ class State:
         self.fleet = Fleet()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
-        self.rules: dict[str, Rules] = {}
+        self.eligibilities: dict[str, Eligibility] = {}
         self.progress: dict[str, tuple[int, int]] = {}  # lease -> (steps done, bytes moved)
         self.news: dict[int, str] = {}
         self.refusals: dict[tuple[str, str], int] = {}
@@ -245,11 +244,11 @@ class State:
         """The task of a run."""
         return self.tasks[self.runs[run].task]
 
-    def rules_of(self, task: TaskRow) -> Rules:
-        """The compiled rules of a task, kept while the process lives."""
-        if task.id not in self.rules:
-            self.rules[task.id] = compile_rules(task.task)
-        return self.rules[task.id]
+    def eligibility_of(self, task: TaskRow) -> Eligibility:
+        """What a task asks of devices, compiled; kept while the process lives."""
+        if task.id not in self.eligibilities:
+            self.eligibilities[task.id] = Eligibility(task.task)
+        return self.eligibilities[task.id]
 
     def device_number(self, device_id: str) -> int:
         """The column index of a device; `DeviceFault(device-unknown)`."""

@@ -35,7 +35,7 @@ from podium.core.events import (
     RunSubmitted,
     ServiceIssued,
     ServiceRevoked,
-    SessionOpened,
+    SessionsOpened,
     TimePassed,
     TokenIssued,
     Unfrozen,
@@ -79,9 +79,9 @@ class Core:
                 self.state.now_ms = max(self.state.now_ms, event.at_ms)
                 boot(self.state, out, event)
                 self._due_ms = None
-            case SessionOpened():  # the one event that is frequent and sets no timer
-                self._pass_time(out, event.at_ms)
-                enrolment.open_session(self.state, out, event)
+            case SessionsOpened():  # frequent, and sets no timer
+                self._pass_time(out, int(event.at[0]) if len(event.at) else event.at_ms)
+                enrolment.open_sessions(self.state, out, event)
             case _:
                 self._pass_time(out, event.at_ms)
                 self._single(out, event)

@@ -265,6 +265,9 @@ def _check_in(facts: Facts, losses: list[str]) -> CheckIn:
         ram_free_mb=facts.ram_free_mb,
         disk_free_mb=facts.disk_free_mb,
         thermal_c=facts.thermal_c,
+        download_mb_s=facts.download_mb_s,
+        upload_mb_s=facts.upload_mb_s,
+        latency_ms=facts.latency_ms,
         losses=tuple(losses),
     )
 

@@ -27,6 +27,8 @@ _MACHINES = {
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """How the device is at this moment; None is unknown. `battery` 0..1, memory in MB, `thermal_c` degrees Celsius.
 
+    `download_mb_s`, `upload_mb_s`: MB/s of the last transfers; `latency_ms`: of a round trip to the plane.
+
     `busy`: the machine is needed for its own work. `private`: a person or the data's owner says no.
     """
 
@@ -36,6 +38,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     ram_free_mb: float | None = None
     disk_free_mb: float | None = None
     thermal_c: float | None = None
+    download_mb_s: float | None = None
+    upload_mb_s: float | None = None
+    latency_ms: float | None = None
     busy: bool = False
     private: bool = False
 

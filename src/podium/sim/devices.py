@@ -21,8 +21,8 @@ from podium.core.events import (
     LeaseFailed,
     LeaseProgressed,
     LeaseReported,
-    Telemetry,
 )
+from podium.core.fleet.telemetry import Telemetry, telemetry
 from podium.sim.checkers import InvariantBroken, Ledger
 from podium.sim.faults import Faults
 from podium.sim.traces import Trace
@@ -74,7 +74,7 @@ class Devices:
         self._ticket = itertools.count(1_000_000_000)
 
     def capabilities(self, device: int) -> Capabilities:
-        """What device number `device` can do: it has the task's plan and data."""
+        """What device number `device` can do: it has the task's plan."""
         return Capabilities(
             os="linux",
             architecture="arm64",
@@ -82,19 +82,14 @@ class Devices:
             cores=4,
             agent="sim",
             plans={self.task.task.plan: (self.task.task.plan_digests or ("sha256:sim",))[0]},
-            datasets={name: max(100, self.task.data.examples_min) for name in self.task.data.datasets},
         )
 
     def telemetry(self, devices: NDArray[np.int64]) -> Telemetry:
         """The momentary facts of `devices`."""
-        unknown = np.full(len(devices), np.nan, np.float32)
-        return Telemetry(
-            battery=self.battery[devices],
-            charging=self.charging[devices],
-            metered=self.metered[devices],
-            ram_free_mb=(self.ram_mb[devices] / 2).astype(np.float32),
-            disk_free_mb=unknown,
-            thermal_c=unknown,
+        return telemetry(
+            len(devices),
+            {"battery": self.battery[devices], "ram_free_mb": (self.ram_mb[devices] / 2).astype(np.float32)},
+            {"charging": self.charging[devices], "metered": self.metered[devices]},
         )
 
     def due(self, until_ms: int) -> NDArray[np.int64]:

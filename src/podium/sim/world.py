@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from podium.adapters.memory import MemoryStore
 from podium.core.check import check
@@ -34,13 +36,14 @@ from podium.core.events import (
     LeasesTold,
     ManifestMade,
     RunSubmitted,
-    SessionOpened,
+    SessionsOpened,
     TimePassed,
     TokenIssued,
     UpdatesJudged,
     Verdict,
     VersionImported,
 )
+from podium.core.fleet.telemetry import data_facts
 from podium.core.selection.reasons import CODE
 from podium.core.step import Core
 from podium.learning.names import cohort_max
@@ -262,19 +265,11 @@ class World:
         due = self.devices.due(end)
         if len(due) == 0:
             return
-        for device in due[~self.devices.session[due]]:
-            number = int(device)
-            self.devices.epoch[number] += 1
-            self.devices.session[number] = True
-            self.feed(
-                SessionOpened(
-                    at_ms=int(self.devices.next_ms[number]),
-                    ticket=-1,
-                    device=number,
-                    epoch=int(self.devices.epoch[number]),
-                    capabilities=self.devices.capabilities(number),
-                )
-            )
+        fresh = due[~self.devices.session[due]]
+        self.devices.epoch[fresh] += 1
+        self.devices.session[fresh] = True
+        if len(fresh):
+            self.feed(self._sessions(fresh))
         at = self.devices.next_ms[due].copy()
         self.devices.next_ms[due] = end + 60_000  # asked; asks again if nobody answers
         self.feed(
@@ -286,6 +281,21 @@ class World:
                 ticket=due,
                 telemetry=self.devices.telemetry(due),
             )
+        )
+
+    def _sessions(self, fresh: NDArray[np.int64]) -> SessionsOpened:
+        kinds, which = np.unique(self.devices.ram_mb[fresh], return_index=True)
+        names = self.task.data.datasets
+        examples = np.full(len(fresh), max(100, self.task.data.examples_min), np.int32)
+        return SessionsOpened(
+            at_ms=int(self.devices.next_ms[fresh[-1]]),
+            at=self.devices.next_ms[fresh],
+            device=fresh,
+            epoch=self.devices.epoch[fresh],
+            ticket=np.full(len(fresh), -1),
+            kind=np.searchsorted(kinds, self.devices.ram_mb[fresh]).astype(np.int32),
+            capabilities=tuple(self.devices.capabilities(int(fresh[first])) for first in which),
+            data=data_facts(len(fresh), dict.fromkeys(names, examples)),
         )
 
 

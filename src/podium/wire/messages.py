@@ -125,6 +125,9 @@ class Capabilities(FromDevice, frozen=True, kw_only=True):
     runtimes: dict[str, str] = {}
     plans: dict[str, str] = {}
     datasets: dict[str, int] = {}  # dataset name -> examples, only where the site's policy lists it; else 0
+    label_coverage: float | None = None  # 0..1: share of the label classes that it holds, if the policy lists it
+    missing_rate: float | None = None  # 0..1: share of missing values, likewise
+    freshness_h: float | None = None  # hours since its newest example, likewise
 
 
 class SessionStatement(FromDevice, frozen=True, kw_only=True):
@@ -171,6 +174,9 @@ class CheckIn(FromDevice, frozen=True, kw_only=True):
     ram_free_mb: float | None = None
     disk_free_mb: float | None = None
     thermal_c: float | None = None
+    download_mb_s: float | None = None  # MB/s that its last transfer saw
+    upload_mb_s: float | None = None
+    latency_ms: float | None = None  # of a round trip to the plane
     held: dict[str, str] = {}
     active: dict[str, str] = {}
     losses: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium.core.selection.admit import CLAUSE
+from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE
 from podium.core.views.evidence import code_of
 from podium.core.views.explain import explain_device, explain_run

@@ -6,7 +6,7 @@ from podium.core.views import holdups
 from podium.wire.operator import Explanation
 from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
-from tests.support.core_made import PLAN, task
+from tests.support.core_made import task
 from tests.support.explain_cases import abandoned, forming, of_run, preparing, reporting, resting, spent
 
 
@@ -234,30 +234,16 @@ def test_many_momentary_values_are_told_in_per_cent(monkeypatch: pytest.MonkeyPa
     assert of_run(drive).causes[0].text.endswith("(they tell battery 0.125 (50%), battery 0.25 (50%))")
 
 
-def test_beyond_the_sets_that_are_examined_the_last_check_in_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive = forming(0, datasets=["hearts"], requires="device.cores >= 4")
-    good: dict[str, object] = {"plans": {PLAN: "sha256:plan"}, "datasets": {"hearts": 9}, "cores": 8}
-    unlike: list[dict[str, object]] = [{}, {}, {}, {"plans": {}}, {"datasets": {}}, {"cores": 2}]
-    drive.fleet(len(unlike))
-    for device, other in enumerate(unlike):
-        drive.open(device, capabilities={**good, **other})
-    whole = codes(of_run(drive))
-    assert whole == [("not-checked-in", 3), ("plan-missing", 1), ("dataset", 1), ("requires-false", 1)]
-    monkeypatch.setattr(holdups, "SETS_EXAMINED_MAX", 1)
-    assert codes(of_run(drive)) == [("not-checked-in", 6)], "the most frequent set is good, no other is looked at"
-    drive.check_in(3, 4, 5)
-    assert codes(of_run(drive)) == whole
-
-
-def test_fact_sets_of_high_numbers_are_found_by_bisection(monkeypatch: pytest.MonkeyPatch) -> None:
-    drive = forming(0, requires="device.cores >= 4")
-    for cores in (2, 8, 2, 1):
-        drive.fleet(1, cores=cores)
-    drive.fleet(1)
-    by_table = of_run(drive)
-    monkeypatch.setattr(holdups, "TABLE_MAX", 0)
-    assert of_run(drive) == by_table
-    assert codes(by_table) == [("requires-false", 3), ("not-checked-in", 1), ("requires-unknown", 1)]
+def test_data_is_judged_device_by_device_though_the_devices_share_a_fact_set() -> None:
+    drive = forming(0, datasets=["hearts"], examples_min=10, requires="device.label_coverage >= 0.5")
+    for examples, coverage in ((9, 1.0), (10, 0.5), (0, 0.4), (50, None)):
+        covers: dict[str, object] = {} if coverage is None else {"label_coverage": coverage}
+        drive.fleet(1, site="", datasets={"hearts": examples, "lungs": 3}, **covers)
+    assert len(set(drive.state.fleet.facts_id[:4].tolist())) == 1, "numbers are no part of a fact set"
+    told = of_run(drive)
+    counts = [("dataset", 1), ("requires-false", 1), ("requires-unknown", 1), ("not-checked-in", 1)]
+    assert sorted(codes(told)) == sorted(counts)
+    assert next(cause for cause in told.causes if cause.code == "dataset").text.endswith("(they tell hearts 9 (1))")
 
 
 def test_a_fleet_that_has_told_nothing_since_the_plane_started() -> None:

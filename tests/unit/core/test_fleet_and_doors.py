@@ -2,10 +2,10 @@
 
 import pytest
 
-from podium.core.fleet.columns import NEVER, FactSets, Fleet
-from podium.core.fleet.facts import momentary_facts, standing_facts
+from podium.core.fleet.columns import NEVER, Fleet
+from podium.core.fleet.facts import momentary_facts
+from podium.core.fleet.sets import FactSets
 from podium.core.views.fleet import device_detail
-from podium.wire.messages import Capabilities
 from tests.support.core_drive import Drive
 from tests.support.core_made import PLAN, task, telemetry
 
@@ -194,8 +194,10 @@ def test_facts_have_the_names_that_rules_use() -> None:
     drive = Drive()
     drive.issue("t", site="east", labels={"ward": "3"})
     drive.enrol("a", "t")
-    told = Capabilities(os="linux", ram_mb=2048, plans={PLAN: "d"}, runtimes={"numpy": "2"}, datasets={"x": 0})
-    assert standing_facts(told, drive.state.devices[0]) == {
+    told = {"os": "linux", "ram_mb": 2048, "plans": {PLAN: "d"}, "runtimes": {"numpy": "2"}, "datasets": {"x": 0}}
+    assert drive.state.fleet.facts_of(0) == {}, "nothing is known before its first session"
+    drive.open(0, capabilities=told | {"label_coverage": 0.5})
+    assert drive.state.fleet.facts_of(0) == {
         "device.os": "linux",
         "device.ram_mb": 2048,
         "device.plans": {PLAN: "d"},
@@ -203,6 +205,7 @@ def test_facts_have_the_names_that_rules_use() -> None:
         "device.datasets": {"x": 0},
         "device.site": "east",
         "device.labels": {"ward": "3"},
+        "device.label_coverage": 0.5,
     }
     assert momentary_facts(telemetry(2, {}), 1) == {}
     held = telemetry(1, {"battery": 0.5, "charging": 0, "metered": 1, "ram_free_mb": 3.0, "thermal_c": 40.0})

@@ -8,8 +8,9 @@ import pytest
 
 from podium.adapters.memory import MemoryStore
 from podium.core.effects import PrepareRound
-from podium.core.events import EnrolAsked, RunSubmitted, SessionOpened, TokenIssued, VersionImported
+from podium.core.events import EnrolAsked, RunSubmitted, TokenIssued, VersionImported
 from podium.core.selection.reasons import REASONS
+from podium.server.loop.batches import session_opened
 from podium.server.loop.loop import Loop
 from podium.tasks.digest import task_digest
 from podium.wire.limits import Limits
@@ -62,9 +63,7 @@ async def join(loop: Loop, number: int) -> None:
         )
     )
     assert (enrolled.word, enrolled.id) == ("done", f"d{number}")
-    opened = await loop.ask(
-        lambda at, ticket: SessionOpened(at_ms=at, ticket=ticket, device=number, epoch=1, capabilities=Capabilities())
-    )
+    opened = await loop.ask(lambda at, ticket: session_opened(at, ticket, number, 1, Capabilities()))
     assert opened.word == "done"
 
 

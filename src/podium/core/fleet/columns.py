@@ -2,128 +2,141 @@
 
 Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch and facts, last seen, and the
 momentary facts of the last check-in (an operator is told them); they come back with the device's next session.
-Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `banned` and `cordoned`.
-Limits: arrays grow by doubling; equal fact sets are kept once.
+Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `place`, `banned` and `cordoned`.
+Limits: arrays grow by doubling; some 150 bytes a device. Equal fact sets are kept once.
 """
 
-import heapq
-from collections.abc import Iterator
+from typing import ClassVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.events import Telemetry
-from podium.core.fleet.facts import Facts
+from podium.core.fleet.facts import DATASETS, Facts, data_row
+from podium.core.fleet.sets import SLOTS, FactSets
+from podium.core.fleet.telemetry import ABSENT, QUALITIES, DataFacts, Telemetry, telemetry
 from podium.core.rows import DeviceRow
 
 NEVER = -1
+Place = tuple[str, tuple[tuple[str, str], ...]]
+"""Where a device was enrolled: its site, and its labels by name."""
 
 
 class Fleet:
-    """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id` int32, and what is so or not:
-    `banned`, `cordoned`, `live`."""
+    """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id`, `place` int32, what is so or
+    not: `banned`, `cordoned`, `live`; and what devices told: `telemetry`, `qualities`, `examples` (n, SLOTS)."""
+
+    FILLS: ClassVar[dict[str, tuple[type, int]]] = {
+        "epoch": (np.int64, NEVER),
+        "seen_ms": (np.int64, NEVER),
+        "participated_ms": (np.int64, NEVER),
+        "facts_id": (np.int32, NEVER),
+        "place": (np.int32, 0),
+        "banned": (np.bool_, False),
+        "cordoned": (np.bool_, False),
+        "live": (np.bool_, False),
+        "_mark": (np.int32, 0),
+    }
 
     def __init__(self) -> None:
         self.size = 0
-        self.epoch: NDArray[np.int64] = np.full(16, NEVER, np.int64)
-        self.seen_ms: NDArray[np.int64] = np.full(16, NEVER, np.int64)
-        self.participated_ms: NDArray[np.int64] = np.full(16, NEVER, np.int64)
-        self.facts_id: NDArray[np.int32] = np.full(16, NEVER, np.int32)
-        self.banned: NDArray[np.bool_] = np.zeros(16, np.bool_)
-        self.cordoned: NDArray[np.bool_] = np.zeros(16, np.bool_)
-        self.live: NDArray[np.bool_] = np.zeros(16, np.bool_)
-        self.telemetry = _untold(16)
+        self.epoch: NDArray[np.int64]
+        self.seen_ms: NDArray[np.int64]
+        self.participated_ms: NDArray[np.int64]
+        self.facts_id: NDArray[np.int32]
+        self.place: NDArray[np.int32]
+        self.banned: NDArray[np.bool_]
+        self.cordoned: NDArray[np.bool_]
+        self.live: NDArray[np.bool_]
+        self._mark: NDArray[np.int32]
+        for name, (kind, fill) in self.FILLS.items():
+            setattr(self, name, np.full(16, fill, kind))
+        self.telemetry = telemetry(16)
+        self.qualities: dict[str, NDArray[np.float32]] = {name: np.full(16, np.nan, np.float32) for name in QUALITIES}
+        self.examples: NDArray[np.int32] = np.full((16, SLOTS), ABSENT, np.int32)
         self.facts = FactSets()
+        self.places: list[Place] = []
+        self._place_numbers: dict[Place, int] = {}
 
     def take(self, row: DeviceRow) -> None:
         """Let the columns hold what `row` says, growing them if it is a new device."""
-        while row.number >= len(self.epoch):
-            for name in ("epoch", "seen_ms", "participated_ms", "facts_id", "banned", "cordoned", "live"):
-                column = getattr(self, name)
-                fill = np.zeros_like(column) if column.dtype == np.bool_ else np.full_like(column, NEVER)
-                setattr(self, name, np.concatenate([column, fill]))
-            self.telemetry = _joined(self.telemetry, _untold(len(self.epoch) // 2))
+        self._grow(row.number + 1)
         self.size = max(self.size, row.number + 1)
         self.participated_ms[row.number] = row.participated_ms
         self.banned[row.number] = row.state == "banned"
         self.cordoned[row.number] = row.state == "cordoned"
+        place = (row.site, tuple(sorted(row.labels.items())))
+        number = self._place_numbers.get(place)
+        if number is None:
+            number = self._place_numbers[place] = len(self.places)
+            self.places.append(place)
+        self.place[row.number] = number
 
-    def hear(self, devices: NDArray[np.int64], telemetry: Telemetry, rows: NDArray[np.int64]) -> None:
-        """Keep what `devices` (int64, shape (n,)) told in `rows` (int64, shape (n,)) of `telemetry`."""
+    def _grow(self, size: int) -> None:
+        if size <= len(self.epoch):
+            return
+        more = max(size, 2 * len(self.epoch)) - len(self.epoch)
+        for name, (kind, fill) in self.FILLS.items():
+            setattr(self, name, np.concatenate([getattr(self, name), np.full(more, fill, kind)]))
+        held, untold = self.telemetry, telemetry(more)
+        names = Telemetry.__struct_fields__
+        self.telemetry = Telemetry(
+            **{name: np.concatenate([getattr(held, name), getattr(untold, name)]) for name in names}
+        )
+        for name, column in self.qualities.items():
+            self.qualities[name] = np.concatenate([column, np.full(more, np.nan, np.float32)])
+        self.examples = np.concatenate([self.examples, np.full((more, SLOTS), ABSENT, np.int32)])
+
+    def hear(self, devices: NDArray[np.int64], told: Telemetry, rows: NDArray[np.int64] | slice) -> None:
+        """Keep what `devices` (int64, shape (n,)) told in `rows` of `told`."""
         for name in Telemetry.__struct_fields__:
-            getattr(self.telemetry, name)[devices] = getattr(telemetry, name)[rows]
+            getattr(self.telemetry, name)[devices] = getattr(told, name)[rows]
 
-    def open_session(self, device: int, epoch: int, facts: Facts) -> None:
-        """Start `epoch` of `device` with `facts`; the facts of its last session are let go."""
-        self.epoch[device] = epoch
-        self.facts.release(int(self.facts_id[device]))
-        self.facts_id[device] = self.facts.hold(facts)
+    def open_sessions(self, devices: NDArray[np.int64], epochs: NDArray[np.int64], sets: NDArray[np.int32]) -> None:
+        """Start `epochs` of `devices`, none twice, which hold the fact sets `sets`; those of their last go."""
+        before = self.facts_id[devices]
+        for number, holders in zip(*np.unique(before[before != NEVER], return_counts=True), strict=True):
+            self.facts.release(int(number), int(holders))
+        self.epoch[devices] = epochs
+        self.facts_id[devices] = sets
+
+    def hear_data(self, devices: NDArray[np.int64], told: DataFacts, rows: NDArray[np.int64]) -> None:
+        """Keep what `devices`, whose session is open, told of their data in `rows` of `told`."""
+        for name, column in self.qualities.items():
+            column[devices] = getattr(told, name)[rows]
+        self.examples[devices] = ABSENT
+        for name, counts in told.examples.items():
+            slot = self.facts.slot(name)[self.facts_id[devices]]
+            kept = slot >= 0
+            self.examples[devices[kept], slot[kept]] = counts[rows[kept]]
+
+    def examples_of(self, name: str, devices: NDArray[np.int64]) -> NDArray[np.int32]:
+        """How many examples of dataset `name` each of `devices`, whose session is open, told; 0 not told, or ABSENT."""
+        slot = self.facts.slot(name)[self.facts_id[devices]]
+        told: NDArray[np.int32] = np.where(slot >= 0, self.examples[devices, np.maximum(slot, 0)], ABSENT)
+        return told
+
+    def facts_of(self, device: int) -> Facts:
+        """The facts of one device that hold for its session: its fact set, and what it told of its data."""
+        standing = self.facts.of(int(self.facts_id[device]))
+        if not standing:
+            return {}
+        names, told = standing[DATASETS], self.examples[device]
+        assert isinstance(names, dict)
+        datasets = {name: int(told[slot]) for slot, name in enumerate(names)}
+        return {**standing, DATASETS: datasets, **data_row(self.qualities, device)}
+
+    def first_again(self, devices: NDArray[np.int64]) -> int:
+        """Where in `devices` the first one stands that stood before; their length if none does."""
+        places = np.arange(len(devices), dtype=np.int32)
+        self._mark[devices] = places
+        again = self._mark[devices] != places
+        if not again.any():
+            return len(devices)
+        _, firsts = np.unique(devices, return_index=True)
+        twice = np.ones(len(devices), np.bool_)
+        twice[firsts] = False
+        return int(np.argmax(twice))
 
     def online(self, since_ms: int) -> int:
         """How many devices were seen at or after `since_ms`."""
         return int(np.count_nonzero(self.seen_ms[: self.size] >= since_ms))
-
-
-def _untold(rows: int) -> Telemetry:
-    """`rows` rows in which nothing is known."""
-
-    def level() -> NDArray[np.float32]:
-        return np.full(rows, np.nan, np.float32)
-
-    def switch() -> NDArray[np.int8]:
-        return np.full(rows, -1, np.int8)
-
-    return Telemetry(
-        battery=level(),
-        charging=switch(),
-        metered=switch(),
-        ram_free_mb=level(),
-        disk_free_mb=level(),
-        thermal_c=level(),
-    )
-
-
-def _joined(first: Telemetry, second: Telemetry) -> Telemetry:
-    names = Telemetry.__struct_fields__
-    return Telemetry(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names})
-
-
-class FactSets:
-    """Distinct fact sets by a small number, counted by their holders."""
-
-    def __init__(self) -> None:
-        self._by_bytes: dict[bytes, int] = {}
-        self._held: dict[int, tuple[bytes, Facts, int]] = {}
-        self._next = 0
-
-    def hold(self, facts: Facts) -> int:
-        """The number of this fact set, with one holder more. Numbers are never used twice."""
-        key = msgspec.json.encode(facts, order="deterministic")
-        number = self._by_bytes.get(key)
-        if number is None:
-            number, self._next = self._next, self._next + 1
-            self._by_bytes[key] = number
-            self._held[number] = (key, facts, 0)
-        key, facts, holders = self._held[number]
-        self._held[number] = (key, facts, holders + 1)
-        return number
-
-    def release(self, number: int) -> None:
-        """One holder less; the last one frees the set. -1 is nobody's."""
-        if number == NEVER:
-            return
-        key, facts, holders = self._held[number]
-        if holders > 1:
-            self._held[number] = (key, facts, holders - 1)
-            return
-        del self._held[number], self._by_bytes[key]
-
-    def of(self, number: int) -> Facts:
-        """The facts of a set; none for -1."""
-        return self._held[number][1] if number != NEVER else {}
-
-    def most(self, limit: int) -> Iterator[tuple[int, Facts]]:
-        """The numbers and facts of the `limit` sets that the most devices hold, the most first."""
-        held = heapq.nlargest(limit, self._held.items(), key=lambda item: item[1][2])
-        return ((number, facts) for number, (_, facts, _) in held)

@@ -4,15 +4,21 @@ Decides: whether a token admits a device; a token is consumed in the step that m
 one. Enrolling the same key again gives the same device. Never: whether a signature holds (the gateway checked it).
 """
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from podium.core.effects import Answer
-from podium.core.events import EnrolAsked, SessionOpened, TokenIssued
-from podium.core.fleet.columns import NEVER
+from podium.core.events import EnrolAsked, SessionsOpened, TokenIssued
+from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.fleet.facts import standing_facts
+from podium.core.fleet.sets import SLOTS
+from podium.core.fleet.telemetry import ABSENT
 from podium.core.outbox import POPULATION, Outbox
 from podium.core.rows import DeviceRow, TokenRow
 from podium.core.state import State
+
+Devices = NDArray[np.int64]
 
 
 def issue_token(state: State, out: Outbox, event: TokenIssued) -> None:
@@ -64,15 +70,49 @@ def enrol(state: State, out: Outbox, event: EnrolAsked) -> None:
     out.send(Answer(ticket=event.ticket, word="done", id=device.id))
 
 
-def open_session(state: State, out: Outbox, event: SessionOpened) -> None:
-    """Start a device's session; an epoch that is not newer than the last one is stale."""
-    fleet, device = state.fleet, state.devices[event.device]
-    code = ""
-    if device.state == "banned":
-        code = "device-banned"
-    elif event.epoch <= fleet.epoch[event.device]:
-        code = "epoch-stale"
-    else:
-        fleet.open_session(event.device, event.epoch, standing_facts(event.capabilities, device))
-        fleet.seen_ms[event.device] = state.now_ms
-    out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=device.id))
+def open_sessions(state: State, out: Outbox, event: SessionsOpened) -> None:
+    """Start devices' sessions; an epoch that is not newer than the last one is stale. Who waits is answered.
+
+    A device that comes twice in one batch is taken in the order of the rows.
+    """
+    start, count = 0, len(event.at)
+    while start < count:
+        end = start + state.fleet.first_again(event.device[start:])
+        _open(state, out, event, slice(start, end))
+        start = end
+
+
+def _open(state: State, out: Outbox, event: SessionsOpened, rows: slice) -> None:
+    fleet, devices, epochs = state.fleet, event.device[rows], event.epoch[rows]
+    banned = fleet.banned[devices]
+    stale = ~banned & (epochs <= fleet.epoch[devices])
+    taken = np.flatnonzero(~banned & ~stale)
+    mine = taken + rows.start
+    fleet.open_sessions(devices[taken], epochs[taken], _sets(fleet, event, devices[taken], mine))
+    fleet.hear_data(devices[taken], event.data, mine)
+    fleet.seen_ms[devices[taken]] = np.maximum(event.at[mine], state.now_ms)
+    for place in np.flatnonzero(event.ticket[rows] >= 0):
+        code = "device-banned" if banned[place] else "epoch-stale" if stale[place] else ""
+        device = state.devices[int(devices[place])]
+        ticket = int(event.ticket[rows][place])
+        out.send(Answer(ticket=ticket, word="" if code else "done", code=code, id=device.id))
+
+
+def _sets(fleet: Fleet, event: SessionsOpened, devices: Devices, rows: Devices) -> NDArray[np.int32]:
+    """The numbers of the fact sets that `devices` hold by `rows` of the event, each held once more for each of them."""
+    names = sorted(event.data.examples)
+    has = [event.data.examples[name][rows] != ABSENT for name in names]
+    code = event.kind[rows].astype(np.int64) * len(fleet.places) + fleet.place[devices]
+    for there in has:
+        if code.max(initial=0) >= 1 << 60:
+            code = np.unique(code, return_inverse=True)[1]
+        code = 2 * code + there
+    _, firsts, which, holders = np.unique(code, return_index=True, return_inverse=True, return_counts=True)
+    numbers = np.empty(len(firsts), np.int32)
+    for place, first in enumerate(firsts):
+        held = [name for name, there in zip(names, has, strict=True) if there[first]][:SLOTS]
+        site, labels = fleet.places[fleet.place[devices[first]]]
+        facts = standing_facts(event.capabilities[event.kind[rows[first]]], held, site, dict(labels))
+        numbers[place] = fleet.facts.hold(facts, int(holders[place]))
+    sets: NDArray[np.int32] = numbers[which]
+    return sets

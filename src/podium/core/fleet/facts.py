@@ -5,9 +5,12 @@ makes of them (core/selection).
 """
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 
-from podium.core.events import Telemetry
-from podium.core.rows import DeviceRow
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.fleet.telemetry import LEVELS, SWITCHES, Telemetry
 from podium.wire.messages import Capabilities
 
 Fact = bool | int | float | str | dict[str, int] | dict[str, str]
@@ -18,30 +21,43 @@ NOT_TOLD = "not told"
 """How the number of a dataset's examples is read that a device keeps to itself: it tells 0."""
 _TEXTS = ("os", "architecture", "variant", "accelerator", "agent")
 _SIZES = ("ram_mb", "cores")
-_LEVELS = ("battery", "ram_free_mb", "disk_free_mb", "thermal_c")
-_SWITCHES = ("charging", "metered")
+REGION = "region"
+"""The label that says where in the world a device is."""
 
 
-def standing_facts(capabilities: Capabilities, device: DeviceRow) -> Facts:
-    """The facts that hold for a session: what the device can do, and what its enrolment says of it."""
+def standing_facts(capabilities: Capabilities, datasets: Sequence[str], site: str, labels: Mapping[str, str]) -> Facts:
+    """The facts that a whole class of devices shares for a session: what they can do, and what their enrolment says.
+
+    `datasets`: their names in the order of their slots (fleet/sets.py); the examples in them are each device's own.
+    """
     facts: Facts = {f"device.{name}": getattr(capabilities, name) for name in _TEXTS if getattr(capabilities, name)}
     facts |= {f"device.{name}": getattr(capabilities, name) for name in _SIZES if getattr(capabilities, name) > 0}
     facts["device.runtimes"] = dict(capabilities.runtimes)
     facts["device.plans"] = dict(capabilities.plans)
-    facts[DATASETS] = dict(capabilities.datasets)
-    facts["device.site"] = device.site
-    facts["device.labels"] = dict(device.labels)
+    facts[DATASETS] = dict.fromkeys(datasets, 0)
+    facts["device.site"] = site
+    facts["device.labels"] = dict(labels)
+    if REGION in labels:
+        facts["device.region"] = labels[REGION]
     return facts
+
+
+def data_row(columns: Mapping[str, NDArray[np.float32]], device: int) -> Facts:
+    """What one device told of its data, of the level `columns` by name; NaN is unknown."""
+    return dict(_levels(columns.items(), device))
+
+
+def _levels(columns: Iterable[tuple[str, NDArray[np.float32]]], row: int) -> Iterable[tuple[str, float]]:
+    for name, column in columns:
+        level = float(column[row])
+        if not math.isnan(level):
+            yield f"device.{name}", level
 
 
 def momentary_facts(telemetry: Telemetry, row: int) -> Facts:
     """The facts of one row of `telemetry`; NaN and -1 are unknown."""
-    facts: Facts = {}
-    for name in _LEVELS:
-        level = float(getattr(telemetry, name)[row])
-        if not math.isnan(level):
-            facts[f"device.{name}"] = level
-    for name in _SWITCHES:
+    facts: Facts = dict(_levels(((name, getattr(telemetry, name)) for name in LEVELS), row))
+    for name in SWITCHES:
         switch = int(getattr(telemetry, name)[row])
         if switch >= 0:
             facts[f"device.{name}"] = bool(switch)

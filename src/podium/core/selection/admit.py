@@ -15,17 +15,16 @@ from podium.core.draws import draw
 from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
-from podium.core.fleet.facts import Facts, momentary_facts
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
 from podium.core.rounds import rounds
 from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.reasons import CODE
 from podium.core.state import BARRED, OpenRound, State
 
 Numbers = NDArray[np.int64]
-Reasons = NDArray[np.int16]
 
 
 class Batch:
@@ -50,11 +49,6 @@ class Batch:
     def decide(self, rows: Numbers, reason: str) -> None:
         """Decide about `rows` (positions)."""
         self.reason[rows] = CODE[reason]
-
-    def facts(self, state: State, row: int) -> Facts:
-        """All facts of the device at position `row`, standing and momentary."""
-        standing = state.fleet.facts.of(int(state.fleet.facts_id[self.device[row]]))
-        return {**standing, **momentary_facts(self.event.telemetry, self.first + row)}
 
 
 def admit(state: State, out: Outbox, batch: Batch) -> None:
@@ -81,10 +75,9 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
 def _tell_news(state: State, batch: Batch, fresh: Numbers) -> None:
     if not state.news:
         return
-    for row in fresh:
-        code = state.news.pop(int(batch.device[row]), "")
-        if code:
-            batch.news[int(row)] = code
+    waiting = np.fromiter(state.news, np.int64, len(state.news))
+    for row in fresh[np.isin(batch.device[fresh], waiting)]:
+        batch.news[int(row)] = state.news.pop(int(batch.device[row]))
 
 
 def _offer_again(state: State, batch: Batch) -> None:
@@ -146,13 +139,9 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons) -> None:
     last[left] = work.reason[batch.device[left]] = CODE["full"]
 
 
-CLAUSE = 1_000
-"""Round-internal reason codes from here on name a clause: 1000 + 2 * clause + (1 if a fact was unknown)."""
-
-
 def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
     """Clause codes as the closed reasons that devices hear: requires, when or unknown-fact."""
-    hard = len(state.rules_of(task).requires.clauses)
+    hard = len(state.eligibility_of(task).requires.clauses)
     clause, unknown = (codes - CLAUSE) // 2, (codes - CLAUSE) % 2
     named = np.where(clause < hard, CODE["requires"], CODE["when"])
     general: Reasons = np.where(unknown == 1, CODE["unknown-fact"], named).astype(np.int16)
@@ -164,41 +153,15 @@ def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: Ta
     devices, fleet = batch.device[rows], state.fleet
     codes: Reasons = np.full(len(rows), CODE["offered"], np.int16)
     separation = task.task.select.separation
-    took = fleet.participated_ms[devices]
     if separation:
+        took = fleet.participated_ms[devices]
         codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
     codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
-    for place in np.flatnonzero(codes == CODE["offered"]):
-        row, facts_id = int(rows[place]), int(fleet.facts_id[devices[place]])
-        if facts_id not in work.standing:
-            work.standing[facts_id] = _standing_code(state, task, fleet.facts.of(facts_id))
-        codes[place] = work.standing[facts_id]
-        if codes[place] == CODE["offered"] and task.task.select.when:
-            codes[place] = _momentary_code(state, task, batch.facts(state, row))
+    left = np.flatnonzero(codes == CODE["offered"])
+    if len(left):
+        facts = told_facts(fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
+        codes[left] = state.eligibility_of(task).codes(fleet, facts)
     return codes
-
-
-def _standing_code(state: State, task: TaskRow, facts: Facts) -> int:
-    plans, datasets = facts.get("device.plans", {}), facts.get("device.datasets", {})
-    terms = task.task
-    digest = plans.get(terms.task.plan) if isinstance(plans, dict) else None
-    if digest is None or (terms.task.plan_digests and digest not in terms.task.plan_digests):
-        return CODE["kind"]
-    for name in terms.data.datasets:
-        examples = datasets.get(name) if isinstance(datasets, dict) else None
-        # 0 is "not told": the count is private then, and the device itself holds to the minimum
-        if examples is None or 0 < int(examples) < terms.data.examples_min:
-            return CODE["dataset"]
-    failing = state.rules_of(task).requires.failing(facts)
-    return CODE["offered"] if failing is None else CLAUSE + 2 * failing.index + failing.unknown
-
-
-def _momentary_code(state: State, task: TaskRow, facts: Facts) -> int:
-    rules = state.rules_of(task)
-    failing = rules.when.failing(facts)
-    if failing is None:
-        return CODE["offered"]
-    return CLAUSE + 2 * (len(rules.requires.clauses) + failing.index) + failing.unknown
 
 
 def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:

@@ -6,15 +6,19 @@ not tell is false with reason "unknown". Never: who is chosen among the eligible
 own library. Facts are typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
+import numpy as np
 from cel_expr_python import cel
+from numpy.typing import NDArray
 
-from podium.core.fleet.facts import Facts
+from podium.core.fleet.facts import DATASETS, Facts
+from podium.core.fleet.telemetry import LEVELS, QUALITIES, SWITCHES
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
+UNKNOWN = 2
 CLAUSES_MAX = 32
 RULE_CHARS_MAX = 4_096
 
@@ -32,6 +36,10 @@ STANDING: dict[str, cel.Type] = {
     "device.datasets": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
     "device.site": cel.Type.STRING,
     "device.labels": _TEXTS,
+    "device.region": cel.Type.STRING,
+    "device.label_coverage": cel.Type.DOUBLE,
+    "device.missing_rate": cel.Type.DOUBLE,
+    "device.freshness_h": cel.Type.DOUBLE,
 }
 """Facts that hold for a session's length."""
 MOMENTARY: dict[str, cel.Type] = {
@@ -41,6 +49,9 @@ MOMENTARY: dict[str, cel.Type] = {
     "device.ram_free_mb": cel.Type.DOUBLE,
     "device.disk_free_mb": cel.Type.DOUBLE,
     "device.thermal_c": cel.Type.DOUBLE,
+    "device.download_mb_s": cel.Type.DOUBLE,
+    "device.upload_mb_s": cel.Type.DOUBLE,
+    "device.latency_ms": cel.Type.DOUBLE,
 }
 """Facts of one check-in."""
 
@@ -52,12 +63,48 @@ class Failing(msgspec.Struct, frozen=True):
     unknown: bool
 
 
+class FactColumns(msgspec.Struct, frozen=True):
+    """Facts of n devices in columns: see eligible.py."""
+
+    sets: NDArray[np.int32]
+    facts_of: Callable[[int], Facts]
+    columns: Mapping[str, NDArray[np.generic]]
+    datasets: Mapping[str, NDArray[np.int32]]
+
+
 class Rule:
     """One compiled rule: its top-level clauses in order."""
 
     def __init__(self, text: str, environment: cel.Env, where: str) -> None:
         self.clauses = split_clauses(text, where)
         self._compiled = [_compile(clause, environment, where) for clause in self.clauses]
+
+    def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
+        """Per row -1, or 2 * clause + 1 if unknown for the first failing clause."""
+        codes = np.full(len(facts.sets), -1, np.int16)
+        for row, number in enumerate(facts.sets):
+            held = facts.facts_of(int(number))
+            names = held.get(DATASETS, {})
+            assert isinstance(names, dict)
+            told = {**held, DATASETS: {name: int(facts.datasets[name][row]) for name in names}}
+            for name in (*LEVELS, *QUALITIES):
+                level = facts.columns[f"device.{name}"][row].item()
+                told |= {f"device.{name}": level} if level == level else {}
+            for name in SWITCHES:
+                switch = facts.columns[f"device.{name}"][row].item()
+                told |= {f"device.{name}": bool(switch)} if switch >= 0 else {}
+            failing = self.failing(told)
+            if failing is not None:
+                codes[row] = 2 * failing.index + failing.unknown
+        return codes
+
+    def each(self, facts: FactColumns) -> Iterator[NDArray[np.int8]]:
+        """For each clause in order a verdict per row: 0 it holds, 1 it does not, `UNKNOWN`."""
+        for index in range(len(self.clauses)):
+            one = Rule.__new__(Rule)
+            one.clauses, one._compiled = self.clauses[index : index + 1], self._compiled[index : index + 1]
+            codes = one.first_failing(facts)
+            yield (codes + 1).astype(np.int8)
 
     def failing(self, facts: Facts) -> Failing | None:
         """The first clause that `facts` do not satisfy, or None."""

@@ -7,7 +7,8 @@ columns, and reads the fact sets only of devices that opened a session since the
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.fleet.columns import NEVER, FactSets
+from podium.core.fleet.columns import NEVER
+from podium.core.fleet.sets import FactSets
 from podium.core.state import State
 from podium.core.views.runs import ONLINE_MS
 from podium.wire.operator import FleetCell, FleetView

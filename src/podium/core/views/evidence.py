@@ -10,7 +10,7 @@ import numpy as np
 from podium.core.rounds import rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import LeaseRow
-from podium.core.selection.admit import CLAUSE
+from podium.core.selection.eligible import CLAUSE
 from podium.core.state import FREEZE, State
 from podium.core.views import holdups
 from podium.core.views.holdups import HELD_BY, HoldUps, Look
@@ -108,7 +108,7 @@ def code_of(look: Look, number: int) -> str:
     """The cause's code of a reason's number."""
     if number < CLAUSE:
         return HELD_BY[number]
-    hard = (number - CLAUSE) // 2 < len(look.state.rules_of(look.task).requires.clauses)
+    hard = (number - CLAUSE) // 2 < len(look.state.eligibility_of(look.task).requires.clauses)
     return f"{'requires' if hard else 'when'}-{'unknown' if (number - CLAUSE) % 2 else 'false'}"
 
 

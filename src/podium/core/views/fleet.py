@@ -56,7 +56,7 @@ def lease_view(row: LeaseRow, now_ms: int) -> LeaseView:
 
 def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: int) -> DeviceDetail:
     """One device with its facts; `leases`: its last ones, newest first."""
-    facts = state.fleet.facts.of(int(state.fleet.facts_id[row.number]))
+    facts = state.fleet.facts_of(row.number)
     return DeviceDetail(
         device=device_view(state, row, now_ms),
         enrolled_age_ms=now_ms - row.enrolled_ms,

@@ -2,14 +2,13 @@
 
 Decides: for each device the first reason that applies (in the order of `HELD_BY`, then the task's clauses), and whether
 it is the only one: a device with one reason would take part were that one removed. Never: which cause is named first
-(explain.py). Reads only. Rules that name standing facts are evaluated once a distinct fact set, the `SETS_EXAMINED_MAX`
-that the most devices hold; what is beyond, and momentary rules, is known from the device's last check-in in this round.
+(explain.py). Reads only. Plan, data and `requires` are looked at as the facts are now; momentary rules, and devices of
+which nothing is known, as they were judged at the device's last check-in in this round.
 Limits: a pass over a few columns, of 1e6 devices in tens of ms; momentary values are counted over `TOLD_MAX` devices.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
@@ -17,17 +16,17 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import DATASETS, NOT_TOLD, Facts, momentary_facts
+from podium.core.fleet.telemetry import QUALITIES, Telemetry
 from podium.core.pacing.windows import window_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import DeviceRow, RoundRow, TaskRow
-from podium.core.selection.admit import CLAUSE
+from podium.core.selection.eligible import CLAUSE, facts_now
 from podium.core.selection.reasons import CODE
+from podium.core.selection.rules import UNKNOWN
 from podium.core.state import OpenRound, State
 from podium.core.views.runs import ONLINE_MS
-from podium.tasks.task import Task
 from podium.wire.operator import RUN_OPEN
 
-SETS_EXAMINED_MAX = 1_000
 TOLD_MAX = 500
 TABLE_MAX = 4_000_000
 """Fact sets numbered up to here are looked up in a table, ten times faster than by bisection."""
@@ -55,6 +54,8 @@ HELD_BY = (
 NUMBER = {name: number for number, name in enumerate(HELD_BY)}
 _FIT = [CODE[word] for word in ("offered", "reserved", "full")]
 _TOLD = {"kind": "plan-missing", "dataset": "dataset"}
+_OWN = frozenset((*QUALITIES, "datasets", *Telemetry.__struct_fields__))
+"""Facts that each device has for itself."""
 _FACT = re.compile(r"""(?:['"]([^'"]+)['"]\s+in\s+)?device\.(\w+)(?:\[\s*['"]([^'"]+)['"]\s*\])?""")
 
 T = TypeVar("T", bound=np.generic)
@@ -173,7 +174,7 @@ def hold_ups(look: Look) -> HoldUps:
     # a device that took part was told to come back after its separation, one that is out of tries with the next round
     found.mark(away & ~here & ~resting, NUMBER["not-connected"])
     _mark_standing(look, found, away, reason)
-    hard = len(state.rules_of(look.task).requires.clauses)
+    hard = len(state.eligibility_of(look.task).requires.clauses)
     found.mark(away & here & (reason >= CLAUSE + 2 * hard), reason)
     fit = away & (found.first < 0)
     # what held a device back at its last check-in may be over, and its momentary facts be others by now
@@ -194,63 +195,36 @@ def free_ms(look: Look) -> NDArray[np.int64]:
 
 
 def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> None:
-    """Plan, data and `requires`: by fact set, or as the device's last check-in in this round was judged."""
-    sets = look.column(look.state.fleet.facts_id, NEVER)
-    asked = np.flatnonzero(away & ((sets != NEVER) | (reason >= 0)))  # nothing is known of the others
-    if not len(asked):
-        return
-    held, reason = sets[asked].astype(np.int64), reason[asked]
-    judged = {number: standing(look, facts) for number, facts in _sets(look, held)}
-    numbers = np.array(sorted(judged) or [NEVER - 1], np.int64)
-    first = np.array([(judged.get(int(number)) or [-1])[0] for number in numbers], np.int16)
-    more = np.array([len(judged.get(int(number), ())) > 1 for number in numbers], np.bool_)
-    place = _places(numbers, held)
-    known = numbers[place] == held
-    hard = CLAUSE + 2 * len(look.state.rules_of(look.task).requires.clauses)
-    told = np.where((reason >= CLAUSE) & (reason < hard), reason, -1)
-    for word, name in _TOLD.items():
-        told = np.where(reason == CODE[word], NUMBER[name], told)
-    found.several[asked] |= known & more[place]
+    """Plan, data and `requires`: as its facts are, or as the device's last check-in in this round was judged."""
+    fleet, fit = look.state.fleet, look.state.eligibility_of(look.task)
+    held = look.column(fleet.facts_id, NEVER)
+    asked = np.flatnonzero(away & (held != NEVER))
     codes = np.full(look.size, -1, np.int16)
-    codes[asked] = np.where(known, first[place], told)
-    found.mark(codes >= 0, codes)
+
+    def mark(which: Mask, code: int | Codes) -> None:
+        codes[asked] = np.where(which, code, -1)
+        found.mark(codes >= 0, codes)
+
+    if len(asked):
+        facts = facts_now(fleet, look.pick.indices(fleet.size)[0] + asked)
+        lacking = fit.plan_codes(fleet, facts.sets) == CODE["kind"]
+        sets = [number for number in np.unique(facts.sets[lacking]).tolist() if _plan(look, number) is not None]
+        other = lacking & np.isin(facts.sets, np.array(sets, np.int32))
+        mark(lacking & ~other, NUMBER["plan-missing"])
+        mark(other, NUMBER["plan-digest"])
+        mark(fit.short_of_data(facts), NUMBER["dataset"])
+        for index, verdict in enumerate(fit.requires.each(facts)):
+            mark(verdict > 0, CLAUSE + 2 * index + (verdict == UNKNOWN).astype(np.int16))
+    hard = CLAUSE + 2 * len(fit.requires.clauses)
+    told = np.where((reason >= CLAUSE) & (reason < hard), reason, np.int16(-1))
+    for word, name in _TOLD.items():
+        told[reason == CODE[word]] = NUMBER[name]
+    found.mark(away & (held == NEVER) & (told >= 0), told)
 
 
-def _places(numbers: NDArray[np.int64], held: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of `held` stands in the sorted `numbers`, anywhere if it does not."""
-    last = int(numbers[-1])
-    if last > TABLE_MAX:
-        return np.minimum(np.searchsorted(numbers, held), len(numbers) - 1)
-    table = np.zeros(max(1, last + 2), np.int64)
-    table[np.maximum(numbers, 0)] = np.arange(len(numbers))
-    place: NDArray[np.int64] = table[np.clip(held, 0, len(table) - 1)]
-    return place
-
-
-def _sets(look: Look, held: NDArray[np.int64]) -> Iterable[tuple[int, Facts]]:
-    facts = look.state.fleet.facts
-    if look.size == 1:
-        return [(int(held[0]), facts.of(int(held[0])))] if held[0] != NEVER else []
-    return facts.most(SETS_EXAMINED_MAX)
-
-
-def standing(look: Look, facts: Facts) -> list[int]:
-    """The numbers of every reason that a fact set gives: plan, data, and each clause of `requires`."""
-    task, found = look.task.task, []
-    plan = _in(facts, "device.plans", task.task.plan)
-    if plan is None:
-        found.append(NUMBER["plan-missing"])
-    elif task.task.plan_digests and plan not in task.task.plan_digests:
-        found.append(NUMBER["plan-digest"])
-    if any(_lacks(task, name, _in(facts, DATASETS, name)) for name in task.data.datasets):
-        found.append(NUMBER["dataset"])
-    failings = look.state.rules_of(look.task).requires.failings(facts)
-    return found + [CLAUSE + 2 * failing.index + failing.unknown for failing in failings]
-
-
-def _lacks(task: Task, name: str, examples: str | int | None) -> bool:
-    # 0 is "not told": the device itself holds to the minimum
-    return examples is None or 0 < int(examples) < task.data.examples_min
+def _plan(look: Look, number: int) -> str | int | None:
+    """The digest of the task's plan that the devices of a fact set have; None if they have none."""
+    return _in(look.state.fleet.facts.of(number), "device.plans", look.task.task.task.plan)
 
 
 def _in(facts: Facts, name: str, key: str) -> str | int | None:
@@ -276,19 +250,27 @@ def told(look: Look, found: HoldUps, code: int) -> tuple[list[tuple[str, int]], 
     start = look.pick.indices(look.state.fleet.size)[0]
     numbers = start + np.flatnonzero(found.first == code)
     columns, texts = look.state.fleet, Counter[str]()
-    if code >= CLAUSE + 2 * len(look.state.rules_of(look.task).requires.clauses):
-        for number in numbers[:TOLD_MAX]:
-            standing_too = columns.facts.of(int(columns.facts_id[number]))
-            texts[_had(look, code, standing_too | momentary_facts(columns.telemetry, int(number)))] += 1
+    if _is_own(look, code):
+        for number in numbers[:TOLD_MAX].tolist():
+            texts[_had(look, code, columns.facts_of(number) | momentary_facts(columns.telemetry, number))] += 1
     else:
         for held, count in Counter(_counted(columns.facts_id[numbers] - NEVER)).most_common(TOLD_MAX):
             texts[_had(look, code, columns.facts.of(held + NEVER))] += count
     return texts.most_common(), texts.total()
 
 
+def _is_own(look: Look, code: int) -> bool:
+    """Whether `code` is about facts that each device has for itself, not ones that a class of them shares."""
+    if code == NUMBER["dataset"]:
+        return True
+    if code < CLAUSE:
+        return False
+    return any(name in _OWN for _, name, _ in _FACT.findall(clause_of(look, code)))
+
+
 def clause_of(look: Look, code: int) -> str:
     """The text of the clause that `code` names."""
-    rules = look.state.rules_of(look.task)
+    rules = look.state.eligibility_of(look.task)
     return [*rules.requires.clauses, *rules.when.clauses][(code - CLAUSE) // 2]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from podium.core.rounds import pausing, rounds
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
-from podium.core.selection.admit import CLAUSE
+from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE, REASONS
 from podium.core.state import OpenRound, State
 from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
@@ -237,7 +237,7 @@ def _reason_text(state: State, work: OpenRound, code: int) -> str:
     if code < CLAUSE:
         return REASONS[code]
     run = next(key[0] for key, open_round in state.open.items() if open_round is work)
-    rules = state.rules_of(state.task_of(run))
+    rules = state.eligibility_of(state.task_of(run))
     clauses = [*rules.requires.clauses, *rules.when.clauses]
     clause = clauses[(code - CLAUSE) // 2]
     return f"unknown: {clause}" if (code - CLAUSE) % 2 else f"false: {clause}"

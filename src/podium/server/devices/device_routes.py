@@ -15,7 +15,6 @@ from podium.core.events import (
     LeaseDeclined,
     LeaseFailed,
     LeaseProgressed,
-    SessionOpened,
 )
 from podium.core.selection.reasons import REASONS
 from podium.crypto.seal import seal_key, session_info
@@ -34,6 +33,7 @@ from podium.server.devices.device_words import (
 from podium.server.devices.gateway import Door, decode
 from podium.server.devices.sessions import Sessions
 from podium.server.http import Request, Response, answer
+from podium.server.loop.batches import session_opened
 from podium.server.loop.loop import Loop
 from podium.server.plane_data import Parts
 from podium.wire.canonical import b64, canonical, decode_canonical, unb64
@@ -130,17 +130,13 @@ class Conversation:
             raise DeviceFault("challenge-expired", why="the statement names another key of the plane")
         seed = self._parts.online_seed()  # of the key that the challenge named, though another may sign meanwhile
         self._sessions.check_challenge(told.challenge, self._loop.now_ms())
-        check_capabilities(told.capabilities, self._parts.limits.facts_bytes_max)
+        check_capabilities(told.capabilities, self._parts.limits)
         if not 0 <= told.epoch <= COUNT_MAX:
             raise DeviceFault("body-malformed", why="an epoch is within [0, 2^53)")
         session, key = self._sessions.open(row.id, number, told.epoch, self._loop.now_ms())
         sealed = seal_key(unb64(told.ephemeral_key), key, session_info(session))
         checked(
-            await self._loop.ask(
-                lambda at, ticket: SessionOpened(
-                    at_ms=at, ticket=ticket, device=number, epoch=told.epoch, capabilities=told.capabilities
-                )
-            )
+            await self._loop.ask(lambda at, ticket: session_opened(at, ticket, number, told.epoch, told.capabilities))
         )
         grant = SessionGrant(
             session=session,

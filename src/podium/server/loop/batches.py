@@ -1,19 +1,24 @@
-"""Check-ins become columns here: the gateway appends, the loop takes the batch.
+"""What devices tell becomes columns here: the gateway appends check-ins, the loop takes the batch.
 
-Decides: how telemetry that a device did not tell is written in a column (NaN, -1). Never: when a batch is taken.
+Decides: how what a device did not tell is written in a column (NaN, -1). Never: when a batch is taken.
 Limit: the loop keeps at most `batch_rows_max` rows in one batch.
 """
 
 import numpy as np
 
-from podium.core.events import CheckedIn, Telemetry
-from podium.wire.messages import CheckIn
+from podium.core.events import CheckedIn, SessionsOpened
+from podium.core.fleet.telemetry import LEVELS, QUALITIES, SWITCHES, DataFacts, Telemetry
+from podium.wire.messages import Capabilities, CheckIn
 
 _NAN = float("nan")
 
 
 def _flag(value: bool | None) -> int:
     return -1 if value is None else int(value)
+
+
+def _level(value: float | None) -> float:
+    return _NAN if value is None else value
 
 
 class CheckinBatch:
@@ -24,7 +29,7 @@ class CheckinBatch:
         self._device: list[int] = []
         self._epoch: list[int] = []
         self._flags: list[tuple[int, int]] = []
-        self._floats: list[tuple[float, float, float, float]] = []
+        self._floats: list[list[float]] = []
 
     def __len__(self) -> int:
         return len(self.tickets)
@@ -35,20 +40,13 @@ class CheckinBatch:
         self._device.append(device)
         self._epoch.append(epoch)
         self._flags.append((_flag(told.charging), _flag(told.metered)))
-        self._floats.append(
-            (
-                _NAN if told.battery is None else told.battery,
-                _NAN if told.ram_free_mb is None else told.ram_free_mb,
-                _NAN if told.disk_free_mb is None else told.disk_free_mb,
-                _NAN if told.thermal_c is None else told.thermal_c,
-            )
-        )
+        self._floats.append([_level(getattr(told, name)) for name in LEVELS])
 
     def event(self, at_ms: int) -> CheckedIn:
         """All rows as one event at `at_ms` (every row carries that time: the batch is decided at one moment)."""
         count = len(self.tickets)
-        flags = np.array(self._flags, dtype=np.int8).reshape(count, 2)
-        floats = np.array(self._floats, dtype=np.float32).reshape(count, 4)
+        flags = np.array(self._flags, dtype=np.int8).reshape(count, len(SWITCHES))
+        floats = np.array(self._floats, dtype=np.float32).reshape(count, len(LEVELS))
         return CheckedIn(
             at_ms=at_ms,
             at=np.full(count, at_ms, dtype=np.int64),
@@ -56,11 +54,25 @@ class CheckinBatch:
             epoch=np.array(self._epoch, dtype=np.int64),
             ticket=np.array(self.tickets, dtype=np.int64),
             telemetry=Telemetry(
-                battery=np.ascontiguousarray(floats[:, 0]),
-                charging=np.ascontiguousarray(flags[:, 0]),
-                metered=np.ascontiguousarray(flags[:, 1]),
-                ram_free_mb=np.ascontiguousarray(floats[:, 1]),
-                disk_free_mb=np.ascontiguousarray(floats[:, 2]),
-                thermal_c=np.ascontiguousarray(floats[:, 3]),
+                **dict(zip(LEVELS, np.ascontiguousarray(floats.T), strict=True)),
+                **dict(zip(SWITCHES, np.ascontiguousarray(flags.T), strict=True)),
             ),
         )
+
+
+def session_opened(at_ms: int, ticket: int, device: int, epoch: int, told: Capabilities) -> SessionsOpened:
+    """One device's session as a batch of one; what it tells of its data goes into columns of its own."""
+    data = DataFacts(
+        examples={name: np.array([count], np.int32) for name, count in told.datasets.items()},
+        **{name: np.array([_level(getattr(told, name))], np.float32) for name in QUALITIES},
+    )
+    return SessionsOpened(
+        at_ms=at_ms,
+        at=np.array([at_ms]),
+        device=np.array([device]),
+        epoch=np.array([epoch]),
+        ticket=np.array([ticket]),
+        kind=np.zeros(1, np.int32),
+        capabilities=(told,),
+        data=data,
+    )

@@ -1,0 +1,73 @@
+"""Distinct sets of standing facts, kept once however many devices hold them.
+
+Decides: the number of a set, and in which slot of `Fleet.examples` a dataset's count stands for the devices of a set.
+Never: what a rule makes of them. A set names its datasets; how many examples a device has is its own column, so that a
+million devices with as many different counts still share a few sets.
+Limits: numbers are never used twice, so whoever keeps something by number never finds another set under it; a device
+has at most `SLOTS` datasets (its gateway refuses more).
+"""
+
+import heapq
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.fleet.facts import DATASETS, Facts
+
+SLOTS = 8
+NONE = -1
+
+
+class FactSets:
+    """Distinct fact sets by a small number, counted by their holders."""
+
+    def __init__(self) -> None:
+        self._by_bytes: dict[bytes, int] = {}
+        self._held: dict[int, tuple[bytes, Facts, int]] = {}
+        self._next = 0
+        self._slots: dict[str, NDArray[np.int16]] = {}
+
+    def hold(self, facts: Facts, holders: int = 1) -> int:
+        """The number of this fact set, with `holders` more. Numbers are never used twice."""
+        key = msgspec.json.encode(facts, order="deterministic")
+        number = self._by_bytes.get(key)
+        if number is None:
+            number, self._next = self._next, self._next + 1
+            self._by_bytes[key] = number
+            self._held[number] = (key, facts, 0)
+            self._slots.clear()
+        key, facts, before = self._held[number]
+        self._held[number] = (key, facts, before + holders)
+        return number
+
+    def release(self, number: int, holders: int = 1) -> None:
+        """`holders` less; the last one frees the set. -1 is nobody's."""
+        if number == NONE:
+            return
+        key, facts, before = self._held[number]
+        if before > holders:
+            self._held[number] = (key, facts, before - holders)
+            return
+        del self._held[number], self._by_bytes[key]
+
+    def of(self, number: int) -> Facts:
+        """The facts of a set; none for -1."""
+        return self._held[number][1] if number != NONE else {}
+
+    def slot(self, dataset: str) -> NDArray[np.int16]:
+        """By set number: the slot in which its devices' examples of `dataset` stand, -1 if it has none."""
+        table = self._slots.get(dataset)
+        if table is None:
+            table = self._slots[dataset] = np.full(self._next, NONE, np.int16)
+            for number, (_, facts, _) in self._held.items():
+                names = facts.get(DATASETS)
+                if isinstance(names, dict) and dataset in names:
+                    table[number] = list(names).index(dataset)
+        return table
+
+    def most(self, limit: int) -> Iterator[tuple[int, Facts]]:
+        """The numbers and facts of the `limit` sets that the most devices hold, the most first."""
+        held = heapq.nlargest(limit, self._held.items(), key=lambda item: item[1][2])
+        return ((number, facts) for number, (_, facts, _) in held)

@@ -1,0 +1,115 @@
+"""Which devices fit a task: its plan, its data and its rules, a column at a time, with a reason for each that does not.
+
+Decides: the first reason that keeps a device from a task, whatever round it is for. Never: whether there is a seat, nor
+whether it may take part again (admit). What whole classes of devices share is looked at once for each fact set.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.fleet.columns import Fleet
+from podium.core.fleet.facts import Facts
+from podium.core.fleet.telemetry import ABSENT, QUALITIES, Telemetry
+from podium.core.selection.reasons import CODE
+from podium.core.selection.rules import FactColumns, compile_rules
+from podium.tasks.task import Task
+
+Reasons = NDArray[np.int16]
+Devices = NDArray[np.int64]
+
+CLAUSE = 1_000
+"""Reason codes from here on name a clause: 1000 + 2 * clause + (1 if a fact was unknown)."""
+_UNSEEN = -2
+
+
+class Eligibility:
+    """What a task asks of devices, compiled; kept while the process lives."""
+
+    def __init__(self, task: Task) -> None:
+        """`OperatorFault(expression-invalid)` if a rule does not compile."""
+        self._task = task
+        rules = compile_rules(task)
+        self.requires, self.when = rules.requires, rules.when
+        self._plans: Reasons = np.full(16, _UNSEEN, np.int16)
+
+    def codes(self, fleet: Fleet, facts: FactColumns) -> Reasons:
+        """For each row of `facts` the first reason why its device does not fit, `CODE["offered"]` if it does."""
+        codes = self.plan_codes(fleet, facts.sets)
+        short = self.short_of_data(facts)
+        codes[short & (codes == CODE["offered"])] = CODE["dataset"]
+        for rule, first in ((self.requires, 0), (self.when, len(self.requires.clauses))):
+            if rule.clauses:
+                failing = rule.first_failing(facts)
+                np.copyto(codes, CLAUSE + 2 * first + failing, where=(failing >= 0) & (codes == CODE["offered"]))
+        return codes
+
+    def plan_codes(self, fleet: Fleet, sets: NDArray[np.int32]) -> Reasons:
+        """By the devices' fact sets: `CODE["kind"]` if they lack the task's plan, else `CODE["offered"]`."""
+        last = int(sets.max(initial=0))
+        if last >= len(self._plans):
+            more = np.full(max(last + 1, 2 * len(self._plans)) - len(self._plans), _UNSEEN, np.int16)
+            self._plans = np.concatenate([self._plans, more])
+        codes: Reasons = self._plans[sets]
+        unseen = codes == _UNSEEN
+        if unseen.any():
+            for number in np.unique(sets[unseen]):
+                self._plans[number] = CODE["offered" if self._has_plan(fleet.facts.of(int(number))) else "kind"]
+            codes = self._plans[sets]
+        return codes
+
+    def _has_plan(self, facts: Facts) -> bool:
+        head, plans = self._task.task, facts.get("device.plans")
+        digest = plans.get(head.plan) if isinstance(plans, dict) else None
+        return digest is not None and (not head.plan_digests or digest in head.plan_digests)
+
+    def short_of_data(self, facts: FactColumns) -> NDArray[np.bool_]:
+        """Which rows lack a dataset that the task names, or tell too few examples of it."""
+        short = np.zeros(len(facts.sets), np.bool_)
+        for name in self._task.data.datasets:
+            held = facts.datasets[name]
+            # 0 is "not told": the count is private then, and the device itself holds to the minimum
+            short |= (held == ABSENT) | ((held > 0) & (held < self._task.data.examples_min))
+        return short
+
+
+def facts_now(fleet: Fleet, devices: Devices) -> FactColumns:
+    """What `devices`, whose session is open, told last: at their last check-in and when it was opened."""
+    return told_facts(fleet, devices, fleet.telemetry, devices)
+
+
+def told_facts(fleet: Fleet, devices: Devices, told: Telemetry, rows: Devices) -> FactColumns:
+    """The facts of `devices`, whose session is open, with the momentary ones of `rows` of `told`."""
+    return FactColumns(
+        sets=fleet.facts_id[devices],
+        facts_of=fleet.facts.of,
+        columns=_Levels(fleet, devices, told, rows),
+        datasets=_Counts(fleet, devices),
+    )
+
+
+class _Levels(dict[str, NDArray[np.generic]]):
+    """Columns by the name of a fact, gathered when a rule first asks for them."""
+
+    def __init__(self, fleet: Fleet, devices: Devices, told: Telemetry, rows: Devices) -> None:
+        super().__init__()
+        self._fleet, self._devices, self._told, self._rows = fleet, devices, told, rows
+
+    def __missing__(self, name: str) -> NDArray[np.generic]:
+        fact = name.removeprefix("device.")
+        if fact in QUALITIES:
+            self[name] = self._fleet.qualities[fact][self._devices]
+        else:
+            self[name] = getattr(self._told, fact)[self._rows]
+        return self[name]
+
+
+class _Counts(dict[str, NDArray[np.int32]]):
+    """Examples by dataset, gathered when first asked for."""
+
+    def __init__(self, fleet: Fleet, devices: Devices) -> None:
+        super().__init__()
+        self._fleet, self._devices = fleet, devices
+
+    def __missing__(self, name: str) -> NDArray[np.int32]:
+        self[name] = self._fleet.examples_of(name, self._devices)
+        return self[name]
