@@ -9,40 +9,22 @@ own library. Facts are typed variables, so a misspelt fact or a comparison of un
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 from cel_expr_python import cel
+from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Facts
+from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
+from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING
+from podium.core.selection.expressions import TooDeep, and_offsets
+from podium.core.selection.standing import Crowded, Standing
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
 CLAUSES_MAX = 32
 RULE_CHARS_MAX = 4_096
-
-_TEXTS = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
-STANDING: dict[str, cel.Type] = {
-    "device.os": cel.Type.STRING,
-    "device.architecture": cel.Type.STRING,
-    "device.variant": cel.Type.STRING,
-    "device.ram_mb": cel.Type.INT,
-    "device.cores": cel.Type.INT,
-    "device.accelerator": cel.Type.STRING,
-    "device.agent": cel.Type.STRING,
-    "device.runtimes": _TEXTS,
-    "device.plans": _TEXTS,
-    "device.datasets": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
-    "device.site": cel.Type.STRING,
-    "device.labels": _TEXTS,
-}
-"""Facts that hold for a session's length."""
-MOMENTARY: dict[str, cel.Type] = {
-    "device.battery": cel.Type.DOUBLE,
-    "device.charging": cel.Type.BOOL,
-    "device.metered": cel.Type.BOOL,
-    "device.ram_free_mb": cel.Type.DOUBLE,
-    "device.disk_free_mb": cel.Type.DOUBLE,
-    "device.thermal_c": cel.Type.DOUBLE,
-}
-"""Facts of one check-in."""
+SATISFIED = -1
+"""The code of a row that satisfies a rule."""
 
 
 class Failing(msgspec.Struct, frozen=True):
@@ -58,6 +40,11 @@ class Rule:
     def __init__(self, text: str, environment: cel.Env, where: str) -> None:
         self.clauses = split_clauses(text, where)
         self._compiled = [_compile(clause, environment, where) for clause in self.clauses]
+        self._standing = Standing()
+        self._operations = [
+            _in_columns(clause, expression, environment, self._standing, where)
+            for clause, expression in zip(self.clauses, self._compiled, strict=True)
+        ]
 
     def failing(self, facts: Facts) -> Failing | None:
         """The first clause that `facts` do not satisfy, or None."""
@@ -72,6 +59,41 @@ class Rule:
             elif value.value() is not True:
                 yield Failing(index, unknown=False)
 
+    def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
+        """What `failing` says of each row, as an int16: -1 for None, else 2 * clause + (1 if a fact was unknown).
+
+        Clauses are evaluated for the rows that are still standing as soon as those are fewer than half.
+        """
+        codes = np.full(len(facts.sets), SATISFIED, np.int16)
+        if not self.clauses or not len(codes):
+            return codes
+        try:
+            places = self._standing.places(facts.sets, facts.facts_of)
+        except Crowded:
+            halves = (facts.of(half) for half in np.array_split(np.arange(len(codes)), 2))
+            return np.concatenate([self.first_failing(half) for half in halves])
+        with np.errstate(all="ignore"):
+            self._fail(codes, View(facts, places))
+        return codes
+
+    def _fail(self, codes: NDArray[np.int16], view: View) -> None:
+        """Write the code of the first clause that fails into `codes`."""
+        rows, standing = None, np.ones(view.size, np.bool_)
+        for index, operation in enumerate(self._operations):
+            values, unknown = operation(view)
+            at = np.flatnonzero(standing & ~values)
+            if len(at) == 0:
+                continue
+            code = 2 * index if unknown is None else 2 * index + unknown[at]
+            codes[at if rows is None else rows[at]] = code
+            standing[at] = False
+            left = np.flatnonzero(standing)
+            if len(left) == 0:
+                return
+            if 2 * len(left) < view.size:
+                rows = left if rows is None else rows[left]
+                view, standing = view.of(left), np.ones(len(left), np.bool_)
+
 
 class Rules(msgspec.Struct, frozen=True):
     """The two rules of a task."""
@@ -85,10 +107,10 @@ def compile_rules(task: Task) -> Rules:
 
     `requires` may name standing facts only: it is evaluated once a session.
     """
-    standing = cel.NewEnv(variables=STANDING)
-    every = cel.NewEnv(variables={**STANDING, **MOMENTARY})
+    lasting = cel.NewEnv(variables={**STANDING, **DATA})
+    every = cel.NewEnv(variables={**STANDING, **DATA, **MOMENTARY})
     return Rules(
-        requires=Rule(task.select.requires, standing, "select.requires"),
+        requires=Rule(task.select.requires, lasting, "select.requires"),
         when=Rule(task.select.when, every, "select.when"),
     )
 
@@ -97,11 +119,7 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
     try:
         expression = environment.compile(clause)
     except RuntimeError as error:
-        reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
-        known = ", ".join(sorted(name for name in {**STANDING, **MOMENTARY}))
-        raise OperatorFault(
-            "expression-invalid", what=f"{where}: {clause}", why=reason, next=f"the facts are {known}"
-        ) from error
+        raise _refused(clause, where, error) from error
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         raise OperatorFault(
             "expression-invalid", what=f"{where}: {clause}", why=f"it gives {expression.return_type()}, not a boolean"
@@ -109,41 +127,60 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
     return expression
 
 
+def _in_columns(
+    clause: str, expression: cel.Expression, environment: cel.Env, standing: Standing, where: str
+) -> Operation:
+    try:
+        return Clause(expression, environment, standing).operation
+    except TooDeep as error:
+        raise OperatorFault("expression-invalid", what=f"{where}: {clause}", why="it is nested too deeply") from error
+    except NotInColumns as error:
+        raise OperatorFault(
+            "expression-invalid",
+            what=f"{where}: {clause}",
+            why=f"{error} cannot be computed for many devices at once, since each device has its own "
+            + ", ".join(sorted(error.part.facts & OWN)),
+            next="ask for numbers and switches with comparisons, arithmetic, &&, ||, !, ?:, in, int() and double(), "
+            "and for device.datasets with [], has(), in and size()",
+        ) from error
+
+
+def _refused(text: str, where: str, error: RuntimeError) -> OperatorFault:
+    """What the library has against `text`."""
+    reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
+    known = ", ".join(sorted({*STANDING, *DATA, *MOMENTARY}))
+    return OperatorFault("expression-invalid", what=f"{where}: {text}", why=reason, next=f"the facts are {known}")
+
+
 def split_clauses(text: str, where: str) -> list[str]:
     """The operands of the top-level `&&` of `text`; one clause if `||` or `?` stands at the top level.
 
-    Only string quotes, brackets and comments are followed, the language is the library's; a rule with a comment at
-    the top level is one clause. `OperatorFault(expression-invalid)` if the rule is too long or an operand is missing.
+    The library parses; its tree tells where each `&&` stands, but not whether it stands in brackets. What is before one
+    that does has a bracket open and cannot be parsed alone, so clauses are the least parts that can.
+    `OperatorFault(expression-invalid)` if the rule is too long or cannot be parsed.
     """
     if len(text) > RULE_CHARS_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it is longer than {RULE_CHARS_MAX} characters")
-    cuts = _top_level_ands(text)
-    parts = [text[start:end].strip() for start, end in zip([0, *(cut + 2 for cut in cuts)], [*cuts, None], strict=True)]
-    clauses = parts if text.strip() else []
-    if "" in clauses:
-        raise OperatorFault("expression-invalid", what=f"{where}: {text}", why="an && has nothing beside it")
+    if not text.strip():
+        return []
+    clauses, start, syntax = [], 0, cel.NewEnv(variables={})
+    try:
+        cuts = and_offsets(syntax.compile(text, disable_check=True).serialize())
+    except RuntimeError as error:
+        raise _refused(text, where, error) from error
+    for cut in cuts:
+        if _parses(text[start:cut], syntax):
+            clauses.append(text[start:cut].strip())
+            start = cut + len("&&")
+    clauses.append(text[start:].strip())
     if len(clauses) > CLAUSES_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it has more than {CLAUSES_MAX} clauses")
     return clauses
 
 
-def _top_level_ands(text: str) -> list[int]:
-    depth, quote, at, cuts = 0, "", 0, []
-    while at < len(text):
-        char, pair = text[at], text[at : at + 2]
-        if quote:
-            at += 1 if char == "\\" else 0
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif depth == 0 and (pair in ("||", "//") or char == "?"):
-            return []
-        elif depth == 0 and pair == "&&":
-            cuts.append(at)
-            at += 1
-        at += 1
-    return cuts
+def _parses(text: str, syntax: cel.Env) -> bool:
+    try:
+        syntax.compile(text, disable_check=True)
+    except RuntimeError:
+        return False
+    return True
