@@ -81,7 +81,7 @@ def test_rules_in_columns_are_the_library_row_by_row() -> None:
 
 
 @pytest.mark.long
-@settings(max_examples=5_000)
+@settings(max_examples=1_500)
 @given(clauses_made(depth=5), SEEDS)
 def test_deeper_rules_in_columns_are_the_library_row_by_row(clauses: list[Made], seed: int) -> None:
     hold(clauses, facts_made(seed, rows=100))

@@ -107,7 +107,9 @@ class Maker:
     def _int(self, depth: int, own: int) -> Made:
         op = self.pick(["+", "-", "*", "/", "%", "negative", "?:", "int", "size"])
         if op == "negative":
-            return self._call("-int", "-({})", self.of("int", depth, own))
+            least = self.pick(["least", "any"]) == "least"
+            part = Made("(-9223372036854775807 - 1)", "int") if least else self.of("int", depth, own)
+            return self._call("-int", "-({})", part)
         if op == "?:":
             return self._chosen("int", depth, own)
         if op == "int":

@@ -88,7 +88,8 @@ class NotInColumns(Exception):
     """`part` of a clause has no array operation, and names facts that have too many values to compute it for each."""
 
     def __init__(self, part: Term) -> None:
-        sign = part.name.replace("_", "").removeprefix("@") if part.kind == "call" else part.name or part.kind
+        macro = "exists, all, map or filter"
+        sign = macro if part.kind == "comprehension" else part.name.replace("_", "").removeprefix("@") or part.kind
         super().__init__(f"`{sign}` at character {part.offset + 1}")
         self.part = part
 

@@ -1,9 +1,11 @@
 """Eligibility rules: `requires` and `when` in CEL, one clause at a time, with a reason for each.
 
-Decides: whether a device's facts satisfy a rule, and which clause they fail. A clause that names a fact the device did
-not tell is false with reason "unknown". Never: who is chosen among the eligible. Limits: `CLAUSES_MAX` clauses a rule,
-`RULE_CHARS_MAX` characters. Source: the Common Expression Language, https://cel.dev; compiled and type-checked by its
-own library. Facts are typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
+Decides: whether a device's facts satisfy a rule, and which clause they fail: `failing` for one device, `first_failing`
+for a batch, to the same end. A clause that needs a fact the device did not tell is false with reason "unknown".
+Never: who is chosen among the eligible. Limits: `CLAUSES_MAX` clauses a rule, `RULE_CHARS_MAX` characters, `ANDS_MAX`
+joined conditions, those in brackets among them; what columnwise.py cannot compute for many devices is refused.
+Source: the Common Expression Language, https://cel.dev; parsed, type-checked and compiled by its own library. Facts are
+typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
 CLAUSES_MAX = 32
+ANDS_MAX = 128
 RULE_CHARS_MAX = 4_096
 SATISFIED = -1
 """The code of a row that satisfies a rule."""
@@ -168,6 +171,8 @@ def split_clauses(text: str, where: str) -> list[str]:
         cuts = and_offsets(syntax.compile(text, disable_check=True).serialize())
     except RuntimeError as error:
         raise _refused(text, where, error) from error
+    if len(cuts) > ANDS_MAX:
+        raise OperatorFault("expression-invalid", what=where, why=f"it has more than {ANDS_MAX} && in a row")
     for cut in cuts:
         if _parses(text[start:cut], syntax):
             clauses.append(text[start:cut].strip())
