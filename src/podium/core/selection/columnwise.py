@@ -136,7 +136,8 @@ class Clause:
         self._tree = Tree(expression.serialize())
         self._environment = environment
         self._standing = standing
-        self.operation = self._operation(self._tree.root)
+        operation = self._operation(self._tree.root)
+        self.operation = operation if self._tree.root.facts else _everywhere(operation)
 
     def _operation(self, term: Term) -> Operation:
         own = term.facts & OWN
@@ -225,7 +226,18 @@ def _constant(value: Fact | None, type: str) -> Operation:
     dtype = DTYPES.get(type, np.bool_)
     if value is None:
         return lambda view: (np.zeros(view.size, dtype), np.ones(view.size, np.bool_))
-    return lambda view: (np.full(view.size, value, dtype), None)
+    column: Column = (np.array(value, dtype), None)
+    return lambda _: column
+
+
+def _everywhere(constant: Operation) -> Operation:
+    """A constant with a value for each row: all that a clause is."""
+
+    def repeat(view: View) -> Column:
+        value, unknown = constant(view)
+        return np.full(view.size, value, np.bool_), unknown
+
+    return repeat
 
 
 def _double(name: str) -> Operation:

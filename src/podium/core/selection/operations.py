@@ -86,7 +86,8 @@ def of_doubles(by: np.ufunc) -> Callable[[Column, Column], Column]:
     """`+`, `-`, `*`, `/` of doubles, as the ufunc of that name."""
 
     def combine(first: Column, second: Column) -> Column:
-        return by(first[0], second[0]), merged(first[1], second[1])
+        with np.errstate(all="ignore"):
+            return by(first[0], second[0]), merged(first[1], second[1])
 
     return combine
 
@@ -109,7 +110,8 @@ def multiplied(first: Column, second: Column) -> Column:
     """`*` of ints; a product beyond 64 bits is unknown: dividing it by a factor does not give the other back."""
     (a, _), (b, _) = first, second
     product = a * b
-    lost = (a != 0) & (product // np.where(a == 0, 1, a) != b)
+    with np.errstate(over="ignore"):
+        lost = (a != 0) & (product // np.where(a == 0, 1, a) != b)
     return product, _lost(first, second, lost | ((a == -1) & (b == _LEAST)))
 
 

@@ -26,6 +26,8 @@ from podium.wire.problems import OperatorFault
 CLAUSES_MAX = 32
 ANDS_MAX = 128
 RULE_CHARS_MAX = 4_096
+ROWS_FEW = 256
+"""Up to so many rows it costs more to gather those that are left than to evaluate the others too."""
 SATISFIED = -1
 """The code of a row that satisfies a rule."""
 
@@ -65,7 +67,7 @@ class Rule:
     def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
         """What `failing` says of each row, as an int16: -1 for None, else 2 * clause + (1 if a fact was unknown).
 
-        Clauses are evaluated for the rows that are still standing as soon as those are fewer than half.
+        As soon as fewer than half of many rows are left, the clauses after it are evaluated for those alone.
         """
         codes = np.full(len(facts.sets), SATISFIED, np.int16)
         if not self.clauses or not len(codes):
@@ -75,8 +77,7 @@ class Rule:
         except Crowded:
             halves = (facts.of(half) for half in np.array_split(np.arange(len(codes)), 2))
             return np.concatenate([self.first_failing(half) for half in halves])
-        with np.errstate(all="ignore"):
-            self._fail(codes, View(facts, places))
+        self._fail(codes, View(facts, places))
         return codes
 
     def _fail(self, codes: NDArray[np.int16], view: View) -> None:
@@ -84,18 +85,18 @@ class Rule:
         rows, standing = None, np.ones(view.size, np.bool_)
         for index, operation in enumerate(self._operations):
             values, unknown = operation(view)
-            at = np.flatnonzero(standing & ~values)
+            at = (standing & ~values).nonzero()[0]
             if len(at) == 0:
                 continue
-            code = 2 * index if unknown is None else 2 * index + unknown[at]
-            codes[at if rows is None else rows[at]] = code
-            standing[at] = False
-            left = np.flatnonzero(standing)
-            if len(left) == 0:
+            codes[at if rows is None else rows[at]] = 2 * index if unknown is None else 2 * index + unknown[at]
+            standing &= values
+            left = np.count_nonzero(standing)
+            if left == 0:
                 return
-            if 2 * len(left) < view.size:
-                rows = left if rows is None else rows[left]
-                view, standing = view.of(left), np.ones(len(left), np.bool_)
+            if view.size > ROWS_FEW and 2 * left < view.size:
+                at = standing.nonzero()[0]
+                rows = at if rows is None else rows[at]
+                view, standing = view.of(at), np.ones(left, np.bool_)
 
 
 class Rules(msgspec.Struct, frozen=True):

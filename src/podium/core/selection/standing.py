@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Fact, Facts
-from podium.core.selection.operations import Column, Unknown, Values
+from podium.core.selection.operations import Column, Values
 
 SETS_MAX = 1 << 20
 """More than the distinct fact sets of any fleet that fits in memory; about 10 bytes each and part."""
@@ -53,7 +53,9 @@ class Standing:
 
     def add(self, part: Part) -> int:
         """Remember `part` too (before any set is met); its number."""
-        shape = (len(self._held), len(TOLD) ** len(part.switches))
+        shape: tuple[int, ...] = (len(self._held),)
+        if part.switches:
+            shape = (*shape, len(TOLD) ** len(part.switches))
         self.parts.append(part)
         self._values.append(np.zeros(shape, part.dtype))
         self._unknown.append(np.zeros(shape, np.bool_))
@@ -75,9 +77,9 @@ class Standing:
 
     def column(self, number: int, places: NDArray[np.int64], told: NDArray[np.int64] | None) -> Column:
         """Part `number` for the sets at `places`; `told` is the number of its switches' values, None if it has none."""
-        at = places if told is None else places * self._values[number].shape[1] + told
-        unknown: Unknown = self._unknown[number].ravel()[at] if self._some_unknown[number] else None
-        return self._values[number].ravel()[at], unknown
+        where = places if told is None else (places, told)
+        values, unknown = self._values[number], self._unknown[number]
+        return values[where], unknown[where] if self._some_unknown[number] else None
 
     def _meet(self, number: int, facts: Facts) -> None:
         place = number & (len(self._held) - 1)
@@ -89,8 +91,9 @@ class Standing:
             for told, values in enumerate(product(TOLD, repeat=len(part.switches))):
                 known = {name: value for name, value in zip(part.switches, values, strict=True) if value is not None}
                 value = part.evaluate({**facts, **known} if part.switches else facts)
-                self._unknown[index][place, told] = value is None
-                self._values[index][place, told] = 0 if value is None else value
+                where = (place, told) if part.switches else place
+                self._unknown[index][where] = value is None
+                self._values[index][where] = 0 if value is None else value
                 self._some_unknown[index] |= value is None
 
     def _grow(self) -> None:
