@@ -80,6 +80,29 @@ def test_rules_in_columns_are_the_library_row_by_row() -> None:
     assert sorted(CELLS - {cell for cell, count in reached.items() if count}) == []
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "device.charging ? dyn(1) : dyn(true)",
+        "dyn(device.charging)",
+        "has(device.charging) && !has(device.metered)",
+        "type(device.charging) == bool || device.missing_rate > 0.5",
+        "device.labels.exists(k, device.labels[k] == 'linux' || device.charging)",
+        "device.labels.all(k, k.matches('^w.*d$')) && device.datasets.hearts >= 1",
+        "[1, 2].map(n, n * 2).exists(n, n == device.cores) || device.charging",
+        "timestamp('2020-01-01T00:00:00Z') < timestamp('2021-01-01T00:00:00Z') && size(device.datasets) > 1",
+        "uint(device.cores) > 1u && device.battery >= 0.3",
+        "{true: device.os, false: device.site}[device.charging] == 'linux'",
+        "(device.charging ? [device.os] : []).size() == 1",
+        "device.battery == double(device.cores) || device.battery in [double(device.cores), 0.0 / 0.0]",
+        "device.battery != 0.0 / 0.0 && 1.0 / (device.battery - device.battery) != 1.0",
+        "int(device.thermal_c * 1e30) == 0 || int(device.thermal_c) == 7",
+    ],
+)
+def test_what_has_no_array_operation_is_the_library_row_by_row(rule: str) -> None:
+    hold([Made(rule, "rule"), Made("device.charging", "fact")], facts_made(1))
+
+
 @pytest.mark.long
 @settings(max_examples=1_500)
 @given(clauses_made(depth=5), SEEDS)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Facts
 from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
-from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING
+from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
 from podium.core.selection.expressions import TooDeep, and_offsets
 from podium.core.selection.standing import Crowded, Standing
 from podium.tasks.task import Task
@@ -143,7 +143,7 @@ def _in_columns(
             "expression-invalid",
             what=f"{where}: {clause}",
             why=f"{error} cannot be computed for many devices at once, since each device has its own "
-            + ", ".join(sorted(error.part.facts & OWN)),
+            + ", ".join(sorted(error.part.facts & OWN - SWITCHES)),
             next="ask for numbers and switches with comparisons, arithmetic, &&, ||, !, ?:, in, int() and double(), "
             "and for device.datasets with [], has(), in and size()",
         ) from error
