@@ -120,6 +120,8 @@ def test_import_law(path: str, line: str, bad: bool) -> None:
         ("src/podium/core/a.py", "import numpy as np", False),
         ("src/podium/core/a.py", "import cel_expr_python", True),
         ("src/podium/core/selection/rules.py", "import cel_expr_python", False),
+        ("src/podium/core/selection/rules.py", "from google.protobuf import any_pb2", True),
+        ("src/podium/core/selection/expressions.py", "from google.protobuf import any_pb2", False),
         ("src/podium/wire/messages.py", "import safetensors", True),
         ("src/podium/wire/tensors.py", "from safetensors.numpy import save", False),
         ("src/podium/kernels/a.py", "from safetensors.numpy import save", False),

@@ -58,6 +58,7 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 THIRD_PARTY_FILES: dict[str, frozenset[str]] = {
     "podium.wire.tensors": frozenset({"safetensors"}),
     "podium.core.selection": frozenset({"cel_expr_python"}),
+    "podium.core.selection.expressions": frozenset({"google"}),
 }
 """Module (and what lies below it) -> what it may import beyond its room's list."""
 
@@ -82,6 +83,7 @@ HEAVY_PACKAGES = frozenset(
         "jinja2",
         "obstore",
         "cel_expr_python",
+        "google",
         "prometheus_client",
         "sklearn",
     }

@@ -3,7 +3,7 @@
 import pytest
 
 from podium.core.fleet.facts import Facts
-from podium.core.selection.rules import CLAUSES_MAX, RULE_CHARS_MAX, Failing, compile_rules, split_clauses
+from podium.core.selection.rules import ANDS_MAX, CLAUSES_MAX, RULE_CHARS_MAX, Failing, compile_rules, split_clauses
 from podium.wire.problems import OperatorFault
 from tests.support.core_made import task
 
@@ -36,6 +36,9 @@ FACTS: Facts = {
         ("x == '(' && c", ["x == '('", "c"]),
         ("a // b && c", ["a // b && c"]),
         ("x == 'http://y' && c", ["x == 'http://y'", "c"]),
+        ("x == '\U0001d4b3é' && c", ["x == '\U0001d4b3é'", "c"]),
+        ("a && (b && (c && d)) && [e && f][0] && g", ["a", "(b && (c && d))", "[e && f][0]", "g"]),
+        ("(a // )\n && b) && c", ["(a // )\n && b)", "c"]),
     ],
 )
 def test_clauses_are_the_operands_of_the_outermost_and(text: str, clauses: list[str]) -> None:
@@ -44,7 +47,7 @@ def test_clauses_are_the_operands_of_the_outermost_and(text: str, clauses: list[
 
 @pytest.mark.parametrize("text", ["a &&", "&& a", "a && && b", "&&"])
 def test_an_and_with_nothing_beside_it_is_refused(text: str) -> None:
-    with pytest.raises(OperatorFault, match="an && has nothing beside it"):
+    with pytest.raises(OperatorFault, match="Syntax error"):
         split_clauses(text, "select.when")
 
 
@@ -52,6 +55,9 @@ def test_long_rules_are_refused() -> None:
     assert len(split_clauses(" && ".join(["a"] * CLAUSES_MAX), "w")) == CLAUSES_MAX
     with pytest.raises(OperatorFault, match="more than 32 clauses"):
         split_clauses(" && ".join(["a"] * (CLAUSES_MAX + 1)), "w")
+    assert len(split_clauses(f"({' && '.join(['a'] * (ANDS_MAX + 1))})", "w")) == 1
+    with pytest.raises(OperatorFault, match="more than 128 && in a row"):
+        split_clauses(f"({' && '.join(['a'] * (ANDS_MAX + 2))})", "w")
     split_clauses("a" * RULE_CHARS_MAX, "w")
     with pytest.raises(OperatorFault, match="longer than 4096 characters"):
         split_clauses("a" * (RULE_CHARS_MAX + 1), "w")

@@ -4,14 +4,19 @@ Decides: the first reason that keeps a device from a task, whatever round it is 
 whether it may take part again (admit). What whole classes of devices share is looked at once for each fact set.
 """
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.columns import Fleet
-from podium.core.fleet.facts import Facts
+from podium.core.fleet.facts import DATASETS, Facts
 from podium.core.fleet.telemetry import ABSENT, QUALITIES, Telemetry
+from podium.core.selection.columnwise import FactColumns
+from podium.core.selection.declared import OWN
+from podium.core.selection.operations import Values
 from podium.core.selection.reasons import CODE
-from podium.core.selection.rules import FactColumns, compile_rules
+from podium.core.selection.rules import compile_rules
 from podium.tasks.task import Task
 
 Reasons = NDArray[np.int16]
@@ -83,33 +88,49 @@ def told_facts(fleet: Fleet, devices: Devices, told: Telemetry, rows: Devices) -
         sets=fleet.facts_id[devices],
         facts_of=fleet.facts.of,
         columns=_Levels(fleet, devices, told, rows),
-        datasets=_Counts(fleet, devices),
+        datasets=_Examples(fleet, devices),
     )
 
 
-class _Levels(dict[str, NDArray[np.generic]]):
+class _Levels(Mapping[str, Values]):
     """Columns by the name of a fact, gathered when a rule first asks for them."""
 
     def __init__(self, fleet: Fleet, devices: Devices, told: Telemetry, rows: Devices) -> None:
-        super().__init__()
         self._fleet, self._devices, self._told, self._rows = fleet, devices, told, rows
+        self._gathered: dict[str, Values] = {}
 
-    def __missing__(self, name: str) -> NDArray[np.generic]:
-        fact = name.removeprefix("device.")
-        if fact in QUALITIES:
-            self[name] = self._fleet.qualities[fact][self._devices]
-        else:
-            self[name] = getattr(self._told, fact)[self._rows]
-        return self[name]
+    def __getitem__(self, name: str) -> Values:
+        if name not in self._gathered:
+            fact = name.removeprefix("device.")
+            if fact in QUALITIES:
+                self._gathered[name] = self._fleet.qualities[fact][self._devices]
+            else:
+                self._gathered[name] = getattr(self._told, fact)[self._rows]
+        return self._gathered[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(OWN - {DATASETS})
+
+    def __len__(self) -> int:
+        return len(OWN) - 1
 
 
-class _Counts(dict[str, NDArray[np.int32]]):
+class _Examples(Mapping[str, NDArray[np.int32]]):
     """Examples by dataset, gathered when first asked for."""
 
     def __init__(self, fleet: Fleet, devices: Devices) -> None:
-        super().__init__()
         self._fleet, self._devices = fleet, devices
+        self._gathered: dict[str, NDArray[np.int32]] = {}
 
-    def __missing__(self, name: str) -> NDArray[np.int32]:
-        self[name] = self._fleet.examples_of(name, self._devices)
-        return self[name]
+    def __getitem__(self, name: str) -> NDArray[np.int32]:
+        if name not in self._gathered:
+            self._gathered[name] = self._fleet.examples_of(name, self._devices)
+        return self._gathered[name]
+
+    def __iter__(self) -> Iterator[str]:
+        sets = np.unique(self._fleet.facts_id[self._devices]).tolist()
+        held = [self._fleet.facts.of(number).get(DATASETS) for number in sets]
+        return iter(sorted({name for names in held if isinstance(names, dict) for name in names}))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

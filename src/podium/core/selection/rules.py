@@ -1,59 +1,37 @@
 """Eligibility rules: `requires` and `when` in CEL, one clause at a time, with a reason for each.
 
-Decides: whether a device's facts satisfy a rule, and which clause they fail. A clause that names a fact the device did
-not tell is false with reason "unknown". Never: who is chosen among the eligible. Limits: `CLAUSES_MAX` clauses a rule,
-`RULE_CHARS_MAX` characters. Source: the Common Expression Language, https://cel.dev; compiled and type-checked by its
-own library. Facts are typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
+Decides: whether a device's facts satisfy a rule, and which clause they fail: `failing` for one device, `first_failing`
+for a batch, to the same end. A clause that needs a fact the device did not tell is false with reason "unknown".
+Never: who is chosen among the eligible. Limits: `CLAUSES_MAX` clauses a rule, `RULE_CHARS_MAX` characters, `ANDS_MAX`
+joined conditions, those in brackets among them; what columnwise.py cannot compute for many devices is refused.
+Source: the Common Expression Language, https://cel.dev; parsed, type-checked and compiled by its own library. Facts are
+typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 from cel_expr_python import cel
 from numpy.typing import NDArray
 
-from podium.core.fleet.facts import DATASETS, Facts
-from podium.core.fleet.telemetry import LEVELS, QUALITIES, SWITCHES
+from podium.core.fleet.facts import Facts
+from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
+from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
+from podium.core.selection.expressions import TooDeep, and_offsets
+from podium.core.selection.standing import Crowded, Standing
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
-UNKNOWN = 2
 CLAUSES_MAX = 32
+ANDS_MAX = 128
 RULE_CHARS_MAX = 4_096
-
-_TEXTS = cel.Type.Map(cel.Type.STRING, cel.Type.STRING)
-STANDING: dict[str, cel.Type] = {
-    "device.os": cel.Type.STRING,
-    "device.architecture": cel.Type.STRING,
-    "device.variant": cel.Type.STRING,
-    "device.ram_mb": cel.Type.INT,
-    "device.cores": cel.Type.INT,
-    "device.accelerator": cel.Type.STRING,
-    "device.agent": cel.Type.STRING,
-    "device.runtimes": _TEXTS,
-    "device.plans": _TEXTS,
-    "device.datasets": cel.Type.Map(cel.Type.STRING, cel.Type.INT),
-    "device.site": cel.Type.STRING,
-    "device.labels": _TEXTS,
-    "device.region": cel.Type.STRING,
-    "device.label_coverage": cel.Type.DOUBLE,
-    "device.missing_rate": cel.Type.DOUBLE,
-    "device.freshness_h": cel.Type.DOUBLE,
-}
-"""Facts that hold for a session's length."""
-MOMENTARY: dict[str, cel.Type] = {
-    "device.battery": cel.Type.DOUBLE,
-    "device.charging": cel.Type.BOOL,
-    "device.metered": cel.Type.BOOL,
-    "device.ram_free_mb": cel.Type.DOUBLE,
-    "device.disk_free_mb": cel.Type.DOUBLE,
-    "device.thermal_c": cel.Type.DOUBLE,
-    "device.download_mb_s": cel.Type.DOUBLE,
-    "device.upload_mb_s": cel.Type.DOUBLE,
-    "device.latency_ms": cel.Type.DOUBLE,
-}
-"""Facts of one check-in."""
+ROWS_FEW = 256
+"""Up to so many rows it costs more to gather those that are left than to evaluate the others too."""
+UNKNOWN = 2
+"""The verdict on a row that did not tell what a clause needs."""
+SATISFIED = -1
+"""The code of a row that satisfies a rule."""
 
 
 class Failing(msgspec.Struct, frozen=True):
@@ -63,48 +41,17 @@ class Failing(msgspec.Struct, frozen=True):
     unknown: bool
 
 
-class FactColumns(msgspec.Struct, frozen=True):
-    """Facts of n devices in columns: see eligible.py."""
-
-    sets: NDArray[np.int32]
-    facts_of: Callable[[int], Facts]
-    columns: Mapping[str, NDArray[np.generic]]
-    datasets: Mapping[str, NDArray[np.int32]]
-
-
 class Rule:
     """One compiled rule: its top-level clauses in order."""
 
     def __init__(self, text: str, environment: cel.Env, where: str) -> None:
         self.clauses = split_clauses(text, where)
         self._compiled = [_compile(clause, environment, where) for clause in self.clauses]
-
-    def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
-        """Per row -1, or 2 * clause + 1 if unknown for the first failing clause."""
-        codes = np.full(len(facts.sets), -1, np.int16)
-        for row, number in enumerate(facts.sets):
-            held = facts.facts_of(int(number))
-            names = held.get(DATASETS, {})
-            assert isinstance(names, dict)
-            told = {**held, DATASETS: {name: int(facts.datasets[name][row]) for name in names}}
-            for name in (*LEVELS, *QUALITIES):
-                level = facts.columns[f"device.{name}"][row].item()
-                told |= {f"device.{name}": level} if level == level else {}
-            for name in SWITCHES:
-                switch = facts.columns[f"device.{name}"][row].item()
-                told |= {f"device.{name}": bool(switch)} if switch >= 0 else {}
-            failing = self.failing(told)
-            if failing is not None:
-                codes[row] = 2 * failing.index + failing.unknown
-        return codes
-
-    def each(self, facts: FactColumns) -> Iterator[NDArray[np.int8]]:
-        """For each clause in order a verdict per row: 0 it holds, 1 it does not, `UNKNOWN`."""
-        for index in range(len(self.clauses)):
-            one = Rule.__new__(Rule)
-            one.clauses, one._compiled = self.clauses[index : index + 1], self._compiled[index : index + 1]
-            codes = one.first_failing(facts)
-            yield (codes + 1).astype(np.int8)
+        self._standing = Standing()
+        self._operations = [
+            _in_columns(clause, expression, environment, self._standing, where)
+            for clause, expression in zip(self.clauses, self._compiled, strict=True)
+        ]
 
     def failing(self, facts: Facts) -> Failing | None:
         """The first clause that `facts` do not satisfy, or None."""
@@ -119,6 +66,50 @@ class Rule:
             elif value.value() is not True:
                 yield Failing(index, unknown=False)
 
+    def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
+        """What `failing` says of each row, as an int16: -1 for None, else 2 * clause + (1 if a fact was unknown).
+
+        As soon as fewer than half of many rows are left, the clauses after it are evaluated for those alone.
+        """
+        codes = np.full(len(facts.sets), SATISFIED, np.int16)
+        if not self.clauses or not len(codes):
+            return codes
+        try:
+            places = self._standing.places(facts.sets, facts.facts_of)
+        except Crowded:
+            halves = (facts.of(half) for half in np.array_split(np.arange(len(codes)), 2))
+            return np.concatenate([self.first_failing(half) for half in halves])
+        self._fail(codes, View(facts, places))
+        return codes
+
+    def verdicts(self, facts: FactColumns) -> list[NDArray[np.int8]]:
+        """What `failings` says, clause by clause: per row 0 where it holds, 1 where it does not, `UNKNOWN`."""
+        try:
+            view = View(facts, self._standing.places(facts.sets, facts.facts_of))
+        except Crowded:
+            halves = [self.verdicts(facts.of(half)) for half in np.array_split(np.arange(len(facts.sets)), 2)]
+            return [np.concatenate(parts) for parts in zip(*halves, strict=True)]
+        told = (operation(view) for operation in self._operations)
+        return [np.where(holds, 0, 1 if unknown is None else 1 + unknown).astype(np.int8) for holds, unknown in told]
+
+    def _fail(self, codes: NDArray[np.int16], view: View) -> None:
+        """Write the code of the first clause that fails into `codes`."""
+        rows, standing = None, np.ones(view.size, np.bool_)
+        for index, operation in enumerate(self._operations):
+            values, unknown = operation(view)
+            at = (standing & ~values).nonzero()[0]
+            if len(at) == 0:
+                continue
+            codes[at if rows is None else rows[at]] = 2 * index if unknown is None else 2 * index + unknown[at]
+            standing &= values
+            left = np.count_nonzero(standing)
+            if left == 0:
+                return
+            if view.size > ROWS_FEW and 2 * left < view.size:
+                at = standing.nonzero()[0]
+                rows = at if rows is None else rows[at]
+                view, standing = view.of(at), np.ones(left, np.bool_)
+
 
 class Rules(msgspec.Struct, frozen=True):
     """The two rules of a task."""
@@ -132,10 +123,10 @@ def compile_rules(task: Task) -> Rules:
 
     `requires` may name standing facts only: it is evaluated once a session.
     """
-    standing = cel.NewEnv(variables=STANDING)
-    every = cel.NewEnv(variables={**STANDING, **MOMENTARY})
+    lasting = cel.NewEnv(variables={**STANDING, **DATA})
+    every = cel.NewEnv(variables={**STANDING, **DATA, **MOMENTARY})
     return Rules(
-        requires=Rule(task.select.requires, standing, "select.requires"),
+        requires=Rule(task.select.requires, lasting, "select.requires"),
         when=Rule(task.select.when, every, "select.when"),
     )
 
@@ -144,11 +135,7 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
     try:
         expression = environment.compile(clause)
     except RuntimeError as error:
-        reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
-        known = ", ".join(sorted(name for name in {**STANDING, **MOMENTARY}))
-        raise OperatorFault(
-            "expression-invalid", what=f"{where}: {clause}", why=reason, next=f"the facts are {known}"
-        ) from error
+        raise _refused(clause, where, error) from error
     if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
         raise OperatorFault(
             "expression-invalid", what=f"{where}: {clause}", why=f"it gives {expression.return_type()}, not a boolean"
@@ -156,41 +143,62 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
     return expression
 
 
+def _in_columns(
+    clause: str, expression: cel.Expression, environment: cel.Env, standing: Standing, where: str
+) -> Operation:
+    try:
+        return Clause(expression, environment, standing).operation
+    except TooDeep as error:
+        raise OperatorFault("expression-invalid", what=f"{where}: {clause}", why="it is nested too deeply") from error
+    except NotInColumns as error:
+        raise OperatorFault(
+            "expression-invalid",
+            what=f"{where}: {clause}",
+            why=f"{error} cannot be computed for many devices at once, since each device has its own "
+            + ", ".join(sorted(error.part.facts & OWN - SWITCHES)),
+            next="ask for numbers and switches with comparisons, arithmetic, &&, ||, !, ?:, in, int() and double(), "
+            "and for device.datasets with [], has(), in and size()",
+        ) from error
+
+
+def _refused(text: str, where: str, error: RuntimeError) -> OperatorFault:
+    """What the library has against `text`."""
+    reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
+    known = ", ".join(sorted({*STANDING, *DATA, *MOMENTARY}))
+    return OperatorFault("expression-invalid", what=f"{where}: {text}", why=reason, next=f"the facts are {known}")
+
+
 def split_clauses(text: str, where: str) -> list[str]:
     """The operands of the top-level `&&` of `text`; one clause if `||` or `?` stands at the top level.
 
-    Only string quotes, brackets and comments are followed, the language is the library's; a rule with a comment at
-    the top level is one clause. `OperatorFault(expression-invalid)` if the rule is too long or an operand is missing.
+    The library parses; its tree tells where each `&&` stands, but not whether it stands in brackets. What is before one
+    that does has a bracket open and cannot be parsed alone, so clauses are the least parts that can.
+    `OperatorFault(expression-invalid)` if the rule is too long or cannot be parsed.
     """
     if len(text) > RULE_CHARS_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it is longer than {RULE_CHARS_MAX} characters")
-    cuts = _top_level_ands(text)
-    parts = [text[start:end].strip() for start, end in zip([0, *(cut + 2 for cut in cuts)], [*cuts, None], strict=True)]
-    clauses = parts if text.strip() else []
-    if "" in clauses:
-        raise OperatorFault("expression-invalid", what=f"{where}: {text}", why="an && has nothing beside it")
+    if not text.strip():
+        return []
+    clauses, start, syntax = [], 0, cel.NewEnv(variables={})
+    try:
+        cuts = and_offsets(syntax.compile(text, disable_check=True).serialize())
+    except RuntimeError as error:
+        raise _refused(text, where, error) from error
+    if len(cuts) > ANDS_MAX:
+        raise OperatorFault("expression-invalid", what=where, why=f"it has more than {ANDS_MAX} && in a row")
+    for cut in cuts:
+        if _parses(text[start:cut], syntax):
+            clauses.append(text[start:cut].strip())
+            start = cut + len("&&")
+    clauses.append(text[start:].strip())
     if len(clauses) > CLAUSES_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it has more than {CLAUSES_MAX} clauses")
     return clauses
 
 
-def _top_level_ands(text: str) -> list[int]:
-    depth, quote, at, cuts = 0, "", 0, []
-    while at < len(text):
-        char, pair = text[at], text[at : at + 2]
-        if quote:
-            at += 1 if char == "\\" else 0
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif depth == 0 and (pair in ("||", "//") or char == "?"):
-            return []
-        elif depth == 0 and pair == "&&":
-            cuts.append(at)
-            at += 1
-        at += 1
-    return cuts
+def _parses(text: str, syntax: cel.Env) -> bool:
+    try:
+        syntax.compile(text, disable_check=True)
+    except RuntimeError:
+        return False
+    return True

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import DATASETS, NOT_TOLD, Facts, momentary_facts
-from podium.core.fleet.telemetry import QUALITIES, Telemetry
 from podium.core.pacing.windows import window_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import DeviceRow, RoundRow, TaskRow
+from podium.core.selection.declared import OWN
 from podium.core.selection.eligible import CLAUSE, facts_now
 from podium.core.selection.reasons import CODE
 from podium.core.selection.rules import UNKNOWN
@@ -54,8 +54,6 @@ HELD_BY = (
 NUMBER = {name: number for number, name in enumerate(HELD_BY)}
 _FIT = [CODE[word] for word in ("offered", "reserved", "full")]
 _TOLD = {"kind": "plan-missing", "dataset": "dataset"}
-_OWN = frozenset((*QUALITIES, "datasets", *Telemetry.__struct_fields__))
-"""Facts that each device has for itself."""
 _FACT = re.compile(r"""(?:['"]([^'"]+)['"]\s+in\s+)?device\.(\w+)(?:\[\s*['"]([^'"]+)['"]\s*\])?""")
 
 T = TypeVar("T", bound=np.generic)
@@ -213,7 +211,7 @@ def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> Non
         mark(lacking & ~other, NUMBER["plan-missing"])
         mark(other, NUMBER["plan-digest"])
         mark(fit.short_of_data(facts), NUMBER["dataset"])
-        for index, verdict in enumerate(fit.requires.each(facts)):
+        for index, verdict in enumerate(fit.requires.verdicts(facts)):
             mark(verdict > 0, CLAUSE + 2 * index + (verdict == UNKNOWN).astype(np.int16))
     hard = CLAUSE + 2 * len(fit.requires.clauses)
     told = np.where((reason >= CLAUSE) & (reason < hard), reason, np.int16(-1))
@@ -265,7 +263,7 @@ def _is_own(look: Look, code: int) -> bool:
         return True
     if code < CLAUSE:
         return False
-    return any(name in _OWN for _, name, _ in _FACT.findall(clause_of(look, code)))
+    return any(f"device.{name}" in OWN for _, name, _ in _FACT.findall(clause_of(look, code)))
 
 
 def clause_of(look: Look, code: int) -> str:
