@@ -10,6 +10,7 @@ from podium.core.effects import Answer
 from podium.core.events import EnrolAsked, SessionOpened, TokenIssued
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import standing_facts
+from podium.core.fleet.roster import UNKNOWN
 from podium.core.outbox import POPULATION, Outbox
 from podium.core.rows import DeviceRow, TokenRow
 from podium.core.state import State
@@ -34,9 +35,9 @@ def issue_token(state: State, out: Outbox, event: TokenIssued) -> None:
 
 def enrol(state: State, out: Outbox, event: EnrolAsked) -> None:
     """Make the device that the token admits."""
-    known = state.device_keys.get(event.public_key)
-    if known is not None:
-        out.send(Answer(ticket=event.ticket, word="done", id=state.devices[known].id))
+    known = state.devices.by_key(event.public_key)
+    if known != UNKNOWN:
+        out.send(Answer(ticket=event.ticket, word="done", id=state.devices.id(known)))
         return
     token = state.tokens.get(event.token_hash)
     if (
