@@ -8,6 +8,7 @@ Equal sites, populations and labels are kept once; failures only of those that f
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +173,11 @@ class Roster:
         return next((each for each in self._indexes[which].likely(text) if self._text(each, which) == wanted), UNKNOWN)
 
 
+def _digest(text: str) -> bytes:
+    """The first 8 bytes of its SHA-256: the same in every process, and nobody can aim many keys at one place."""
+    return sha256(text.encode()).digest()[:8]
+
+
 class _Index:
     """Numbers by text: those whose text has the same hash, so that the caller compares the few."""
 
@@ -188,7 +194,7 @@ class _Index:
 
     def _take_in(self) -> None:
         count = len(self._newest)
-        hashes = np.fromiter(map(hash, self._newest), np.int64, count)
+        hashes = np.frombuffer(b"".join(map(_digest, self._newest)), np.int64)
         order = np.argsort(hashes, kind="stable")
         places = self._hashes.searchsorted(hashes[order], side="right")
         numbers = np.fromiter(self._newest.values(), np.int32, count)
@@ -201,7 +207,7 @@ class _Index:
         newest = self._newest.get(text)
         if newest is not None:
             yield newest
-        wanted = hash(text)
+        wanted = np.frombuffer(_digest(text), np.int64)[0]
         end = int(self._hashes.searchsorted(wanted, side="right"))
         while end and self._hashes[end - 1] == wanted:
             end -= 1
