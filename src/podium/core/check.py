@@ -35,7 +35,7 @@ def check(state: State) -> None:
     for key, work in state.open.items():
         _check_round(state, state.rounds[key], work)
     live = {lease.device: lease.id for lease in state.leases.values() if lease.state in LEASE_LIVE}
-    held = {state.devices[number].id: lease for number, lease in state.live_lease.items()}
+    held = {state.devices.id(number): lease for number, lease in state.live_lease.items()}
     _require(live == held, state, f"live leases {live} but held {held}")
     _require(int(state.fleet.live.sum()) == len(held), state, "the live column differs from the live leases")
     for hook in state.hooks_until:

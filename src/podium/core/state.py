@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
+from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
@@ -38,6 +39,8 @@ from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault
 
 LEASES_REMEMBERED_MAX = 100_000
+DEVICES_AT_ONCE = 8_192
+"""Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
 BARRED = 255
@@ -86,9 +89,6 @@ class State:
         self.now_ms = 0
         self.never = int(NONE)
         self.tokens: dict[str, TokenRow] = {}
-        self.devices: list[DeviceRow] = []
-        self.device_numbers: dict[str, int] = {}
-        self.device_keys: dict[str, int] = {}
         self.tasks: dict[str, TaskRow] = {}
         self.runs: dict[str, RunRow] = {}
         self.rounds: dict[tuple[str, int], RoundRow] = {}
@@ -104,6 +104,7 @@ class State:
         self.hooks_until: dict[str, int] = {}  # webhook that a service set -> when its credential is over, in ms
         self.open: dict[tuple[str, int], OpenRound] = {}
         self.fleet = Fleet()
+        self.devices = Roster(self.fleet)
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
         self.eligibilities: dict[str, Eligibility] = {}
@@ -113,10 +114,28 @@ class State:
         self.counted: dict[str, int] = {}
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
-        every = sorted(rows, key=lambda row: _LOAD_ORDER.index(type(row)))
-        devices = sorted((row for row in every if isinstance(row, DeviceRow)), key=lambda row: row.number)
-        for row in [*devices, *(row for row in every if not isinstance(row, DeviceRow))]:
+        for row in sorted(self._enrolled(rows), key=lambda row: _LOAD_ORDER.index(type(row))):
             self.put(row)
+
+    def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
+        """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
+        others: list[AnyRow] = []
+        late: list[DeviceRow] = []
+        batch: list[DeviceRow] = []
+        for row in rows:
+            if not isinstance(row, DeviceRow):
+                others.append(row)
+            elif row.number == len(self.devices) + len(batch):
+                batch.append(row)
+            else:
+                late.append(row)
+            if len(batch) == DEVICES_AT_ONCE:
+                self.devices.extend(batch)
+                batch = []
+        self.devices.extend(batch)
+        for row in sorted(late, key=lambda row: row.number):
+            self.devices.put(row)
+        return others
 
     def put(self, row: AnyRow) -> None:
         """Let `row` be the present row of its key."""
@@ -126,7 +145,7 @@ class State:
             case RoundRow():
                 self._put_round(row)
             case DeviceRow():
-                self._put_device(row)
+                self.devices.put(row)
             case RunRow():
                 self.runs[row.id] = row
             case TokenRow():
@@ -161,17 +180,6 @@ class State:
         if row.credential and not row.removed and not row.ended:
             self.hooks_until[row.id] = self.services[row.credential].expires_ms
 
-    def _put_device(self, row: DeviceRow) -> None:
-        if row.number == len(self.devices):
-            self.devices.append(row)
-            self.device_numbers[row.id] = row.number
-            self.device_keys[row.public_key] = row.number
-        elif row.number < len(self.devices) and self.devices[row.number].id == row.id:
-            self.devices[row.number] = row
-        else:
-            raise Bug(f"device {row.id} has number {row.number} of {len(self.devices)}")
-        self.fleet.take(row)
-
     def _put_round(self, row: RoundRow) -> None:
         key = (row.run, row.number)
         before = self.rounds.get(key)
@@ -195,7 +203,7 @@ class State:
     def _put_lease(self, row: LeaseRow) -> None:
         before = self.leases.get(row.id)
         self.leases[row.id] = row
-        device = self.device_numbers[row.device]
+        device = self.device_number(row.device)
         if row.state in LEASE_LIVE:
             if self.live_lease.setdefault(device, row.id) != row.id:
                 raise Bug(f"device {row.device} holds {self.live_lease[device]} and {row.id}")
@@ -252,8 +260,8 @@ class State:
 
     def device_number(self, device_id: str) -> int:
         """The column index of a device; `DeviceFault(device-unknown)`."""
-        number = self.device_numbers.get(device_id)
-        if number is None:
+        number = self.devices.number(device_id)
+        if number == UNKNOWN:
             raise DeviceFault("device-unknown", what=f"device {device_id}")
         return number
 

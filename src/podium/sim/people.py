@@ -66,7 +66,9 @@ class People:
         elif self.faults.strikes("cordon"):
             self._for("cordon", at_ms, CORDONED_MS)
             count = min(len(state.devices), CORDONED_MAX)
-            self._cordoned = tuple(row.id for row in self.chance.sample(state.devices, count))
+            self._cordoned = tuple(
+                state.devices.id(number) for number in self.chance.sample(range(len(state.devices)), count)
+            )
             yield self._mark(at_ms, "cordoned", of_state="active", revoke=self.chance.random() < 0.5)
 
     def _mark(self, at_ms: int, state: str, of_state: str, revoke: bool = False) -> AnyEvent:

@@ -188,7 +188,7 @@ def sound(told: Explanation) -> None:
 def test_what_is_explained_is_what_is_decided() -> None:
     met: Counter[str] = Counter()
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=100, deadline=None, derandomize=True)
     @given(ACTIONS)
     def campaign(actions: list[tuple[str, int, int, float]]) -> None:
         story = Story()

@@ -130,8 +130,8 @@ def test_what_a_mark_would_change_is_counted_before_it_does() -> None:
         "banned": (4, 3, 1),
     }
     state.put(replace(state.devices[0], state="cordoned"))
-    assert MARKS["cordoned"].done(state, state.devices[:1], dry_run=False).changed == 0
-    assert MARKS["drained"].done(state, state.devices[:1], dry_run=False).changed == 1, "its lease ends"
+    assert MARKS["cordoned"].done(state, list(state.devices.rows(0, 1)), dry_run=False).changed == 0
+    assert MARKS["drained"].done(state, list(state.devices.rows(0, 1)), dry_run=False).changed == 1, "its lease ends"
     many = fleet(DEVICES_TOLD + 1)
     assert len(MARKS["banned"].done(many, list(many.devices), dry_run=True).devices) == DEVICES_TOLD
     with pytest.raises(OperatorFault, match="a device can be active"):

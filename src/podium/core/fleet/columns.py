@@ -17,8 +17,8 @@ from podium.core.fleet.telemetry import ABSENT, QUALITIES, DataFacts, Telemetry,
 from podium.core.rows import DeviceRow
 
 NEVER = -1
-Place = tuple[str, tuple[tuple[str, str], ...]]
-"""Where a device was enrolled: its site, and its labels by name."""
+Place = tuple[str, str, dict[str, str]]
+"""Where a device was enrolled: its population, its site, and its labels."""
 
 
 class Fleet:
@@ -55,7 +55,7 @@ class Fleet:
         self.examples: NDArray[np.int32] = np.full((16, SLOTS), ABSENT, np.int32)
         self.facts = FactSets()
         self.places: list[Place] = []
-        self._place_numbers: dict[Place, int] = {}
+        self._place_numbers: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = {}
 
     def take(self, row: DeviceRow) -> None:
         """Let the columns hold what `row` says, growing them if it is a new device."""
@@ -64,11 +64,11 @@ class Fleet:
         self.participated_ms[row.number] = row.participated_ms
         self.banned[row.number] = row.state == "banned"
         self.cordoned[row.number] = row.state == "cordoned"
-        place = (row.site, tuple(sorted(row.labels.items())))
+        place = (row.population, row.site, tuple(sorted(row.labels.items())))
         number = self._place_numbers.get(place)
         if number is None:
             number = self._place_numbers[place] = len(self.places)
-            self.places.append(place)
+            self.places.append((row.population, row.site, dict(row.labels)))
         self.place[row.number] = number
 
     def _grow(self, size: int) -> None:

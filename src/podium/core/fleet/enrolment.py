@@ -12,6 +12,7 @@ from podium.core.effects import Answer
 from podium.core.events import EnrolAsked, SessionsOpened, TokenIssued
 from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.fleet.facts import standing_facts
+from podium.core.fleet.roster import UNKNOWN
 from podium.core.fleet.sets import SLOTS
 from podium.core.fleet.telemetry import ABSENT
 from podium.core.outbox import POPULATION, Outbox
@@ -40,9 +41,9 @@ def issue_token(state: State, out: Outbox, event: TokenIssued) -> None:
 
 def enrol(state: State, out: Outbox, event: EnrolAsked) -> None:
     """Make the device that the token admits."""
-    known = state.device_keys.get(event.public_key)
-    if known is not None:
-        out.send(Answer(ticket=event.ticket, word="done", id=state.devices[known].id))
+    known = state.devices.by_key(event.public_key)
+    if known != UNKNOWN:
+        out.send(Answer(ticket=event.ticket, word="done", id=state.devices.id(known)))
         return
     token = state.tokens.get(event.token_hash)
     if (
@@ -111,8 +112,8 @@ def _sets(fleet: Fleet, event: SessionsOpened, devices: Devices, rows: Devices) 
     numbers = np.empty(len(firsts), np.int32)
     for place, first in enumerate(firsts):
         held = [name for name, there in zip(names, has, strict=True) if there[first]][:SLOTS]
-        site, labels = fleet.places[fleet.place[devices[first]]]
-        facts = standing_facts(event.capabilities[event.kind[rows[first]]], held, site, dict(labels))
+        _, site, labels = fleet.places[fleet.place[devices[first]]]
+        facts = standing_facts(event.capabilities[event.kind[rows[first]]], held, site, labels)
         numbers[place] = fleet.facts.hold(facts, int(holders[place]))
     sets: NDArray[np.int32] = numbers[which]
     return sets

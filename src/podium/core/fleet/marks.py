@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from podium.core.effects import Answer
 from podium.core.events import DevicesMarked
+from podium.core.fleet.roster import UNKNOWN
 from podium.core.outbox import Outbox
 from podium.core.rounds.leases import end_lease
 from podium.core.selection.admit import withdraw
@@ -24,9 +25,9 @@ def mark(state: State, out: Outbox, event: DevicesMarked) -> None:
 
     The answer tells how many are other than before, in their state or their lease.
     """
-    numbers = [state.device_numbers.get(device, -1) for device in event.devices]
-    if -1 in numbers:
-        unknown = event.devices[numbers.index(-1)]
+    numbers = [state.devices.number(device) for device in event.devices]
+    if UNKNOWN in numbers:
+        unknown = event.devices[numbers.index(UNKNOWN)]
         out.send(Answer(ticket=event.ticket, word="", code="device-unknown", detail=f"device {unknown}"))
         return
     changed = sum([_mark(state, out, event, number) for number in numbers])

@@ -87,7 +87,7 @@ async def _labelled(state: State, labels: dict[str, str], devices_max: int) -> l
     found: list[DeviceRow] = []
     every = state.devices
     for start in range(0, len(every), SLICE):
-        found.extend(row for row in every[start : start + SLICE] if _matches(row, labels))
+        found.extend(row for row in every.rows(start, start + SLICE) if _matches(row, labels))
         if len(found) > devices_max:
             raise _too_many(devices_max)
         await asyncio.sleep(0)

@@ -5,6 +5,7 @@ Decides: which one is meant. Never: what is done with it. Reads only.
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from podium.core.fleet.roster import UNKNOWN
 from podium.core.rows import AliasRow, DeviceRow, RunRow, ServiceRow, VersionRow
 from podium.core.state import State
 from podium.wire.problems import OperatorFault
@@ -121,8 +122,8 @@ class Devices:
 
         `OperatorFault(not-found | id-ambiguous)`.
         """
-        number = self._state().device_numbers.get(text)
-        if number is not None:
+        number = self._state().devices.number(text)
+        if number != UNKNOWN:
             return self._state().devices[number]
         named, begun = await self._called(text, TOLD + 1) if text else ([], [])
         rows = [self._state().devices[number] for number in (named if len(named) == 1 else begun)]
