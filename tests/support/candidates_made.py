@@ -1,0 +1,41 @@
+"""Candidates and asks for tests of strategies: plain columns, of which a test names only what it is about."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from podium.core.draws import uniform
+from podium.core.selection.strategies.strategy import Candidates, RoundAsk
+
+NAN = float("nan")
+
+
+def candidates(device: ArrayLike, **columns: ArrayLike) -> Candidates:
+    """Candidates of these device numbers; a column that is not given tells nothing."""
+    devices: NDArray[np.int64] = np.array(device, np.int64)
+    count = len(devices)
+    told: dict[str, ArrayLike] = {
+        "draw": uniform(5, "reserve", devices),
+        "utility": [NAN] * count,
+        "loss": [NAN] * count,
+        "duration_ms": [NAN] * count,
+        "last_round": [-1] * count,
+        "times": [0] * count,
+        "quality": [NAN] * count,
+        "stratum": [0] * count,
+        "preference": [1.0] * count,
+        **columns,
+    }
+    whole = {"last_round", "times", "stratum"}
+    kinds = {name: np.int32 if name in whole else np.float64 if name == "draw" else np.float32 for name in told}
+    return Candidates(device=devices, **{name: np.array(value, kinds[name]) for name, value in told.items()})
+
+
+def ask(seats: int, **terms: object) -> RoundAsk:
+    """An ask for `seats` in the first round; nothing known of the fleet."""
+    usual: dict[str, object] = {
+        "round": 1,
+        "preferred_ms": 1_000.0,
+        "utility_cap": float("inf"),
+        "strata_shares": {},
+    }
+    return RoundAsk(seats=seats, **{**usual, **terms})  # type: ignore[arg-type]
