@@ -54,11 +54,10 @@ def test_a_dropped_seat_goes_to_the_next_who_offers(steps: list[tuple[bool, int]
         key, group = float(keys_of(device)[0]), number % 3
         if offers:
             seats.offer(device, np.array([group], np.int16), np.array([key]))
-            if group < 2:
-                kept[number] = (group, key)
-                rivals = sorted((key, each) for each, (other, key) in kept.items() if other == group)
-                for _, each in rivals[4 - group :]:
-                    del kept[each]
+            kept[number] = (group, key)
+            rivals = sorted((key, each) for each, (other, key) in kept.items() if other == group)
+            for _, each in rivals[(4, 3, 0)[group] :]:
+                del kept[each]
         else:
             seats.drop(number)
             kept.pop(number, None)
@@ -98,7 +97,7 @@ def test_no_strategy_depends_on_order_or_batches() -> None:
 
     def one(name: str, fair: bool, size: int, seats: int, salt: int, order: int) -> None:
         strategy = make_strategy(Select(strategy=name, fairness=Fairness(without_replacement=fair)), {})
-        terms = ask(seats, round=1 + salt * 9, utility_cap=150.0, strata_shares={1: 0.5, 2: 0.25, 3: 0.25})
+        terms = ask(seats, number=1 + salt * 9, utility_cap=150.0, strata_shares={1: 0.5, 2: 0.25, 3: 0.25})
         every = fleet(size, salt)
         whole = kept_by(strategy, terms, every, [np.arange(size)])
         shuffled = np.argsort((np.arange(size) * order) % 211, kind="stable")
@@ -139,7 +138,7 @@ def test_without_replacement_nobody_is_twice_before_everybody_was_once() -> None
         assert isinstance(strategy, LeastOftenFirst)
         every, times = fleet(60, 4), np.zeros(60, np.int32)
         for number in range(1, 25):
-            terms = ask(7, round=number, utility_cap=150.0, strata_shares={1: 0.9, 2: 0.1})
+            terms = ask(7, number, utility_cap=150.0, strata_shares={1: 0.9, 2: 0.1})
             told = uniform(number, "reserve", every.device)
             now = candidates(
                 every.device,
@@ -166,7 +165,7 @@ def test_caps_hold_until_nobody_is_left() -> None:
         rows = np.flatnonzero(may_take_part(fairness, times))
         devices = rows.astype(np.int64)
         now = candidates(devices, draw=uniform(number, "reserve", devices), times=times[rows])
-        terms = ask(6, round=number + 1)
+        terms = ask(6, number + 1)
         kept = kept_by(strategy, terms, now, [np.arange(len(rows))]) if len(rows) == 20 else now
         plan = propose(strategy, terms, kept, len(rows))
         times[plan.devices] += 1

@@ -30,12 +30,14 @@ def candidates(device: ArrayLike, **columns: ArrayLike) -> Candidates:
     return Candidates(device=devices, **{name: np.array(value, kinds[name]) for name, value in told.items()})
 
 
-def ask(seats: int, **terms: object) -> RoundAsk:
-    """An ask for `seats` in the first round; nothing known of the fleet."""
-    usual: dict[str, object] = {
-        "round": 1,
-        "preferred_ms": 1_000.0,
-        "utility_cap": float("inf"),
-        "strata_shares": {},
-    }
-    return RoundAsk(seats=seats, **{**usual, **terms})  # type: ignore[arg-type]
+def ask(
+    seats: int, number: int = 1, utility_cap: float = float("inf"), strata_shares: dict[int, float] | None = None
+) -> RoundAsk:
+    """An ask for `seats` in the round of this `number`; a second is what a training may take."""
+    return RoundAsk(
+        round=number,
+        seats=seats,
+        preferred_ms=1_000.0,
+        utility_cap=utility_cap,
+        strata_shares=strata_shares or {},
+    )

@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 
+from podium.core.draws import uniform
 from podium.core.selection.plan import Plan, View, lint, propose
 from podium.core.selection.scores import NEUTRAL, preference_scores, quality_score
-from podium.core.selection.seats import Seats
-from podium.core.selection.strategies.strategy import Candidates, Numbers, RoundAsk
+from podium.core.selection.seats import SAMPLED_ABOVE, Seats
+from podium.core.selection.strategies.strategy import Candidates, Floats, Groups, Numbers, RoundAsk
 from podium.core.selection.strategies.uniform import Uniform
 from podium.tasks.selecting import PREFERS
 from podium.wire.problems import Bug
 from tests.support.candidates_made import NAN, ask, candidates
 
 
-def groups(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def groups(*numbers: int) -> Groups:
     return np.array(numbers, np.int16)
 
 
@@ -45,6 +46,18 @@ def test_a_device_told_many_times_in_a_batch_takes_one_seat() -> None:
     seats = Seats({0: 3})
     seats.offer(np.array([1, 1, 1, 1, 2, 3, 4]), groups(*[0] * 7), np.array([1.0, 1.0, 1.0, 1.0, 2.0, 3.0, 4.0]))
     assert seats.members().tolist() == [1, 2, 3]
+
+
+def test_a_large_batch_is_cut_by_a_sample_and_keeps_the_same() -> None:
+    devices = np.arange(3 * SAMPLED_ABOVE, dtype=np.int64)
+    keys, of = np.floor(uniform(1, "large", devices) * 50_000), (devices % 3).astype(np.int16)
+    seats = Seats({0: 500, 1: 20, 2: 100_000})
+    seats.offer(devices, of, keys)
+    expected = [
+        devices[of == group][np.lexsort((devices[of == group], keys[of == group]))][:capacity]
+        for group, capacity in ((0, 500), (1, 20), (2, 100_000))
+    ]
+    assert seats.members().tolist() == np.concatenate(expected).tolist()
 
 
 VIEW = View(kept=np.array([1, 2, 3, 4]), nominees=9, seats=3, minimum=2)
@@ -84,7 +97,7 @@ class Fixed:
     def groups(self, ask: RoundAsk) -> dict[int, int]:
         return Uniform().groups(ask)
 
-    def nominate(self, ask: RoundAsk, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    def nominate(self, ask: RoundAsk, candidates: Candidates) -> tuple[Groups, Floats]:
         return Uniform().nominate(ask, candidates)
 
     def choose(self, ask: RoundAsk, kept: Candidates) -> Numbers:

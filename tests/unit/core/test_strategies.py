@@ -10,7 +10,7 @@ from podium.core.selection.strategies.oort import EXPLOIT, EXPLORE, Oort
 from podium.core.selection.strategies.power_of_choice import PowerOfChoice
 from podium.core.selection.strategies.quality import Quality
 from podium.core.selection.strategies.registry import BUILT_IN, make_strategy
-from podium.core.selection.strategies.strategy import Candidates, Strategy
+from podium.core.selection.strategies.strategy import Candidates, RoundAsk, Strategy
 from podium.core.selection.strategies.stratified import Stratified, largest_remainder, quotas
 from podium.core.selection.strategies.uniform import Uniform
 from podium.core.selection.strategies.weighted import smallest, weighted_keys
@@ -22,9 +22,10 @@ from tests.support.candidates_made import NAN, ask, candidates
 OORT = Oort(alpha=2.0, explore=0.9, explore_least=0.2, decay=0.98)
 
 
-def chosen(strategy: Strategy, kept: Candidates, seats: int, **terms: object) -> list[int]:
-    """The device numbers that `strategy` chooses, best first."""
-    return kept.device[strategy.choose(ask(seats, **terms), kept)].tolist()
+def chosen(strategy: Strategy, kept: Candidates, told: RoundAsk | int) -> list[int]:
+    """The device numbers that `strategy` chooses for an ask (or just so many seats), best first."""
+    numbers: list[int] = kept.device[strategy.choose(ask(told) if isinstance(told, int) else told, kept)].tolist()
+    return numbers
 
 
 def test_weighted_keys_by_hand() -> None:
@@ -89,8 +90,8 @@ def test_stratified_fills_each_quota_by_draw() -> None:
         draw=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0],
         stratum=[1, 1, 1, 1, 2, 2, 999],
     )
-    assert chosen(Stratified(), kept, 4, strata_shares={1: 0.5, 2: 0.5}) == [1, 2, 5, 6]
-    assert chosen(Stratified(), kept, 7, strata_shares={1: 0.5, 2: 0.5}) == [1, 2, 3, 4, 5, 6, 7]
+    assert chosen(Stratified(), kept, ask(4, strata_shares={1: 0.5, 2: 0.5})) == [1, 2, 5, 6]
+    assert chosen(Stratified(), kept, ask(7, strata_shares={1: 0.5, 2: 0.5})) == [1, 2, 3, 4, 5, 6, 7]
     groups, _ = Stratified().nominate(ask(4, strata_shares={1: 1.0}), kept)
     assert groups.tolist() == [1, 1, 1, 1, 0, 0, 0]
     assert Stratified().groups(ask(4, strata_shares={1: 0.5, 2: 0.5, 3: 0.0})) == {0: 4, 1: 4, 2: 4}
@@ -105,7 +106,7 @@ def test_the_scores_of_oort_by_hand() -> None:
         preference=[1, 1, 1, 1, 0.5],
     )
     bonus = [math.sqrt(0.1 * math.log(8) / last) for last in (4, 4, 1, 4, 4)]
-    told = ask(3, round=8, utility_cap=100.0)
+    told = ask(3, 8, utility_cap=100.0)
     expected = [0.5 + bonus[0], 1.0 + bonus[1], 0.5 + bonus[2], (0.5 + bonus[3]) / 4, (0.5 + bonus[4]) / 2]
     assert OORT.scores(told, known) == pytest.approx(expected)
     groups, keys = OORT.nominate(told, known)
@@ -115,10 +116,10 @@ def test_the_scores_of_oort_by_hand() -> None:
 
 
 def test_the_explored_share_of_oort_decays_to_its_least() -> None:
-    assert OORT.explore_share(ask(1, round=1)) == 0.9
-    assert OORT.explore_share(ask(1, round=2)) == pytest.approx(0.882)
-    assert OORT.explore_share(ask(1, round=75)) == pytest.approx(0.9 * 0.98**74)
-    assert OORT.explore_share(ask(1, round=76)) == 0.2  # 0.9 * 0.98^75 = 0.1978
+    assert OORT.explore_share(ask(1, 1)) == 0.9
+    assert OORT.explore_share(ask(1, 2)) == pytest.approx(0.882)
+    assert OORT.explore_share(ask(1, 75)) == pytest.approx(0.9 * 0.98**74)
+    assert OORT.explore_share(ask(1, 76)) == 0.2  # 0.9 * 0.98^75 = 0.1978
 
 
 def test_oort_explores_by_speed_and_exploits_near_the_best() -> None:
@@ -130,16 +131,17 @@ def test_oort_explores_by_speed_and_exploits_near_the_best() -> None:
         last_round=[1, 1, 1, -1, -1, -1, -1],
         duration_ms=[NAN, NAN, NAN, 500, 1_000, 4_000, NAN],
     )
-    terms = {"utility_cap": 100.0}
     # newcomers' keys: 0.69 / 2, 0.69, 0.69 * 4, 0.51
-    assert chosen(OORT, kept, 4, **terms)[:1] == [11], "round(0.9 * 4) = 4 newcomers"
-    assert chosen(OORT, kept, 4, **terms) == [11, 14, 12, 13]
+    assert chosen(OORT, kept, ask(4, utility_cap=100.0))[:1] == [11], "round(0.9 * 4) = 4 newcomers"
+    assert chosen(OORT, kept, ask(4, utility_cap=100.0)) == [11, 14, 12, 13]
     half = Oort(alpha=2.0, explore=0.5, explore_least=0.2, decay=1.0)
-    assert chosen(half, kept, 2, **terms) == [2, 11]
-    assert sorted(chosen(OORT, kept, 7, **terms)) == [1, 2, 3, 11, 12, 13, 14], "unfilled seats go to the other side"
-    assert chosen(half, kept.at(np.array([0, 1, 2])), 2, **terms)[0] == 2
+    assert chosen(half, kept, ask(2, utility_cap=100.0)) == [2, 11]
+    assert sorted(chosen(OORT, kept, ask(7, utility_cap=100.0))) == [1, 2, 3, 11, 12, 13, 14], (
+        "unfilled seats go to the other side"
+    )
+    assert chosen(half, kept.at(np.array([0, 1, 2])), ask(2, utility_cap=100.0))[0] == 2
     assert OORT.groups(ask(10)) == {EXPLOIT: 40, EXPLORE: 10}
-    groups, _ = OORT.nominate(ask(4, **terms), kept)
+    groups, _ = OORT.nominate(ask(4, utility_cap=100.0), kept)
     assert groups.tolist() == [EXPLOIT] * 3 + [EXPLORE] * 4
 
 

@@ -18,6 +18,11 @@ Groups = NDArray[np.int16]
 Keys = NDArray[np.float64]
 
 
+SAMPLED_ABOVE = 65_536
+"""A batch of more rows is first cut by a bound from every `SAMPLE_STEP`-th of them."""
+SAMPLE_STEP = 16
+
+
 class Seats:
     """At most `capacities[group]` devices of each group; groups are numbers from 0 to 32,767."""
 
@@ -33,11 +38,12 @@ class Seats:
     def offer(self, devices: Devices, groups: Groups, keys: Keys) -> None:
         """Nominate `devices` (int64) in `groups` (int16) with `keys` (float64), all of one shape.
 
-        A key that is NaN, and a group without capacity, find no seat; a device already kept stays once.
+        A key that is NaN, and a group without capacity, find no seat; a device already kept stays once. A batch of
+        more than `SAMPLED_ABOVE` rows holds no device twice (as none of admission's does).
         """
         spare = len(self._greatest) - 1
         known = groups if len(groups) and groups.min() >= 0 and groups.max() < spare else np.clip(groups, -1, spare)
-        rows = np.flatnonzero(keys <= self._greatest[known])
+        rows = np.flatnonzero(keys <= self._bounds(groups, keys)[known])
         if len(rows) == 0:
             return
         if len(self._capacities) > 1:
@@ -46,13 +52,31 @@ class Seats:
         for part in np.split(rows, cuts):
             self._merge(int(groups[part[0]]), devices[part], keys[part])
 
+    def _bounds(self, groups: Groups, keys: Keys) -> Keys:
+        """By group, a key above which nobody of this batch finds a seat."""
+        if len(keys) <= SAMPLED_ABOVE:
+            return self._greatest
+        # a part of the batch that fills a group with keys up to a bound shows that the whole does
+        some, of, bounds = keys[::SAMPLE_STEP], groups[::SAMPLE_STEP], self._greatest.copy()
+        for group, capacity in self._capacities.items():
+            own = some[of == group]
+            if len(own) > capacity:
+                bounds[group] = np.fmin(bounds[group], np.partition(own, capacity - 1)[capacity - 1])
+        return bounds
+
     def _merge(self, group: int, devices: Devices, keys: Keys) -> None:
         capacity = self._capacities[group]
         devices, keys = _smallest(devices, keys, capacity)
-        new = ~self.holds(devices)
-        every = np.concatenate([self._devices[group], devices[new]])
-        drawn = np.concatenate([self._keys[group], keys[new]])
-        order = np.lexsort((every, drawn))[:capacity]
+        if np.isin(self.members(), devices).any():
+            new = ~self.holds(devices)
+            devices, keys = devices[new], keys[new]
+        every = np.concatenate([self._devices[group], devices])
+        drawn = np.concatenate([self._keys[group], keys])
+        # nearly in order already, so a stable sort is quick; only ties need the device number too
+        order = np.argsort(drawn, kind="stable")
+        if (np.diff(drawn[order]) == 0).any():
+            order = np.lexsort((every, drawn))
+        order = order[:capacity]
         self._devices[group], self._keys[group] = every[order], drawn[order]
         self._greatest[group] = self._keys[group][-1] if len(order) == capacity else np.inf
 
