@@ -15,19 +15,33 @@ def candidates(device: ArrayLike, **columns: ArrayLike) -> Candidates:
     count = len(devices)
     told: dict[str, ArrayLike] = {
         "draw": uniform(5, "reserve", devices),
-        "utility": [NAN] * count,
-        "loss": [NAN] * count,
-        "duration_ms": [NAN] * count,
         "last_round": [-1] * count,
         "times": [0] * count,
-        "quality": [NAN] * count,
         "stratum": [0] * count,
         "preference": [1.0] * count,
         **columns,
     }
-    whole = {"last_round", "times", "stratum"}
-    kinds = {name: np.int32 if name in whole else np.float64 if name == "draw" else np.float32 for name in told}
-    return Candidates(device=devices, **{name: np.array(value, kinds[name]) for name, value in told.items()})
+
+    def level(name: str) -> NDArray[np.float32]:
+        return np.array(told.pop(name, [NAN] * count), np.float32)
+
+    def number(name: str) -> NDArray[np.int32]:
+        return np.array(told.pop(name), np.int32)
+
+    made = Candidates(
+        device=devices,
+        draw=np.array(told.pop("draw"), np.float64),
+        utility=level("utility"),
+        loss=level("loss"),
+        duration_ms=level("duration_ms"),
+        last_round=number("last_round"),
+        times=number("times"),
+        quality=level("quality"),
+        stratum=number("stratum"),
+        preference=level("preference"),
+    )
+    assert not told, f"no columns {set(told)}"
+    return made
 
 
 def ask(
