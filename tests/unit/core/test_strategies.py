@@ -70,6 +70,12 @@ def test_power_of_choice_takes_the_unseen_then_the_highest_losses() -> None:
     kept = candidates([1, 2, 3, 4, 5], draw=[0.1, 0.2, 0.3, 0.4, 0.05], loss=[0.5, NAN, 2.0, 0.5, 1.0])
     assert chosen(strategy, kept, 3) == [2, 3, 5]
     assert chosen(strategy, kept, 5) == [2, 3, 5, 1, 4]
+    # device 2 took part and told nothing: it counts as the median of 0.5, 2.0, 0.5 and 1.0, which is 0.75
+    silent = candidates(
+        [1, 2, 3, 4, 5], draw=[0.1, 0.2, 0.3, 0.4, 0.05], loss=[0.5, NAN, 2.0, 0.5, 1.0], times=[1, 1, 1, 1, 1]
+    )
+    assert chosen(strategy, silent, 5) == [3, 5, 2, 1, 4]
+    assert chosen(strategy, silent.at(np.array([1])), 5) == [2]
 
 
 def test_largest_remainders_by_hand() -> None:
@@ -114,6 +120,9 @@ def test_the_scores_of_oort_by_hand() -> None:
     assert groups.tolist() == [EXPLOIT] * 5
     assert keys == pytest.approx([1 / (1 + score) for score in expected])
     assert OORT.scores(ask(3), candidates([1], utility=[50], last_round=[1])).tolist() == [50.0], "no cap: as told"
+    absurd = candidates([1, 2], utility=[float("inf"), -5.0], last_round=[1, 1])
+    assert OORT.scores(ask(3), absurd).tolist() == [1e30, 0.0]
+    assert sorted(chosen(OORT, absurd, 2)) == [1, 2]
 
 
 def test_the_explored_share_of_oort_decays_to_its_least() -> None:
@@ -141,6 +150,9 @@ def test_oort_explores_by_speed_and_exploits_near_the_best() -> None:
         "unfilled seats go to the other side"
     )
     assert chosen(half, kept.at(np.array([0, 1, 2])), ask(2, utility_cap=100.0))[0] == 2
+    # keys: 0.22 * 3 = 0.67, 0.51: twice in vain counts a third
+    vain = candidates([1, 2], draw=[0.2, 0.4], times=[2, 0])
+    assert chosen(OORT, vain, 1) == [2]
     assert OORT.groups(ask(10)) == {EXPLOIT: 40, EXPLORE: 10}
     groups, _ = OORT.nominate(ask(4, utility_cap=100.0), kept)
     assert groups.tolist() == [EXPLOIT] * 3 + [EXPLORE] * 4

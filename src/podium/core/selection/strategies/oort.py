@@ -3,7 +3,8 @@
 Decides: exploited are devices that told a utility: score = min(utility, cap) / cap + sqrt(0.1 ln(round) / last round),
 times (preferred / duration)^alpha for one slower than preferred, times the preference. Those within `CUTOFF` of the
 score of the last seat are sampled, weighted by score. Explored are the others, a share of max(explore_least, explore *
-decay^(round - 1)) of the seats, sampled by speed where it is known. Seats that one side cannot fill go to the other.
+decay^(round - 1)) of the seats, sampled by speed where it is known, and less the more often one took part and told no
+utility. Seats that one side cannot fill go to the other.
 The bonus divides by the number of the round of last participation, as the paper does: the longer ago, the larger.
 Utilities are divided by the cap, so that score and bonus are of one size; without a cap they stand as told.
 Never: a utility that nobody told. Limit: of the exploited the best `POOL` times the seats are kept, so the sampling is
@@ -27,6 +28,10 @@ POOL = 4
 """How many of the best are kept for one seat."""
 SPEED_MOST = 10.0
 """An unexplored device counts as at most so many times as fast as preferred."""
+
+
+UTILITY_MOST = 1e30
+"""Above it a told utility counts as so much: infinity would be a rank that no other can reach."""
 
 
 class Oort(msgspec.Struct, frozen=True):
@@ -67,7 +72,7 @@ class Oort(msgspec.Struct, frozen=True):
     def scores(self, ask: RoundAsk, candidates: Candidates) -> Floats:
         """Utility per time of each candidate (float64, >= 0); NaN for one that told no utility."""
         scale = ask.utility_cap if 0 < ask.utility_cap < np.inf else 1.0
-        capped = np.clip(candidates.utility.astype(np.float64), 0.0, ask.utility_cap) / scale
+        capped = np.clip(candidates.utility.astype(np.float64), 0.0, min(ask.utility_cap, UTILITY_MOST)) / scale
         bonus = np.sqrt(0.1 * np.log(max(1, ask.round)) / np.maximum(candidates.last_round, 1))
         # fmax takes the other operand where the duration is unknown: nobody is punished for what is not known
         slowness = np.fmax(candidates.duration_ms / ask.preferred_ms, 1.0).astype(np.float64)
@@ -86,4 +91,4 @@ class Oort(msgspec.Struct, frozen=True):
     def _newcomer_keys(self, ask: RoundAsk, candidates: Candidates) -> Floats:
         speed = ask.preferred_ms / np.maximum(candidates.duration_ms, 1.0)
         weight = np.where(np.isnan(speed), 1.0, np.minimum(speed, SPEED_MOST))
-        return weighted_keys(candidates.draw, weight * candidates.preference)
+        return weighted_keys(candidates.draw, weight * candidates.preference / (1 + candidates.times))

@@ -1,7 +1,8 @@
 """Power of choice: of a random set of candidates, those with the highest last loss take part.
 
 Decides: `candidates` times as many as there are seats are drawn at random (weighted by preference), and the cohort is
-the ones of them that never told a loss, then the highest losses, ties by draw. Never: asks a device for its loss before
+the ones of them that never took part, then the highest losses, ties by draw. One that took part and told no loss counts
+as the median of those that did: not telling is no way to the front. Never: asks a device for its loss before
 the round: the last one it told stands in for it (the paper's variant rpow-d). Candidates 1.0 is the uniform strategy.
 Limit: a higher share of candidates learns faster and less evenly; the paper's d between the cohort and the whole fleet.
 Source: Cho, Wang and Joshi 2020, "Client selection in federated learning: convergence analysis and power-of-choice
@@ -33,8 +34,11 @@ class PowerOfChoice(msgspec.Struct, frozen=True):
         return np.zeros(len(candidates.device), np.int16), weighted_keys(candidates.draw, candidates.preference)
 
     def choose(self, ask: RoundAsk, kept: Candidates) -> Numbers:
-        """Those without a loss first, then the highest losses; ties by key, then device."""
-        loss = np.where(np.isnan(kept.loss), np.inf, kept.loss)
+        """Those never seen first, then the highest losses; ties by key, then device."""
+        told = kept.loss[~np.isnan(kept.loss)]
+        usual = np.median(told) if len(told) else np.float32(0.0)
+        unseen = np.where(kept.times == 0, np.inf, usual)
+        loss = np.where(np.isnan(kept.loss), unseen, kept.loss)
         keys = weighted_keys(kept.draw, kept.preference)
         order: Numbers = np.lexsort((kept.device, keys, -loss))[: ask.seats]
         return order
