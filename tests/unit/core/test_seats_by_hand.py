@@ -6,7 +6,7 @@ import pytest
 from podium.core.draws import uniform
 from podium.core.selection.plan import Plan, View, lint, propose
 from podium.core.selection.scores import NEUTRAL, preference_scores, quality_score
-from podium.core.selection.seats import SAMPLED_ABOVE, Seats
+from podium.core.selection.seats import SAMPLE_STEP, SAMPLED_ABOVE, Seats
 from podium.core.selection.strategies.strategy import Candidates, Floats, Groups, Numbers, RoundAsk
 from podium.core.selection.strategies.uniform import Uniform
 from podium.tasks.selecting import PREFERS
@@ -58,6 +58,21 @@ def test_a_large_batch_is_cut_by_a_sample_and_keeps_the_same() -> None:
         for group, capacity in ((0, 500), (1, 20), (2, 100_000))
     ]
     assert seats.members().tolist() == np.concatenate(expected).tolist()
+
+
+def test_a_sample_that_holds_the_best_cuts_none_of_them() -> None:
+    devices = np.arange(2 * SAMPLED_ABOVE, dtype=np.int64)
+    keys = np.where(devices % SAMPLE_STEP == 0, devices, 10**9).astype(np.float64)
+    seats = Seats({0: 1_000})
+    seats.offer(devices, np.zeros(len(devices), np.int16), keys)
+    assert seats.members().tolist() == devices[::SAMPLE_STEP][:1_000].tolist()
+
+
+def test_a_later_tie_of_a_smaller_number_comes_first() -> None:
+    seats = Seats({0: 4})
+    seats.offer(np.array([9, 5]), groups(0, 0), np.array([7.0, 1.0]))
+    seats.offer(np.array([3, 1]), groups(0, 0), np.array([7.0, 7.0]))
+    assert seats.members().tolist() == [5, 1, 3, 9]
 
 
 VIEW = View(kept=np.array([1, 2, 3, 4]), nominees=9, seats=3, minimum=2)

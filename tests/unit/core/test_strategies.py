@@ -101,6 +101,8 @@ def test_stratified_fills_each_quota_by_draw() -> None:
     assert chosen(Stratified(), kept, ask(7, strata_shares={1: 0.5, 2: 0.5})) == [1, 2, 3, 4, 5, 6, 7]
     groups, _ = Stratified().nominate(ask(4, strata_shares={1: 1.0}), kept)
     assert groups.tolist() == [1, 1, 1, 1, 0, 0, 0]
+    last, _ = Stratified().nominate(ask(4, strata_shares={255: 1.0}), candidates([1, 2, 3], stratum=[255, 256, -1]))
+    assert last.tolist() == [255, 0, 0]
     assert Stratified().groups(ask(4, strata_shares={1: 0.5, 2: 0.5, 3: 0.0})) == {0: 4, 1: 4, 2: 4}
 
 
