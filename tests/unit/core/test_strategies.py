@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from podium.core.selection.seats import Seats
 from podium.core.selection.strategies.fair import LeastOftenFirst, may_take_part
 from podium.core.selection.strategies.oort import EXPLOIT, EXPLORE, Oort
 from podium.core.selection.strategies.power_of_choice import PowerOfChoice
@@ -120,11 +121,19 @@ def test_the_scores_of_oort_by_hand() -> None:
     assert OORT.scores(told, known) == pytest.approx(expected)
     groups, keys = OORT.nominate(told, known)
     assert groups.tolist() == [EXPLOIT] * 5
-    assert keys == pytest.approx([1 / (1 + score) for score in expected])
+    assert keys == pytest.approx([1 / (1 + score) for score in expected], abs=2e-6)
     assert OORT.scores(ask(3), candidates([1], utility=[50], last_round=[1])).tolist() == [50.0], "no cap: as told"
     absurd = candidates([1, 2], utility=[float("inf"), -5.0], last_round=[1, 1])
     assert OORT.scores(ask(3), absurd).tolist() == [1e30, 0.0]
     assert sorted(chosen(OORT, absurd, 2)) == [1, 2]
+
+
+def test_among_capped_utilities_the_draw_decides_who_is_kept() -> None:
+    tied = candidates(np.arange(20), utility=np.full(20, 900.0), last_round=np.ones(20))
+    told = ask(1, utility_cap=100.0)
+    seats = Seats(OORT.groups(told))
+    seats.offer(tied.device, *OORT.nominate(told, tied))
+    assert seats.members().tolist() == np.argsort(tied.draw)[:4].tolist()
 
 
 def test_the_explored_share_of_oort_decays_to_its_least() -> None:

@@ -30,6 +30,9 @@ SPEED_MOST = 10.0
 """An unexplored device counts as at most so many times as fast as preferred."""
 
 
+TIE = 1e-6
+"""Scores that differ by less are one: the draw decides. Capped utilities tie by the thousand, and a device's number
+must not decide among them for ever."""
 UTILITY_MOST = 1e30
 """Above it a told utility counts as so much: infinity would be a rank that no other can reach."""
 
@@ -50,7 +53,8 @@ class Oort(msgspec.Struct, frozen=True):
     def nominate(self, ask: RoundAsk, candidates: Candidates) -> tuple[Groups, Floats]:
         """Known ones by score, newcomers by a draw weighted by speed."""
         new = np.isnan(candidates.utility)
-        keys = np.where(new, self._newcomer_keys(ask, candidates), 1.0 / (1.0 + self.scores(ask, candidates)))
+        ranked = 1.0 / (1.0 + self.scores(ask, candidates)) + TIE * candidates.draw
+        keys = np.where(new, self._newcomer_keys(ask, candidates), ranked)
         return np.where(new, np.int16(EXPLORE), np.int16(EXPLOIT)), keys
 
     def choose(self, ask: RoundAsk, kept: Candidates) -> Numbers:
