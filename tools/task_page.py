@@ -45,6 +45,13 @@ KEYS: dict[str, str] = {
     "select.over": "leases granted for one update needed; `auto`: from the loss rate that was seen",
     "select.separation": "the least time between two trainings of one device",
     "select.sampling": "not offered yet",
+    "select.stratify": "not offered yet",
+    "select.fairness.times_max": "not offered yet",
+    "select.fairness.without_replacement": "not offered yet",
+    "select.budgets.trainings_per_day": "not offered yet",
+    "select.budgets.bytes_per_month": "not offered yet",
+    "select.budgets.energy_wh_per_day": "not offered yet",
+    "select.options": "not offered yet",
     "round.mode": "`sync`: one version a round",
     "round.concurrency": "how many devices train at once; 0: as many as the goal, over-selected",
     "round.goal": "how many accepted updates close the round",
@@ -83,12 +90,20 @@ def task_file() -> str:
     """The page of every key, its type, its default and what it does."""
     parts = [HEAD]
     for name, section in SECTIONS.items():
-        rows = [
-            (f"`{field.name}`", _type(field.type), _default(field), KEYS[f"{name}.{field.name}"])
-            for field in msgspec.structs.fields(section)
-        ]
-        parts.append(f"\n## [{name}]\n\n" + table(("key", "type", "default", "what"), rows))
+        parts.append(f"\n## [{name}]\n\n" + table(("key", "type", "default", "what"), _rows(name, section)))
     return "".join(parts)
+
+
+def _rows(at: str, section: type[msgspec.Struct]) -> list[tuple[str, str, str, str]]:
+    """The rows of a section's keys; those of a section within it under their dotted key."""
+    rows: list[tuple[str, str, str, str]] = []
+    for field in msgspec.structs.fields(section):
+        key = f"{at}.{field.name}"
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            rows += _rows(key, field.type)
+        else:
+            rows.append((f"`{key.partition('.')[2]}`", _type(field.type), _default(field), KEYS[key]))
+    return rows
 
 
 def _type(kind: object) -> str:

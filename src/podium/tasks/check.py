@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from podium.learning.names import check_bounds, check_steps, cohort_max
+from podium.tasks.selecting import select_faults
 from podium.tasks.task import Task
 from podium.wire.alias_names import LATEST, MOVABLE, nearest
 from podium.wire.canonical import INTEGER_MAX
@@ -41,6 +42,7 @@ def task_faults(task: Task) -> Iterator[OperatorFault]:
         return
     for check in (_name_faults, _model_faults, _unoffered, _round_faults, _bound_faults):
         yield from check(task)
+    yield from select_faults(task.select)
 
 
 def _refuse(key: str, got: object, why: str) -> OperatorFault:
@@ -122,6 +124,13 @@ def _unoffered(task: Task) -> Iterator[OperatorFault]:
         ("select.sampling", task.select.sampling, ("none",)),
         ("select.strategy", task.select.strategy, ("uniform",)),
         ("select.prefers", task.select.prefers, ({},)),
+        ("select.stratify", task.select.stratify, ("",)),
+        ("select.options", task.select.options, ({},)),
+        ("select.fairness.times_max", task.select.fairness.times_max, (0,)),
+        ("select.fairness.without_replacement", task.select.fairness.without_replacement, (False,)),
+        ("select.budgets.trainings_per_day", task.select.budgets.trainings_per_day, (0,)),
+        ("select.budgets.bytes_per_month", task.select.budgets.bytes_per_month, (0,)),
+        ("select.budgets.energy_wh_per_day", task.select.budgets.energy_wh_per_day, (0.0,)),
     )
     for key, got, offered in terms:
         if got not in offered:

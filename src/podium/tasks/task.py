@@ -44,8 +44,27 @@ class Data(Section, frozen=True, kw_only=True):
     examples_min: int = 0
 
 
+class Fairness(Section, frozen=True, kw_only=True):
+    """[select.fairness]: at most `times_max` participations of a device in a run (0: no bound); with
+    `without_replacement` whoever took part least often comes first, whatever the strategy."""
+
+    times_max: int = 0
+    without_replacement: bool = False
+
+
+class Budgets(Section, frozen=True, kw_only=True):
+    """[select.budgets]: the most that one device spends on this task; 0 means no bound."""
+
+    trainings_per_day: int = 0
+    bytes_per_month: int = 0
+    energy_wh_per_day: float = 0.0
+
+
 class Select(Section, frozen=True, kw_only=True):
-    """[select]: hard (`requires`) and momentary (`when`) rules in CEL, preferences, strategy, over-selection."""
+    """[select]: hard (`requires`) and momentary (`when`) rules in CEL, preferences, strategy, over-selection.
+
+    `stratify` names the fact whose values are the strata; `options` are the strategy's (tasks/selecting.py).
+    """
 
     requires: str = ""
     when: str = ""
@@ -54,6 +73,10 @@ class Select(Section, frozen=True, kw_only=True):
     over: Literal["auto"] | float = "auto"
     separation: Duration = Duration(0)
     sampling: Literal["none", "poisson"] = "none"
+    stratify: str = ""
+    fairness: Fairness = Fairness()
+    budgets: Budgets = Budgets()
+    options: dict[str, float] = {}
 
 
 class Round(Section, frozen=True, kw_only=True):

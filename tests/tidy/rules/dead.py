@@ -14,11 +14,21 @@ from tests.tidy.rules.sources import Finding, Source
 
 _PROOFS = "src/podium/core/journal/proofs.py"
 _PROOF = "an auditor with one head and one entry needs it; our own verbs read whole journals"
+_WIRED_NEXT = "admission and rounds take it up next, with the task's strategy"
 KEPT: dict[str, str] = {
     f"{_PROOFS}::inclusion_proof": _PROOF,
     f"{_PROOFS}::consistency_proof": _PROOF,
     f"{_PROOFS}::verify_inclusion": _PROOF,
     f"{_PROOFS}::verify_consistency": _PROOF,
+    "src/podium/core/selection/seats.py::Seats": _WIRED_NEXT,
+    "src/podium/core/selection/scores.py::preference_scores": _WIRED_NEXT,
+    "src/podium/core/selection/scores.py::quality_score": _WIRED_NEXT,
+    "src/podium/core/selection/plan.py::View": _WIRED_NEXT,
+    "src/podium/core/selection/plan.py::propose": _WIRED_NEXT,
+    "src/podium/core/selection/plan.py::lint": _WIRED_NEXT,
+    "src/podium/core/selection/strategies/fair.py::may_take_part": _WIRED_NEXT,
+    "src/podium/core/selection/strategies/registry.py::make_strategy": _WIRED_NEXT,
+    "src/podium/server/strategies.py::load_strategies": _WIRED_NEXT,
     "src/podium/adapters/blobs.py::MemoryBlobs": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/adapters/keys.py::MemoryKeys": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/kernels/exact.py::sum_steps": "the slow exact twin of kernels/sums.py, its definition",

@@ -15,7 +15,9 @@ from podium.tasks.digest import read_task_bytes, task_bytes, task_digest
 from podium.tasks.file import parse_task
 from podium.tasks.task import (
     Aggregate,
+    Budgets,
     Data,
+    Fairness,
     Head,
     ModelSource,
     Privacy,
@@ -33,7 +35,17 @@ from tests.unit.tasks.task_texts import SMALL, WHOLE
 FULL = replace(
     parse_task(WHOLE, "whole.toml"),
     privacy=Privacy(mechanism="gaussian", epsilon=8.0, delta=1e-7),
-    select=Select(requires="a", when="b", prefers={"battery": 1.0}, over=1.5, separation=Duration(1)),
+    select=Select(
+        requires="a",
+        when="b",
+        prefers={"battery": 1.0},
+        over=1.5,
+        separation=Duration(1),
+        stratify="device.site",
+        fairness=Fairness(times_max=3, without_replacement=True),
+        budgets=Budgets(trainings_per_day=1, bytes_per_month=2, energy_wh_per_day=3.0),
+        options={"alpha": 2.0},
+    ),
 )
 """A task in which nothing is left empty."""
 
@@ -55,6 +67,16 @@ def test_the_bytes_of_a_small_task_are_these() -> None:
     assert task_bytes(task) == SMALL_BYTES
     assert task_digest(task) == "sha256:" + hashlib.sha256(SMALL_BYTES).hexdigest()
     assert read_task_bytes(SMALL_BYTES) == task
+
+
+def test_a_term_that_came_later_is_written_only_where_it_is_used() -> None:
+    """SMALL_BYTES, and so its digest, are those of the release that knew none of them."""
+    small = read_task_bytes(SMALL_BYTES)
+    assert small.select == Select()
+    fair = replace(small, select=replace(small.select, fairness=Fairness(times_max=1)))
+    written = b'"select":{"fairness":{"times_max":1,"without_replacement":false},"over"'
+    assert task_bytes(fair) == edited(b'"select":{"over"', written)
+    assert read_task_bytes(task_bytes(fair)) == fair
 
 
 def test_reading_gives_back_every_term_with_its_type() -> None:
@@ -122,7 +144,9 @@ def test_every_single_term_moves_the_digest() -> None:
         if isinstance(section, Section)
         for field in fields(type(section))
     }
-    leaves = leaves - {"run.target"} | {"run.target.metric", "run.target.at_least"}
+    leaves = leaves - {"run.target", "select.fairness", "select.budgets"} | {"run.target.metric", "run.target.at_least"}
+    leaves |= {f"select.fairness.{field.name}" for field in fields(Fairness)}
+    leaves |= {f"select.budgets.{field.name}" for field in fields(Budgets)}
     assert leaves <= set(changes), leaves - set(changes)
     assert {"task.plan_digests", "privacy.delta", "local.lr", "aggregate.optimizer.lr"} <= set(changes)
     digests = {key: task_digest(task) for key, task in changes.items() if isinstance(task, Task)}
@@ -157,6 +181,10 @@ tasks = st.builds(
         prefers=st.dictionaries(texts, finite, max_size=2),
         over=st.one_of(st.just("auto"), finite),
         separation=durations,
+        stratify=texts,
+        fairness=st.builds(Fairness, times_max=st.integers(0, 2), without_replacement=st.booleans()),
+        budgets=st.builds(Budgets, trainings_per_day=st.integers(0, 1), energy_wh_per_day=finite),
+        options=st.dictionaries(texts, finite, max_size=1),
     ),
     round=st.builds(Round, concurrency=integers, goal=integers, minimum=integers, stall=durations),
     local=st.dictionaries(st.one_of(texts, st.just("decimal")), scalars, max_size=3),
@@ -224,6 +252,7 @@ def edited(old: bytes, new: bytes) -> bytes:
         (edited(b'"goal":4', b'"goal":4,"goal":4'), "canonical form"),
         (edited(b'"goal":4', b'"goal":4,"pace":1'), "unknown field `pace`"),
         (edited(b'"goal":4', b'"goal":' + b"[" * 100_000), "recursion"),
+        (edited(b'"select":{', b'"select":{"options":{},'), "canonical form"),
         (edited(b'"stall":60000', b'"stall":"60s"'), "$.round.stall"),
         (edited(b'"stall":60000', b'"stall":true'), "$.round.stall"),
         (edited(b'"name":"heart"', b'"name":"he\\u0061rt"'), "canonical form"),

@@ -1,0 +1,46 @@
+"""Strategies by name: the built-in ones, and how a task's strategy is made.
+
+Decides: which file a name means, and that the task's options complete the defaults of tasks/selecting.py. Never: finds
+strategies of the users' own (server/strategies.py does); they are handed in. Limit: a name is looked up once a task.
+"""
+
+from collections.abc import Callable, Mapping
+
+from podium.core.selection.strategies.fair import LeastOftenFirst
+from podium.core.selection.strategies.oort import Oort
+from podium.core.selection.strategies.power_of_choice import PowerOfChoice
+from podium.core.selection.strategies.quality import Quality
+from podium.core.selection.strategies.strategy import Strategy
+from podium.core.selection.strategies.stratified import Stratified
+from podium.core.selection.strategies.uniform import Uniform
+from podium.tasks.selecting import STRATEGIES
+from podium.tasks.task import Select
+from podium.wire.problems import OperatorFault
+
+Maker = Callable[..., Strategy]
+"""Makes a strategy from its options, numbers by name: a class with these fields, or a function."""
+
+BUILT_IN: dict[str, Maker] = {
+    "uniform": Uniform,
+    "stratified": Stratified,
+    "oort": Oort,
+    "power-of-choice": PowerOfChoice,
+    "quality": Quality,
+}
+
+
+def make_strategy(select: Select, own: Mapping[str, Maker]) -> Strategy:
+    """The strategy that `select` names, with its options and fairness; `own` are the users' by name.
+
+    `OperatorFault(task-invalid)` if this plane has none of that name, or it does not take these options.
+    """
+    makers = {**own, **BUILT_IN}
+    if select.strategy not in makers:
+        why = f"this plane has {', '.join(sorted(makers))}"
+        raise OperatorFault("task-invalid", what=f'select.strategy = "{select.strategy}"', why=why)
+    defaults = {name: option.default for name, option in STRATEGIES.get(select.strategy, {}).items()}
+    try:
+        strategy = makers[select.strategy](**{**defaults, **select.options})
+    except (TypeError, ValueError) as error:
+        raise OperatorFault("task-invalid", what=f"select.options = {select.options}", why=str(error)) from error
+    return LeastOftenFirst(strategy) if select.fairness.without_replacement else strategy
