@@ -2,8 +2,8 @@
 
 Decides: which devices come until a moment, in order of (moment, device). Never: when a device should come, or whether
 it stands here twice (the caller sees to that). A row is one int64, moment and device packed, so that numpy's vectorised
-sort orders both at once. Buckets keep their rows unsorted; a bucket is sorted once, when its time comes, and what is put
-into it after that waits beside it. So a row's cost does not depend on how many others stand here.
+sort orders both at once. Buckets keep their rows unsorted; a bucket is sorted once, when its time comes, and what is
+put into it after that waits beside it. So a row's cost does not depend on how many others stand here.
 Limits: `DEVICES_MAX` devices, moments within `AT_MS_MAX` of the first clock (17 years); 8 bytes a row and at most half
 as much again of slack.
 Source: Brown 1988, "Calendar queues", for the buckets.
@@ -55,7 +55,7 @@ class Rows:
 
 
 class Calendar:
-    """Devices and the moments at which they come, in buckets of `bucket_ms` (a minute serves windows of seconds).
+    """Devices and the moments at which they come, in buckets of `bucket_ms` (two minutes serve windows of seconds).
 
     Cost a row: two sorts of small int64 arrays and a copy, whatever the number of devices.
     """
