@@ -3,13 +3,13 @@
 Decides: the columns of both files, and that a file is read whole or not at all. Every fault of a file is
 `OperatorFault(file-unreadable)` with its name and the line. Never: which simulated device is which traced one
 (`traces.py`, `fleet.py`). The formats are described in docs/reference/traces.md.
-Limits: `TRACE_ROWS_MAX` rows a file; times to `TIME_MS_MAX`; 32,767 different platforms.
+Limits: `TRACE_LINES_MAX` lines a file; times to `TIME_MS_MAX`; 32,767 different platforms.
 """
 
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, BinaryIO, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from podium.wire.problems import OperatorFault
 
-TRACE_ROWS_MAX = 20_000_000
+TRACE_LINES_MAX = 20_000_000
 TIME_MS_MAX = 1 << 38
 PLATFORMS_MAX = 32_767
 
@@ -142,44 +142,48 @@ def read_capacity(path: Path, names: Sequence[str] = ()) -> Capacity:
 R = TypeVar("R", bound=_Row)
 
 
+class _Lines:
+    """The lines of a file, of which `number` says how many were read: what a fault names."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self.number += 1
+            if self.number > TRACE_LINES_MAX:
+                raise ValueError(f"more than {TRACE_LINES_MAX} lines")
+            yield line.decode("utf-8-sig" if self.number == 1 else "utf-8")
+
+
 def _rows(path: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
     """(line number, row) of each row of a .csv or .jsonl file; at least one."""
     if path.suffix not in (".csv", ".jsonl"):
         raise OperatorFault("file-unreadable", what=f"trace {path}", why="a trace's name ends in .csv or .jsonl")
-    line = 0
-    count = 0
+    read = _csv_rows if path.suffix == ".csv" else _json_lines
+    empty = True
     try:
         with path.open("rb") as file:
-            cells = _csv_rows(file) if path.suffix == ".csv" else _json_lines(file)
-            for line, cell in cells:
-                count += 1
-                if count > TRACE_ROWS_MAX:
-                    raise _fault(path, line, f"more than {TRACE_ROWS_MAX} rows")
-                yield line, _decoded(cell, kind)
+            lines = _Lines(file)
+            for row in read(lines, kind):
+                empty = False
+                yield lines.number, row
     except OSError as error:
         raise OperatorFault("file-unreadable", what=f"trace {path}", why=error.strerror or str(error)) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        at = line if isinstance(error, msgspec.MsgspecError) else line + 1
-        raise _fault(path, at, str(error)) from error
-    if not count:
+    except (ValueError, msgspec.MsgspecError, csv.Error) as error:
+        raise _fault(path, lines.number, str(error)) from error
+    if empty:
         raise _fault(path, 0, "it has no rows")
 
 
-def _decoded(cell: bytes | dict[str, str], kind: type[R]) -> R:
-    if isinstance(cell, bytes):
-        return msgspec.json.decode(cell, type=kind)
-    return msgspec.convert(cell, kind, strict=False)
+def _json_lines(lines: _Lines, kind: type[R]) -> Iterator[R]:
+    yield from (msgspec.json.decode(line, type=kind) for line in lines if line.strip())
 
 
-def _json_lines(file: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
-    yield from ((line, each) for line, each in enumerate(file, 1) if each.strip())
-
-
-def _csv_rows(file: Iterator[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
+def _csv_rows(lines: _Lines, kind: type[R]) -> Iterator[R]:
     """Rows under the header's names; `ValueError` for a row that is longer or shorter than the header."""
-    reader = csv.reader(
-        (each.decode("utf-8-sig" if not place else "utf-8") for place, each in enumerate(file)), strict=True
-    )
+    reader = csv.reader(lines, strict=True)
     header = [each.strip() for each in next(reader, [])]
     if len(set(header)) != len(header):
         raise ValueError("the header names a column twice")
@@ -187,7 +191,8 @@ def _csv_rows(file: Iterator[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
         if cells and len(cells) != len(header):
             raise ValueError(f"{len(cells)} cells under {len(header)} columns")
         if cells:
-            yield reader.line_num, dict(zip(header, (each.strip() for each in cells), strict=True))
+            named = dict(zip(header, (each.strip() for each in cells), strict=True))
+            yield msgspec.convert(named, kind, strict=False)
 
 
 def _fault(path: Path, line: int, why: str) -> OperatorFault:
