@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from tests.tidy.rules.sources import Finding, Source
 
 _PROOFS = "src/podium/core/journal/proofs.py"
+_NEXT = "the simulator's world takes its devices from here next"
 _PROOF = "an auditor with one head and one entry needs it; our own verbs read whole journals"
 _WIRED_NEXT = "admission and rounds take it up next, with the task's strategy"
 KEPT: dict[str, str] = {
@@ -29,6 +30,13 @@ KEPT: dict[str, str] = {
     "src/podium/core/selection/strategies/fair.py::may_take_part": _WIRED_NEXT,
     "src/podium/core/selection/strategies/registry.py::make_strategy": _WIRED_NEXT,
     "src/podium/server/strategies.py::load_strategies": _WIRED_NEXT,
+    "src/podium/sim/calendar.py::Calendar": _NEXT,
+    "src/podium/sim/fleet.py::SimFleet": _NEXT,
+    "src/podium/sim/fleet.py::Workload": _NEXT,
+    "src/podium/sim/fleet_terms.py::FleetTerms": _NEXT,
+    "src/podium/sim/trace_files.py::read_capacity": _NEXT,
+    "src/podium/sim/traces.py::availability_of": _NEXT,
+    "src/podium/sim/traces.py::share_there": _NEXT,
     "src/podium/adapters/blobs.py::MemoryBlobs": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/adapters/keys.py::MemoryKeys": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/kernels/exact.py::sum_steps": "the slow exact twin of kernels/sums.py, its definition",
