@@ -4,6 +4,7 @@ The model is not the core: devices are awake by a threshold on a fourfold swing,
 they wake, and are told what `windows` says.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -25,7 +26,7 @@ LIMITS = Limits(checkins_per_s_easy=1)
 
 def awake_share(at_ms: int, phase: float) -> float:
     """0.2 to 0.8, with a mean of 0.5."""
-    return 0.5 * (1.0 + 0.6 * np.cos(2.0 * np.pi * (at_ms / DAY_MS - phase)))
+    return 0.5 * (1.0 + 0.6 * math.cos(2.0 * math.pi * (at_ms / DAY_MS - phase)))
 
 
 def day_counts(tell: Tell, arrivals: Arrivals, days: int, phase: float) -> NDArray[np.int64]:

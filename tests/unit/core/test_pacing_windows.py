@@ -76,14 +76,21 @@ def test_small_populations_are_told_the_same_moments() -> None:
     assert back.min() >= 10_200
     assert back.max() <= 10_204, "within a fiftieth of 200 ms"
     # a sixteenth of 16 s is 1 s, and 800 ms the longest doubling of 200 within it
-    assert [gather_ms(LIMITS, replace(view, waited_ms=ms)) for ms in (0, 3_200, 6_400, 16_000, 10**9)] == [
-        200,
-        200,
-        400,
-        800,
-        3_200,
-    ]
-    assert gather_ms(LIMITS, replace(view, seats=0)) == 3_200, "idle: the longest doubling within 5 s"
+    at = 500 + np.array([0, 3_200, 6_399, 6_400, 16_000, 10**9])
+    assert gather_ms(LIMITS, replace(view, since_ms=500), at).tolist() == [200, 200, 200, 400, 800, 3_200]
+    assert gather_ms(LIMITS, view, at).tolist() == [200] * 6, "no round waits"
+    assert gather_ms(LIMITS, replace(view, seats=0), at).tolist() == [3_200] * 6, "the longest doubling within 5 s"
+
+
+def test_a_row_has_the_same_windows_in_every_batch() -> None:
+    devices, at = np.arange(1_000), np.arange(1_000) * 37 + 10**12
+    for view in (MILLION, PaceView(awake=50, low=1, high=1, learned=False, seats=5, since_ms=10**12 - 5_000)):
+        whole = windows(LIMITS, view, devices, at, devices % 3 == 0)[1]
+        parts = [
+            windows(LIMITS, view, devices[k : k + 7], at[k : k + 7], devices[k : k + 7] % 3 == 0)[1]
+            for k in range(0, 1_000, 7)
+        ]
+        np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
 def steady(days: int, every_ms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

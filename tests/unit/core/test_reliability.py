@@ -83,7 +83,7 @@ def test_bandwidth_is_learned_each_way() -> None:
         lost=np.zeros(2, np.bool_),
         duration_ms=np.full(2, np.nan, np.float32),
         download=two,
-        upload=two / 2,
+        upload=np.full(2, 2.15, np.float32),
         at_ms=ids(0, 0),
     )
     learned.observe(told)

@@ -68,11 +68,12 @@ QUEUE_PUSH = 4.0
 
 
 class PaceView(msgspec.Struct, frozen=True, kw_only=True):
-    """What windows depend on besides the device; one for a batch.
+    """What windows depend on besides the device and the moment.
 
+    Made anew at a timer and held in between: were it made once a batch, cutting batches would change windows.
     `awake`: devices seen within the horizon. `low`, `high`, `learned`: the fewest and most of a day, as
-    `Arrivals.band` tells. `seats`: what open rounds want; 0 is idle. `waited_ms`: since when a round waits for devices.
-    `queue`: requests undecided now. `rate_per_s`: check-ins a second of late. `apart_ms`: who takes part is not wanted
+    `Arrivals.band` tells. `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for
+    devices, -1: none does. `queue`: requests undecided now. `rate_per_s`: check-ins a second of late. `apart_ms`: who takes part is not wanted
     sooner.
     """
 
@@ -81,7 +82,7 @@ class PaceView(msgspec.Struct, frozen=True, kw_only=True):
     high: float
     learned: bool
     seats: int = 0
-    waited_ms: int = 0
+    since_ms: int = -1
     queue: int = 0
     rate_per_s: float = 0.0
     apart_ms: int = 0
@@ -98,7 +99,7 @@ def windows(
     push = pressure(limits, view)
     share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
     if view.awake <= limits.rendezvous_devices_max:
-        every = gather_ms(limits, view) * math.ceil(push)
+        every = gather_ms(limits, view, at_ms) * math.ceil(push)
         spread = every - at_ms % every + (share * (every * GATHER_JITTER)).astype(np.int64)
     else:
         mean = spread_ms(limits, view) * push
@@ -111,15 +112,18 @@ def windows(
     return np.maximum(otherwise, min(view.apart_ms, limits.window_max_ms)), otherwise
 
 
-def gather_ms(limits: Limits, view: PaceView) -> int:
-    """The time between two moments at which a small population meets, in ms.
+def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The time between two moments at which a small population meets, in ms: int64, as seen at each of `at_ms`.
 
     Longer the longer a round has waited, by doubling: whoever was told a longer one comes to a moment of the shorter.
     """
     first, longest = limits.window_rendezvous_ms, max(limits.window_rendezvous_ms, limits.window_idle_ms)
-    wanted = longest if view.seats == 0 else min(longest, max(first, view.waited_ms // PATIENCE))
-    # the greatest power of two within: the bit length less one
-    return first << ((wanted // first).bit_length() - 1)
+    waited = at_ms - view.since_ms if view.since_ms >= 0 else np.zeros_like(at_ms)
+    wanted = np.clip(waited // PATIENCE, first, longest) if view.seats else np.full_like(at_ms, longest)
+    # a float's exponent is the bit length of its whole part
+    doublings = np.frexp((wanted // first).astype(np.float64))[1] - 1
+    every: NDArray[np.int64] = np.left_shift(np.int64(first), doublings.astype(np.int64))
+    return every
 
 
 def spread_ms(limits: Limits, view: PaceView) -> float:
