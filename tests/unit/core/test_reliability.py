@@ -141,6 +141,18 @@ def test_cutting_batches_changes_no_bit(rows: list[tuple[int, bool, float, int]]
     assert whole.duration_ms(every, every // 10).tobytes() == parts.duration_ms(every, every // 10).tobytes()
 
 
+def test_an_hour_of_a_class_is_added_up_before_it_is_rounded() -> None:
+    """A third of an observation, and 2,000 one by one, are not the float32 that 2,000 at once are."""
+    rows = [(3, number % 3 == 0, 1e3, 0) for number in range(6_000)]
+    moments = [number // 2_000 * 5 * HOUR_MS for number in range(6_000)]
+    whole, parts = Reliability(), Reliability()
+    whole.observe(_slice(rows, moments, 0, 6_000))
+    for start in range(0, 6_000, 30):
+        parts.observe(_slice(rows, moments, start, start + 30))
+    assert whole.outcomes.of(ids(0)).tobytes() == parts.outcomes.of(ids(0)).tobytes()
+    assert whole.durations.of(ids(0)).tobytes() == parts.durations.of(ids(0)).tobytes()
+
+
 def test_the_cells_were_reached() -> None:
     assert min(REACHED.values()) > 0, REACHED
 
