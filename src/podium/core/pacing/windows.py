@@ -1,13 +1,17 @@
 """When each device should come back: two windows a reply, one if this goes well and one if it does not.
 
-Decides: return windows in ms. A small population is brought together (rendezvous) so that rounds form at once; a large
-one is spread so that the plane sees at most `checkins_per_s_max` and a forming round still sees three devices for each
-seat. Never: who gets a lease. Source: pace steering, Bonawitz et al. 2019, "Towards federated learning at scale",
-section 2.3. Jitter is a keyed draw per device and moment, so that a crowd never returns at once.
+Decides: return windows in ms. A small population is brought together (rendezvous) so that rounds form at once: all are
+told the same moments. A large one is spread so that check-ins come at one rate all day although the devices awake vary
+fourfold, no more of them than tasks need, and at most `checkins_per_s_max`. The population that counts is who is awake,
+not who ever enrolled. Never: who gets a lease. Source: pace steering, Bonawitz et al. 2019, "Towards federated learning
+at scale", section 2.3; rate = waiting / window is Little's law (1961). Jitter is a keyed draw per device and moment, so
+that a crowd never returns at once.
 """
 
+import math
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,3 +56,110 @@ def jittered(
     share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
     spread: NDArray[np.int64] = (window * (1.0 + limits.window_jitter * (2.0 * share - 1.0))).astype(np.int64)
     return np.maximum(spread, 1)
+
+
+SPAN_EDGE = 0.95
+"""Of what the floor and the ceiling allow, this much is planned for: tomorrow is not exactly as today."""
+GATHER_JITTER = 0.02
+"""Who gathers comes within a fiftieth of the time between two moments after each."""
+QUEUE_EASY = 0.25
+QUEUE_PUSH = 4.0
+"""From a quarter full on a queue pushes windows out, up to fourfold when it is full."""
+
+
+class PaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """What windows depend on besides the device and the moment.
+
+    Made anew at a timer and held in between: were it made once a batch, cutting batches would change windows.
+    `awake`: devices seen within the horizon. `low`, `high`, `learned`: the fewest and most of a day, as
+    `Arrivals.band` tells. `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for devices,
+    -1: none does. `queue`: requests undecided now. `rate_per_s`: check-ins a second of late. `apart_ms`: who takes part
+    is not wanted sooner.
+    """
+
+    awake: float
+    low: float
+    high: float
+    learned: bool
+    seats: int = 0
+    since_ms: int = -1
+    queue: int = 0
+    rate_per_s: float = 0.0
+    apart_ms: int = 0
+
+
+def windows(
+    limits: Limits, view: PaceView, devices: NDArray[np.int64], at_ms: NDArray[np.int64], reserved: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both return windows of each device: (if this goes well, if it does not), int64 ms >= 1, shape (n,).
+
+    `reserved`: kept for a round that forms; those return within `window_reserved_ms`, so that they are there when it
+    starts. All arrays have one shape.
+    """
+    push = pressure(limits, view)
+    share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
+    if view.awake <= limits.rendezvous_devices_max:
+        every = gather_ms(limits, view, at_ms) * math.ceil(push)
+        spread = every - at_ms % every + (share * (every * GATHER_JITTER)).astype(np.int64)
+    else:
+        mean = spread_ms(limits, view) * push
+        span = limits.window_spread * mean
+        spread = (mean - span + share * (2.0 * span)).astype(np.int64)
+    if reserved.any():
+        kept = limits.window_reserved_ms * (1.0 + limits.window_jitter * (2.0 * share - 1.0))
+        spread = np.where(reserved, np.minimum(spread, kept.astype(np.int64)), spread)
+    otherwise = np.clip(spread, 1, limits.window_max_ms)
+    return np.maximum(otherwise, min(view.apart_ms, limits.window_max_ms)), otherwise
+
+
+def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The time between two moments at which a small population meets, in ms: int64, as seen at each of `at_ms`.
+
+    Longer the longer a round has waited, by doubling: whoever was told a longer one comes to a moment of the shorter.
+    """
+    first, longest = limits.window_rendezvous_ms, max(limits.window_rendezvous_ms, limits.window_idle_ms)
+    waited = at_ms - view.since_ms if view.since_ms >= 0 else np.zeros_like(at_ms)
+    wanted = np.clip(waited // PATIENCE, first, longest) if view.seats else np.full_like(at_ms, longest)
+    # a float's exponent is the bit length of its whole part
+    doublings = np.frexp((wanted // first).astype(np.float64))[1] - 1
+    every: NDArray[np.int64] = np.left_shift(np.int64(first), doublings.astype(np.int64))
+    return every
+
+
+def spread_ms(limits: Limits, view: PaceView) -> float:
+    """The mean window of a large population in ms: `awake` devices come at `target_per_s`."""
+    floor, ceiling = reach_ms(limits, view.high)
+    at_most = view.awake * 1000.0 / limits.checkins_per_s_max
+    if view.seats == 0:
+        return max(ceiling, at_most)
+    return max(min(max(view.awake * 1000.0 / target_per_s(limits, view), floor), ceiling), at_most)
+
+
+def target_per_s(limits: Limits, view: PaceView) -> float:
+    """Check-ins a second to aim at all day: what the seats need, if fewest and most devices can come at that rate.
+
+    Until the day is known: what leaves as much room for fewer devices as for more (the geometric middle).
+    """
+    floor, ceiling = reach_ms(limits, view.high)
+    if not view.learned:
+        return max(view.low, 1.0) * 1000.0 / math.sqrt(floor * ceiling)
+    least, most = view.high / (ceiling * SPAN_EDGE), max(view.low, 1.0) * SPAN_EDGE / floor
+    needed = view.seats * CANDIDATES_PER_SEAT / limits.window_soon_ms
+    # where the day swings by more than the windows do, the middle errs least on either side
+    return 1000.0 * (math.sqrt(least * most) if least > most else min(max(needed, least), most))
+
+
+def reach_ms(limits: Limits, high: float) -> tuple[float, float]:
+    """The least and the longest mean window in ms of a large population of at most `high` devices awake.
+
+    Those of the limits where they come to `checkins_per_s_easy`; a smaller one may return sooner, in proportion.
+    """
+    floor = min(limits.window_floor_ms, max(high * 1000.0 / limits.checkins_per_s_easy, limits.window_rendezvous_ms))
+    return floor, floor * limits.window_ceiling_ms / limits.window_floor_ms
+
+
+def pressure(limits: Limits, view: PaceView) -> float:
+    """By how much windows are pushed out, >= 1: check-ins above what the plane takes, or a queue that fills."""
+    full = min(1.0, view.queue / limits.requests_waiting_max)
+    queued = 1.0 + (QUEUE_PUSH - 1.0) * max(0.0, full - QUEUE_EASY) / (1.0 - QUEUE_EASY)
+    return max(1.0, view.rate_per_s / limits.checkins_per_s_max, queued)

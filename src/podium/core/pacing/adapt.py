@@ -1,0 +1,126 @@
+"""Rounds that adapt: how many leases for one goal, how long to wait, what to replace, how to grow, when to give up.
+
+Decides: numbers from what was learned (fleet/reliability.py). Never: a transition; the round machine asks and acts.
+Limits: `over_min` and `over_max` bound the leases; the task's `report_deadline` and `stall` are promises that nothing
+here lengthens. A shorter wait never takes back a lease: what is late may still report until the task's own deadline;
+it only stops counting as a hope, so that a seat is filled anew while that helps. A round closes before its deadline
+when its goal is met, or when no lease and no replacement can still meet it.
+Source: the sum of unlike chances is Poisson-binomial, near a normal (Le Cam 1960; half a report for continuity); grow
+rate and abort criteria after the rollout configuration of AWS IoT Jobs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.wire.limits import Limits
+
+Levels = NDArray[np.float32]
+Outlook = Literal["met", "open", "short", "hopeless"]
+
+SURE = 1.2815515655446004
+"""The standard normal's 0.9 quantile: a round is granted as many leases as meet its goal nine times in ten."""
+SLACK = 1.5
+"""Who takes longer than this many times its class's p95 is not waited for."""
+STALL_SHARE_MIN = 0.25
+"""A learned stall is never below this share of the task's: one class's fast past is no promise."""
+
+
+class Ramp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """[ramp]: rounds begin at `base` devices and grow by `factor` after each `after` that succeed."""
+
+    base: int
+    factor: float = 2.0
+    after: int = 1
+
+
+class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of `abort`: the run ends once `share` of at least `min` leases ended as `kind`; "any" is every loss."""
+
+    kind: Literal["failed", "lapsed", "refused", "incompatible", "any"]
+    share: float
+    min: int
+
+
+def leases_for(limits: Limits, goal: int, loss_rates: Levels) -> int:
+    """The fewest leases of which `goal` (>= 1) report with a chance of 0.9, bounded by the limits.
+
+    `loss_rates`: float32 (n,), n >= 1, in [0, 1), of the devices in the order in which they would be chosen; beyond
+    them their mean.
+    """
+    least, most = int(np.ceil(goal * limits.over_min)), int(goal * limits.over_max)
+    rates = np.full(most, loss_rates.mean(dtype=np.float64))
+    rates[: len(loss_rates)] = loss_rates[:most]
+    reports, variance = (1.0 - rates).cumsum(), (rates * (1.0 - rates)).cumsum()
+    enough = np.flatnonzero(reports - goal + 0.5 >= SURE * np.sqrt(variance))
+    enough = enough[enough + 1 >= goal]
+    return max(least, int(enough[0]) + 1) if len(enough) else most
+
+
+def hope_ms(report_deadline_ms: int, slowest_ms: Levels) -> int:
+    """How long after its grant a lease still counts as one that will report; at most the task's `report_deadline_ms`.
+
+    `slowest_ms`: the p95 of the duration of each chosen class, NaN unknown: one unknown is waited for to the end.
+    """
+    return _within(report_deadline_ms, slowest_ms)
+
+
+def stall_after_ms(stall_ms: int, slowest_ms: Levels) -> int:
+    """The stall to tell with an offer: not above the task's `stall_ms`, nor under a quarter of it."""
+    return max(_within(stall_ms, slowest_ms), int(stall_ms * STALL_SHARE_MIN))
+
+
+def replacement_pays(remaining_ms: int | NDArray[np.int64], duration_ms: Levels) -> NDArray[np.bool_]:
+    """Whether a device that usually takes `duration_ms` (float32, NaN unknown) can report within `remaining_ms`.
+
+    An unknown duration is tried: nothing is learned otherwise.
+    """
+    late: NDArray[np.bool_] = duration_ms > remaining_ms
+    return ~late & (np.asarray(remaining_ms) > 0)
+
+
+def outlook(goal: int, minimum: int, stored: int, hopeful: int) -> Outlook:
+    """What a round can come to with `stored` updates and `hopeful` more (leases in hope, seats whose filling pays).
+
+    "met": the goal is there, close. "open": it can be, go on. "short": it cannot, but the minimum is there, close.
+    "hopeless": not even the minimum can be; give up now rather than at the deadline. Between the two, "open".
+    """
+    if stored >= goal:
+        return "met"
+    if stored + hopeful >= goal:
+        return "open"
+    if stored + hopeful < minimum:
+        return "hopeless"
+    return "short" if stored >= minimum and hopeful == 0 else "open"
+
+
+def cohort_now(ramp: Ramp, goal: int, successes: int) -> int:
+    """The devices of the next round after `successes` sealed ones: `base`, times `factor` each `after`, to `goal`."""
+    steps, cohort = successes // ramp.after, float(min(ramp.base, goal))
+    # by steps, so that a run of a million rounds overflows nothing
+    while steps > 0 and cohort < goal and ramp.factor > 1.0:
+        cohort, steps = cohort * ramp.factor, steps - 1
+    return min(goal, int(cohort))
+
+
+def should_abort(criteria: Sequence[Abort], outcomes: Mapping[str, int]) -> str:
+    """The kind of the first of `criteria` that `outcomes` meet, or "".
+
+    `outcomes`: kind -> leases that ended so, "accepted" ones too; "superseded" and "revoked" were the plane's doing and
+    are not to be among them.
+    """
+    ended = sum(outcomes.values())
+    for each in criteria:
+        lost = ended - outcomes.get("accepted", 0) if each.kind == "any" else outcomes.get(each.kind, 0)
+        if ended >= each.min and lost >= each.share * ended and lost > 0:
+            return each.kind
+    return ""
+
+
+def _within(longest_ms: int, slowest_ms: Levels) -> int:
+    if len(slowest_ms) == 0 or np.isnan(slowest_ms).any():
+        return longest_ms
+    return min(longest_ms, int(SLACK * float(slowest_ms.max())))
