@@ -165,9 +165,9 @@ class _Block:
     def __init__(self, base: Model, x: Floats, y: NDArray[np.int64]) -> None:
         self.base, self.x, self.y = base, x, y
         self.start = _first(base, x)
-        self.gram = x @ x.transpose(0, 2, 1)
+        self.gram: Floats = x @ x.transpose(0, 2, 1)
         self.gram += 1
-        self.moved = np.zeros_like(self.start)
+        self.moved: Floats = np.zeros_like(self.start)
         self.hidden = "hidden.weight" in base
         if self.hidden:  # each device's own last layer
             self.weight = np.repeat(base["weight"][None], len(x), axis=0)
@@ -175,15 +175,15 @@ class _Block:
 
     def step(self, rows: NDArray[np.int64], lr: float) -> None:
         """One step of gradient descent of every device on its own examples at `rows`."""
-        now = self.gram[:, rows] @ self.moved
+        now: Floats = np.matmul(self.gram[:, rows], self.moved)
         now += self.start[:, rows]
         if not self.hidden:
             error = _error(now, self.y[:, rows])
             error *= np.float32(lr / len(rows))
             self.moved[:, rows] -= error
             return
-        active = np.maximum(now, 0, out=now)
-        logits: Floats = active @ self.weight
+        active: Floats = np.maximum(now, 0, out=now)
+        logits: Floats = np.matmul(active, self.weight)
         logits += self.bias[:, None]
         error = _error(logits, self.y[:, rows])
         error *= np.float32(lr / len(rows))

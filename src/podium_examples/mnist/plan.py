@@ -2,7 +2,8 @@
 
 Decides: models, loss, steps and their order. Never: which images there are (shards.py) nor what becomes of the result.
 p(digit) = softmax(a . weight + bias), with a = x, or a = max(0, x . hidden.weight + hidden.bias) where the model has a
-hidden layer; mini-batch gradient descent on the mean cross-entropy, numpy, float64. podium.sim.training is its fast twin.
+hidden layer; mini-batch gradient descent on the mean cross-entropy, numpy, float64. Its fast twin is
+podium.sim.training.
 [local]: epochs (int), batch (int), lr (float).
 """
 
@@ -28,7 +29,7 @@ def init(seed: int) -> dict[str, NDArray[np.generic]]:
 
 
 def init_hidden(seed: int) -> dict[str, NDArray[np.generic]]:
-    """The first network with `HIDDEN` units by `seed`: normal with deviation sqrt(2 / inputs), float32 (He et al. 2015).
+    """The first network with `HIDDEN` units by `seed`: normal, deviation sqrt(2 / inputs), float32 (He et al. 2015).
 
     `hidden.weight` [784, 126], `hidden.bias` [126] and `bias` [10] zero, `weight` [126, 10].
     """
