@@ -20,9 +20,9 @@ _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 54rem; margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse; margin: 1rem 0 }}
-th, td {{ padding: 0.2rem 0.7rem; border-bottom: 1px solid #ccc; text-align: right }}
+th, td {{ padding: 0.2rem 0.7rem; border-bottom: 1px solid #ccc; text-align: right; white-space: nowrap }}
 th:first-child, td:first-child {{ text-align: left }}
 svg {{ max-width: 100%; height: auto; display: block; margin: 1rem 0 }}
 </style>
@@ -49,9 +49,9 @@ def comparison_page(title: str, summaries: Sequence[Summary], rows: Sequence[Mea
         charts.append(line_chart(series, title=name, x_label="virtual hours", y_label="accuracy held out"))
         charts.insert(-1, f"<h2>{escape(name)}</h2>")
     said = (
-        "<p>Medians over the seeds. Time, bytes and waste are those up to the accuracy that the baseline has at the "
-        "end of its budget, or of the whole run where it was not reached; waste is the share of devices' time on "
-        "leases that brought nothing; Gini is of accepted updates by device.</p>"
+        "<p>Medians over the seeds. Time, bytes, waste and Gini are those up to the accuracy that the baseline has at "
+        "the end of its budget, or of the whole run where it was not reached; waste is the share of devices' time "
+        "on leases that brought nothing; Gini is of accepted updates by device.</p>"
     )
     return _page(title, said + _table(_HEAD, [_cells(each) for each in summaries]) + "".join(charts))
 
@@ -69,9 +69,9 @@ def report_page(title: str, report: SimReport) -> str:
         ("leases, accepted", f"{sum(each.leases for each in rounds)}, {sum(each.accepted for each in rounds)}"),
         ("bytes up, down", f"{_bytes(sum(r.bytes_up for r in rounds))}, {_bytes(sum(r.bytes_down for r in rounds))}"),
         ("waste", f"{wasted / (used + wasted):.1%}" if used + wasted else "-"),
-        ("Gini of participation", f"{gini(report.participation):.3f}"),
+        ("Gini of participation", f"{gini(report.participation(len(rounds))):.3f}"),
     ]
-    held = np.bincount(report.participation)
+    held = np.bincount(report.participation(len(rounds)))
     totals = {
         "up": list(zip(hours, (each / 1e6 for each in accumulate(r.bytes_up for r in rounds)), strict=True)),
         "down": list(zip(hours, (each / 1e6 for each in accumulate(r.bytes_down for r in rounds)), strict=True)),
@@ -83,14 +83,16 @@ def report_page(title: str, report: SimReport) -> str:
     accuracy = {"accuracy": [(at, each.accuracy) for at, each in zip(hours, rounds, strict=True)]}
     loss = {"loss": [(at, each.loss) for at, each in zip(hours, rounds, strict=True)]}
     devices = {str(times): {"devices": float(count)} for times, count in enumerate(held)}
-    charts = [
-        line_chart(accuracy, title="Accuracy", x_label="virtual hours", y_label="accuracy held out"),
-        line_chart(loss, title="Loss", x_label="virtual hours", y_label="nats held out"),
-        line_chart(totals, title="Bytes", x_label="virtual hours", y_label="MB so far"),
-        line_chart(spent, title="Devices' time", x_label="virtual hours", y_label="hours in each round"),
-        bars(devices, title="Participation", x_label="accepted updates of a device", y_label="devices"),
-    ]
-    return _page(title, _table(("", ""), facts) + "".join(charts))
+    x_label = "virtual hours"
+    charts = {
+        "Accuracy": line_chart(accuracy, title="Accuracy", x_label=x_label, y_label="accuracy held out"),
+        "Loss": line_chart(loss, title="Loss", x_label=x_label, y_label="nats held out"),
+        "Bytes": line_chart(totals, title="Bytes", x_label=x_label, y_label="MB so far"),
+        "Devices' time": line_chart(spent, title="Devices' time", x_label=x_label, y_label="hours in each round"),
+        "Participation": bars(devices, title="Participation", x_label="accepted updates", y_label="devices"),
+    }
+    titled = (f"<h2>{escape(name)}</h2>{chart}" for name, chart in charts.items())
+    return _page(title, _table(("", ""), facts) + "".join(titled))
 
 
 def _cells(each: Summary) -> tuple[str, ...]:

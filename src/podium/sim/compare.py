@@ -50,7 +50,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """One run: what it cost to reach `target`, or (reached_ms None) what all of it cost without reaching it.
 
     `curve`: (virtual ms, accuracy over the window) of each round. `waste`: the share of devices' time on leases that
-    brought nothing. `gini`: of accepted updates by device, over the whole run.
+    brought nothing. `gini`: of accepted updates by device. `accuracy`: at the end of the run, reached or not.
     """
 
     strategy: str
@@ -137,7 +137,7 @@ def measured(strategy: str, seed: int, report: SimReport, target: float, window:
         bytes_up=sum(each.bytes_up for each in until),
         bytes_down=sum(each.bytes_down for each in until),
         waste=wasted / spent if spent else 0.0,
-        gini=gini(report.participation),
+        gini=gini(report.participation(len(until))),
         accuracy=smooth[-1] if smooth else 0.0,
         curve=tuple((each.sealed_ms, value) for each, value in zip(report.rounds, smooth, strict=True)),
     )

@@ -33,10 +33,16 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class SimReport:
-    """The sealed rounds in order, and how many updates of each device were accepted (int64, one per device)."""
+    """The sealed rounds in order, the devices whose updates each accepted (int64), and how many devices there are."""
 
     rounds: tuple[RoundReport, ...]
-    participation: NDArray[np.int64]
+    members: tuple[NDArray[np.int64], ...]
+    devices: int
+
+    def participation(self, rounds: int) -> NDArray[np.int64]:
+        """How many updates of each device the first `rounds` rounds accepted, int64 [devices]."""
+        held = np.concatenate([np.empty(0, np.int64), *self.members[:rounds]])
+        return np.bincount(held, minlength=self.devices)
 
 
 def gini(counts: NDArray[np.int64]) -> float:

@@ -21,8 +21,14 @@ from podium.wire.problems import OperatorFault
 MNIST = Path(__file__).resolve().parents[3] / "examples" / "mnist"
 
 
-def report(accuracies: Sequence[float], step_ms: int = 1_000, counts: Sequence[int] = (1, 1)) -> SimReport:
-    """Rounds of these accuracies, one each `step_ms`: 3 leases, 2 accepted, 30 bytes up, 60 down, a quarter wasted."""
+NOTHING = SimReport(rounds=(), members=(), devices=2)
+
+
+def report(accuracies: Sequence[float], step_ms: int = 1_000, members: Sequence[int] = (0, 1)) -> SimReport:
+    """Rounds of these accuracies and members of two devices, one each `step_ms`.
+
+    In each 3 leases, 2 accepted, 30 bytes up, 60 down, a quarter of the time wasted.
+    """
     rounds = tuple(
         RoundReport(
             number=number,
@@ -38,7 +44,7 @@ def report(accuracies: Sequence[float], step_ms: int = 1_000, counts: Sequence[i
         )
         for number, accuracy in enumerate(accuracies, start=1)
     )
-    return SimReport(rounds=rounds, participation=np.array(counts))
+    return SimReport(rounds=rounds, members=(np.array(members),) * len(rounds), devices=2)
 
 
 def test_gini_by_hand() -> None:
@@ -59,9 +65,16 @@ def test_gini_is_the_mean_difference_and_knows_no_scale_or_order(counts: list[in
     assert gini(held[::-1] * scale) == pytest.approx(gini(held), abs=1e-12)
 
 
+def test_participation_is_counted_up_to_a_round() -> None:
+    told = SimReport(rounds=(), members=(np.array([0, 2]), np.array([2, 2])), devices=4)
+    assert told.participation(0).tolist() == [0, 0, 0, 0]
+    assert told.participation(1).tolist() == [1, 0, 1, 0]
+    assert told.participation(2).tolist() == [1, 0, 3, 0]
+
+
 def test_what_it_took_to_reach_the_target() -> None:
     # windows of two: 0.1, 0.2, 0.4, 0.6; 0.4 is reached with the third round
-    row = measured("a", 1, report([0.1, 0.3, 0.5, 0.7], counts=[0, 4]), 0.4, 2)
+    row = measured("a", 1, report([0.1, 0.3, 0.5, 0.7], members=[1, 1]), 0.4, 2)
     assert (row.reached_ms, row.rounds, row.bytes_up, row.bytes_down) == (3_000, 3, 90, 180)
     assert (row.waste, row.gini) == (0.25, 0.5)
     assert row.accuracy == pytest.approx(0.6)
@@ -76,7 +89,7 @@ def test_a_lucky_first_round_ends_no_race() -> None:
 def test_a_target_that_is_not_reached_costs_the_whole_run() -> None:
     row = measured("a", 1, report([0.1, 0.2]), 0.5, 1)
     assert (row.reached_ms, row.rounds, row.bytes_up) == (None, 2, 60)
-    nothing = measured("a", 1, SimReport(rounds=(), participation=np.zeros(2, np.int64)), 0.5, 1)
+    nothing = measured("a", 1, NOTHING, 0.5, 1)
     assert (nothing.reached_ms, nothing.waste, nothing.accuracy, nothing.curve) == (None, 0.0, 0.0, ())
 
 
@@ -124,7 +137,7 @@ def test_strategies_race_for_what_the_baseline_reached(tmp_path: Path) -> None:
 
     def simulate(task: Task, devices: int, seed: int, trace: str) -> SimReport:
         asked.append((task.round.goal, devices, seed, trace))
-        return {25: report([0.2, 0.4, 0.6]), 30: report([0.6, 0.7], 2_000), 20: report([0.1], 9, [3, 0])}[
+        return {25: report([0.2, 0.4, 0.6]), 30: report([0.6, 0.7], 2_000), 20: report([0.1], 9, [0, 0])}[
             task.round.goal
         ]
 
@@ -150,18 +163,18 @@ def test_strategies_race_for_what_the_baseline_reached(tmp_path: Path) -> None:
 def test_a_baseline_that_seals_nothing_leaves_nothing_to_reach(tmp_path: Path) -> None:
     comparison = read_comparison(comparison_file(tmp_path, "[strategies.uniform]"))
     with pytest.raises(ValueError, match="seals no round with seed 4"):
-        list(run_comparison(comparison, lambda *_: SimReport(rounds=(), participation=np.zeros(1, np.int64))))
+        list(run_comparison(comparison, lambda *_: NOTHING))
 
 
 def test_a_report_page_draws_each_figure_and_stands_without_rounds() -> None:
-    page = report_page("mnist", report([0.1, 0.5], counts=[0, 2, 2, 5]))
+    page = report_page("mnist", report([0.1, 0.5]))
     figures = page.split("<svg")[1:]
     assert len(figures) == 5
     for figure in figures:
         ElementTree.fromstring("<svg" + figure.split("</svg>")[0] + "</svg>")
     assert "<td>25.0%</td>" in page
     assert "<td>0.5000</td>" in page
-    assert "nothing yet" in report_page("none", SimReport(rounds=(), participation=np.zeros(3, np.int64)))
+    assert "nothing yet" in report_page("none", NOTHING)
 
 
 def test_the_comparison_of_the_example_is_whole() -> None:
