@@ -69,6 +69,11 @@ def judge_task(text: str, source: str) -> tuple[Task | None, list[OperatorFault]
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return None, [OperatorFault("task-invalid", what=f"{source} is not TOML", why=str(error))]
+    return judge_table(raw, source)
+
+
+def judge_table(raw: Mapping[str, object], source: str) -> tuple[Task | None, list[OperatorFault]]:
+    """`judge_task` of a task file's `raw` table: what TOML says, before any of it is a term."""
     misfits = list(_misfits(raw, Task, "", source))
     if misfits:
         return None, misfits

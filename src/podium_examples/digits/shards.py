@@ -26,7 +26,7 @@ _TEST_EVERY = 4
 
 @dataclass(frozen=True)
 class Digits:
-    """One device's images: x float32 [images, 64] in 0..1, y int64 [images] in 0..9; `len` = training images."""
+    """One device's images: x float32 [images, pixels] in 0..1, y int64 [images] in 0..9; `len` = training images."""
 
     x_train: NDArray[np.float32]
     y_train: NDArray[np.int64]

@@ -53,6 +53,12 @@ KEPT: dict[str, str] = {
     "src/podium/adapters/keys.py::MemoryKeys": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/kernels/exact.py::sum_steps": "the slow exact twin of kernels/sums.py, its definition",
     "src/podium/kernels/exact.py::exact_mean": "the slow exact twin of kernels/sums.py, its definition",
+    "src/podium/cli/simulation_pages.py::comparison_markdown": "simulate --train and its comparison ask for it: next",
+    "src/podium/cli/simulation_pages.py::comparison_page": "simulate --train and its comparison ask for it: next",
+    "src/podium/cli/simulation_pages.py::report_page": "simulate --train and its comparison ask for it: next",
+    "src/podium/sim/compare.py::read_comparison": "simulate --train and its comparison ask for it: next",
+    "src/podium/sim/compare.py::run_comparison": "simulate --train and its comparison ask for it: next",
+    "src/podium/sim/examples.py::examples_of": "simulate --train asks for it: next",
     "src/podium/learning/fedavg.py::merge": "one of the four functions of every aggregation rule: shards merge",
 }
 """path::name -> why it stays although nothing here names it."""
