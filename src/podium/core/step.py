@@ -49,7 +49,7 @@ from podium.core.fleet import enrolment, marks
 from podium.core.models import aliases
 from podium.core.models.versions import import_version
 from podium.core.outbox import Outbox
-from podium.core.refusals import count_due, deny, record_counts
+from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
 from podium.core.rows import AnyRow
 from podium.core.selection.admit import Batch, admit
@@ -128,26 +128,28 @@ class Core:
 
         Before a timer is due or a device comes twice, and so that it cannot pass `leases_live_max` within.
         """
-        first = int(event.at[start])
-        until = min(self._due(), first + self._shortest(len(event.at) - start))
-        end = int(np.searchsorted(event.at, until, side="left"))
-        end = min(end, start + (self.state.leases_left() or end))
-        devices = event.device[start:end]
-        _, firsts = np.unique(devices, return_index=True)
-        if len(firsts) == len(devices):
-            return end
-        again = np.ones(len(devices), np.bool_)
-        again[firsts] = False
-        return start + int(np.argmax(again))
+        rows, span_ms = self._reach(len(event.at) - start)
+        until = min(self._due(), int(event.at[start]) + span_ms)
+        end = min(start + rows, int(np.searchsorted(event.at, until, side="left")))
+        return start + self.state.fleet.first_again(event.device[start:end])
 
-    def _shortest(self, arriving: int) -> int:
-        """The shortest timer, in ms, that `arriving` check-ins could set: they may complete a forming round's goal."""
-        for key, work in self.state.open.items():
-            if self.state.rounds[key].state == "FORMING":
-                goal = self.state.task_of(key[0]).task.round.goal
-                if work.nominees < goal <= work.nominees + arriving:
-                    return 1
-        return min(self.state.limits.form_settle_ms, self.state.limits.offer_ms)
+    def _reach(self, arriving: int) -> tuple[int, int]:
+        """How many of `arriving` check-ins, and those of how many ms, can set no timer that is due among themselves.
+
+        They may complete a forming round, take a seat whose offer lapses, begin a round's time or a minute of counts.
+        """
+        state = self.state
+        rows = min(arriving, state.leases_left() or arriving)
+        span_ms = state.never if state.counted else MINUTE_MS
+        for key, work in state.open.items():
+            row, task = state.rounds[key], state.task_of(key[0]).task
+            if row.state == "REPORTING":
+                begun = row.report_deadline_ms >= 0
+                span_ms = min(span_ms, state.limits.offer_ms, state.never if begun else int(task.round.report_deadline))
+            for need, _ in rounds.readiness(state, task) if row.state == "FORMING" else ():
+                if work.nominees < need <= work.nominees + rows:
+                    rows = max(1, need - work.nominees - 1)  # the last one that is needed comes alone
+        return rows, span_ms
 
     def _lease_messages(self, out: Outbox, event: LeasesTold) -> None:
         for said in event.rows:

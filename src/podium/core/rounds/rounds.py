@@ -39,6 +39,11 @@ def quorum(task: Task) -> int:
     return task.round.minimum or task.round.goal
 
 
+def readiness(state: State, task: Task) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(nominees, ms): with so many a forming round may start so much later; the sooner of the two counts."""
+    return (quorum(task), state.limits.form_settle_ms), (task.round.goal, 1)
+
+
 def over_factor(state: State, run: RunRow) -> float:
     """How many leases to grant for one update that is needed: set by the task, or from the observed loss rate."""
     over = state.task_of(run.id).task.select.over

@@ -174,7 +174,7 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     work.nominated[devices] = True
     before, work.nominees = work.nominees, work.nominees + len(new)
     work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
-    for need, settle in ((rounds.quorum(task), state.limits.form_settle_ms), (task.round.goal, 1)):
+    for need, settle in rounds.readiness(state, task):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
