@@ -3,6 +3,9 @@
 A block is: when and what was told; `+` a record, with the states its rows went to; `>` a send; `wake` when it changed.
 """
 
+import itertools
+from collections.abc import Iterator
+
 from podium.core.effects import (
     Answer,
     AnySend,
@@ -50,7 +53,8 @@ class Teller(Drive):
         if self.telling:
             self.lines.append(f"{event.at_ms:>9} ms  {said(event)}")
             self.lines += [f"              + {recorded(record, before)}" for record in step.records]
-            self.lines += [f"              > {line}" for send in step.sends for line in sent(send)]
+            rows = itertools.count(1)  # a step may answer a batch in parts
+            self.lines += [f"              > {line}" for send in step.sends for line in sent(send, rows)]
             if step.wake_ms != wake:
                 self.lines.append(f"              wake {step.wake_ms}")
         return step
@@ -103,14 +107,14 @@ def recorded(record: Record, before: dict[tuple[str, str], AnyRow]) -> str:
     return "  ".join(part for part in told if part)
 
 
-def sent(send: AnySend) -> list[str]:
-    """A send as lines."""
+def sent(send: AnySend, rows: Iterator[int]) -> list[str]:
+    """A send as lines; check-ins are numbered by `rows`."""
     match send:
         case Answer():
             left = f" for {send.remaining_ms} ms" if send.remaining_ms else ""
             return [f"answer: {send.word or 'refused'}{f' {send.code}' if send.code else ''}{left}"]
         case CheckinAnswers():
-            return [answered(send, row) for row in range(len(send.ticket))]
+            return [f"check-in {next(rows)}: {answered(send, row)}" for row in range(len(send.ticket))]
         case PrepareRound():
             return [f"prepare round {send.run}.{send.round} on {send.base}"]
         case JudgeUpdate():
@@ -127,4 +131,4 @@ def answered(send: CheckinAnswers, row: int) -> str:
     """What one check-in heard."""
     offer, news = send.offers.get(row), send.news.get(row, "")
     what = f"{offer.state} {offer.lease} for {offer.remaining_ms} ms" if offer else REASONS[int(send.reason[row])]
-    return f"check-in {row + 1}: {what}{f', news: {news}' if news else ''}"
+    return f"{what}{f', news: {news}' if news else ''}"
