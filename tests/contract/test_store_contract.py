@@ -32,8 +32,14 @@ def head(tree: str, size: int) -> SignedHead:
     return SignedHead(payload=payload, key_id="k", signature=b"s%d" % size)
 
 
+def loaded(store: AnyStore) -> Loaded:
+    """What a plane would start from, its rows read."""
+    found = store.load()
+    return Loaded(rows=tuple(found.rows), step=found.step, at_ms=found.at_ms)
+
+
 def test_a_new_store_is_empty(store: AnyStore) -> None:
-    assert store.load() == Loaded(rows=(), step=0, at_ms=0)
+    assert loaded(store) == Loaded(rows=(), step=0, at_ms=0)
     assert store.last_ms() == 0
     assert not store.unplaced(10)
     assert not store.entries(0, 10)
@@ -47,7 +53,7 @@ def test_a_new_store_is_empty(store: AnyStore) -> None:
 def test_a_commit_keeps_rows_history_and_the_last_step(store: AnyStore) -> None:
     first, second = record(device("d1"), lease()), record(lease(state="HELD", weight=0.25), tree="plane")
     store.commit("steps", [step(1, first), step(2), step(4, second)], salts(2))
-    assert store.load() == Loaded(rows=(device("d1"), lease(state="HELD", weight=0.25)), step=4, at_ms=40)
+    assert loaded(store) == Loaded(rows=(device("d1"), lease(state="HELD", weight=0.25)), step=4, at_ms=40)
     assert store.last_ms() == 40
     one, two = store.entries(0, 10)
     assert (one.number, one.step, one.tree, one.place) == (1, 1, "default", -1)
@@ -69,7 +75,7 @@ def test_nothing_to_commit_is_nothing(store: AnyStore) -> None:
 def test_every_row_type_comes_back(store: AnyStore) -> None:
     assert {type(row) for row in ONE_OF_EACH} == set(ROW_TYPES)
     store.commit("steps", [step(1, record(*reversed(ONE_OF_EACH)))], salts(1))
-    assert store.load().rows == ONE_OF_EACH
+    assert loaded(store).rows == ONE_OF_EACH
 
 
 def test_step_numbers_rise(store: AnyStore) -> None:
@@ -85,7 +91,7 @@ def test_step_numbers_rise(store: AnyStore) -> None:
 def test_one_salt_per_record(store: AnyStore, count: int) -> None:
     with pytest.raises(Bug, match="salts"):
         store.commit("steps", [step(1, record(device()))], salts(count))
-    assert store.load().rows == ()
+    assert loaded(store).rows == ()
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -100,7 +106,7 @@ def test_a_device_holds_one_live_lease(store: AnyStore, together: bool) -> None:
     store.commit("steps", [first], salts(1))
     with pytest.raises(Bug, match="leases"):
         store.commit("steps", [second], salts(1))
-    assert store.load() == Loaded(rows=(lease("r.1.1"),), step=1, at_ms=10)
+    assert loaded(store) == Loaded(rows=(lease("r.1.1"),), step=1, at_ms=10)
 
 
 def test_a_lease_that_ended_makes_room(store: AnyStore) -> None:

@@ -54,10 +54,10 @@ class MemoryStore:
         self._failures.append((code, applied))
 
     def load(self) -> Loaded:
-        """Every current row by table and key, and where the last durable step stood."""
+        """Every current row by table, in the order in which they came, and where the last durable step stood."""
         with self._lock:
-            keys = sorted(self._rows, key=lambda key: (_ORDER[key[0]], key[1]))
-            return Loaded(rows=tuple(self._rows[key] for key in keys), step=self._step, at_ms=self._at_ms)
+            rows = sorted(self._rows.items(), key=lambda item: _ORDER[item[0][0]])
+            return Loaded(rows=tuple(row for _, row in rows), step=self._step, at_ms=self._at_ms)
 
     def last_ms(self) -> int:
         """`at_ms` of the last durable step, 0 if none."""

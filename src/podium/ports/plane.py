@@ -1,6 +1,6 @@
 """Ports that only the plane needs: Store, Engine, Metrics. Protocols only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -41,9 +41,10 @@ class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plane starts from."""
+    """What a plane starts from. `rows` are read as they are asked for, a page at a time, each time anew: nothing may be
+    committed meanwhile."""
 
-    rows: tuple[AnyRow, ...]
+    rows: Iterable[AnyRow]
     step: int  # last durable step number, 0 if none
     at_ms: int  # at_ms of that step, 0 if none
 
@@ -55,7 +56,10 @@ class Store(Protocol):
     """
 
     def load(self) -> Loaded:
-        """Every current row, and where the last durable step stood."""
+        """Every current row by table, in the order in which they came, and where the last durable step stood.
+
+        Of leases whose round is over at least the newest `LEASES_REMEMBERED_MAX` (core/state.py).
+        """
         ...
 
     def last_ms(self) -> int:

@@ -6,6 +6,7 @@ Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `place`, `banned` 
 Limits: arrays grow by doubling; some 150 bytes a device. Equal fact sets are kept once.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -55,21 +56,31 @@ class Fleet:
         self.examples: NDArray[np.int32] = np.full((16, SLOTS), ABSENT, np.int32)
         self.facts = FactSets()
         self.places: list[Place] = []
-        self._place_numbers: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = {}
+        self._place_numbers: dict[tuple[str | tuple[str, str], ...], int] = {}
 
-    def take(self, row: DeviceRow) -> None:
-        """Let the columns hold what `row` says, growing them if it is a new device."""
-        self._grow(row.number + 1)
-        self.size = max(self.size, row.number + 1)
-        self.participated_ms[row.number] = row.participated_ms
-        self.banned[row.number] = row.state == "banned"
-        self.cordoned[row.number] = row.state == "cordoned"
-        place = (row.population, row.site, tuple(sorted(row.labels.items())))
-        number = self._place_numbers.get(place)
+    def take(self, rows: Sequence[DeviceRow]) -> None:
+        """Let the columns hold what `rows` say, whose numbers follow one another; they grow for new devices."""
+        first = rows[0].number
+        end = first + len(rows)
+        self._grow(end)
+        self.size = max(self.size, end)
+        self.participated_ms[first:end] = [row.participated_ms for row in rows]
+        states = [row.state for row in rows]
+        self.banned[first:end] = [state == "banned" for state in states]
+        self.cordoned[first:end] = [state == "cordoned" for state in states]
+        self.place[first:end] = [self._place_of(row) for row in rows]
+
+    def _place_of(self, row: DeviceRow) -> int:
+        """The number of the place of `row`; labels in another order are the same place under a further key."""
+        key = (row.population, row.site, *row.labels.items())
+        number = self._place_numbers.get(key)
         if number is None:
-            number = self._place_numbers[place] = len(self.places)
-            self.places.append((row.population, row.site, dict(row.labels)))
-        self.place[row.number] = number
+            ordered = (row.population, row.site, *sorted(row.labels.items()))
+            number = self._place_numbers.setdefault(ordered, len(self.places))
+            self._place_numbers[key] = number
+            if number == len(self.places):
+                self.places.append((row.population, row.site, dict(row.labels)))
+        return number
 
     def _grow(self, size: int) -> None:
         if size <= len(self.epoch):

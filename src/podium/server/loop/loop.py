@@ -20,7 +20,7 @@ from podium.core.rounds.leases import Said
 from podium.core.state import State
 from podium.core.step import Core
 from podium.ports import Clock
-from podium.ports.plane import Store
+from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.wire.limits import Limits
@@ -149,13 +149,17 @@ class Loop:
 
         `StoreFault` if the store cannot be read.
         """
-        loaded = await asyncio.to_thread(self._store.load)
+        core, loaded = await asyncio.to_thread(self._loaded)
         now = self._clock.now_ms()
         down_ms = min(max(0, now - loaded.at_ms), self._limits.down_ms_max) if loaded.step else 0
         self._last_ms = max(now, loaded.at_ms)
-        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
         told = await asyncio.to_thread(prepare, core)
         self._boot(core, down_ms, told)
+
+    def _loaded(self) -> tuple[Core, Loaded]:
+        """A core over what the store holds; any thread, while nothing is written."""
+        loaded = self._store.load()
+        return Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits), loaded
 
     def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
         self._core = core
@@ -327,14 +331,13 @@ class Loop:
         while True:
             await asyncio.sleep(min(RELOAD_MAX_MS, RELOAD_FIRST_MS << min(self._failures, 10)) / 1000)
             try:
-                loaded = await asyncio.to_thread(self._store.load)
+                core, loaded = await asyncio.to_thread(self._loaded)
                 break
             except StoreFault as fault:
                 self._failures += 1
                 self.broken, self._fault = f"{fault.code}: {fault.what}", fault
                 log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
         self._writer.reset()
-        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
 
