@@ -22,7 +22,7 @@ def main() -> None:
     loaded = store.load()
     core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=Limits())
     seconds = time.perf_counter() - began
-    print(seconds, peak_bytes(os.getpid()) / 1e6, len(core.state.devices))
+    sys.stdout.write(f"{seconds} {peak_bytes(os.getpid()) / 1e6} {len(core.state.devices)}\n")
     store.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.store import SqliteStore
+from podium.core.fleet.snapshot import Chunk
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record, read_record
 from podium.core.rows import ROW_TYPES
@@ -150,6 +151,18 @@ def test_an_entry_is_placed_once(store: AnyStore, wrong: int) -> None:
         store.place([(2, 1), (wrong, 2)], [head("default", 3)])
     assert [each.place for each in store.entries(0, 10)] == [0, -1]
     assert store.heads() == [head("default", 1)]
+
+
+def test_facts_are_kept_by_chunk(store: AnyStore) -> None:
+    def chunk(number: int, body: bytes) -> Chunk:
+        return Chunk(number=number, at_ms=7, digest=b"d" * 32, body=body)
+
+    assert not list(store.facts())
+    store.keep_facts(())
+    store.keep_facts((chunk(2, b"two"), chunk(0, b"none")))
+    store.keep_facts((chunk(2, b"\x00again"),))
+    assert list(store.facts()) == [chunk(0, b"none"), chunk(2, b"\x00again")]
+    assert loaded(store) == Loaded(rows=(), step=0, at_ms=0), "no row and no step comes of it"
 
 
 def test_meta(store: AnyStore) -> None:

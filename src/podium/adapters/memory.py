@@ -5,11 +5,12 @@ encoded only when someone reads the history, so a simulation pays nothing for it
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from podium.core.effects import Record, Step
+from podium.core.fleet.snapshot import Chunk
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record
 from podium.core.rows import TABLES, AnyRow, LeaseRow, table_of
@@ -45,6 +46,7 @@ class MemoryStore:
         self._first_unplaced = 1
         self._heads: list[tuple[str, SignedHead]] = []
         self._meta: dict[str, str] = {}
+        self._facts: dict[int, Chunk] = {}
         self._step = 0
         self._at_ms = 0
         self._failures: list[tuple[str, bool]] = []
@@ -165,6 +167,16 @@ class MemoryStore:
         """Every signed head, oldest first."""
         with self._lock:
             return [signed for _, signed in self._heads]
+
+    def keep_facts(self, chunks: Sequence[Chunk]) -> None:
+        """Keep `chunks` in place of those of their numbers."""
+        with self._lock:
+            self._facts.update((chunk.number, chunk) for chunk in chunks)
+
+    def facts(self) -> Iterator[Chunk]:
+        """The chunks kept, by number."""
+        with self._lock:
+            yield from [self._facts[number] for number in sorted(self._facts)]
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep `value` under `name`."""

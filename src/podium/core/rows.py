@@ -35,7 +35,7 @@ class TokenRow(Row, frozen=True, kw_only=True, tag="tokens"):
     expires_ms: int
 
 
-class DeviceRow(Row, frozen=True, kw_only=True, tag="devices"):
+class DeviceRow(Row, frozen=True, kw_only=True, tag="devices", gc=False):  # in no cycle; a boot makes millions
     """An enrolled device. `number` is its column index, dense from 0 in order of enrolment."""
 
     id: str

@@ -8,6 +8,7 @@ Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault
 
 LEASES_REMEMBERED_MAX = 100_000
-DEVICES_AT_ONCE = 8_192
+ROWS_AT_ONCE = 8_192
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
@@ -121,18 +122,16 @@ class State:
         """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
         others: list[AnyRow] = []
         late: list[DeviceRow] = []
-        batch: list[DeviceRow] = []
-        for row in rows:
-            if not isinstance(row, DeviceRow):
-                others.append(row)
-            elif row.number == len(self.devices) + len(batch):
-                batch.append(row)
+        every = iter(rows)
+        while batch := list(islice(every, ROWS_AT_ONCE)):
+            devices = [row for row in batch if isinstance(row, DeviceRow)]
+            if len(devices) < len(batch):
+                others += [row for row in batch if not isinstance(row, DeviceRow)]
+            first = len(self.devices)
+            if [row.number for row in devices] == list(range(first, first + len(devices))):
+                self.devices.extend(devices)
             else:
-                late.append(row)
-            if len(batch) == DEVICES_AT_ONCE:
-                self.devices.extend(batch)
-                batch = []
-        self.devices.extend(batch)
+                late += devices
         for row in sorted(late, key=lambda row: row.number):
             self.devices.put(row)
         return others

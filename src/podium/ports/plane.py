@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Step
 from podium.core.events import Verdict
+from podium.core.fleet.snapshot import Chunk
 from podium.core.rows import AliasMoveRow, AnyRow, LeaseRow
 from podium.tasks.task import Task
 
@@ -101,6 +102,14 @@ class Store(Protocol):
 
     def heads(self) -> list[SignedHead]:
         """Every signed head, oldest first."""
+        ...
+
+    def keep_facts(self, chunks: Sequence[Chunk]) -> None:
+        """Keep `chunks` in place of those of their numbers; from any thread. `StoreFault`: none is."""
+        ...
+
+    def facts(self) -> Iterator[Chunk]:
+        """The chunks kept, by number, one at a time; whoever takes them judges them. `StoreFault`."""
         ...
 
     def set_meta(self, name: str, value: str) -> None:

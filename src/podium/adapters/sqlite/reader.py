@@ -15,6 +15,7 @@ from pathlib import Path
 from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.migrations import version_of
 from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS
+from podium.core.fleet.snapshot import Chunk
 from podium.core.records import decode_row
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import AnyRow
@@ -34,6 +35,7 @@ _IF_WANTED = {
     f" (SELECT run, number FROM rounds WHERE state IN ({', '.join(map(repr, ROUND_OPEN))})))",
 }
 _ENTRY = "SELECT number, step, tree, place, salt, record, leaf FROM history"
+_FACTS = "SELECT number, at_ms, digest, body FROM facts"
 _HEAD = "SELECT payload, key_id, signature FROM heads"
 
 
@@ -118,6 +120,17 @@ class SqliteReader:
         """Every signed head, oldest first."""
         with self.read("reading heads") as db:
             return [_head(row) for row in db.execute(f"{_HEAD} ORDER BY number")]
+
+    def facts(self) -> Iterator[Chunk]:
+        """The chunks kept, by number, one at a time."""
+        number = -1
+        while True:
+            with self.read("reading facts of devices") as db:
+                row = db.execute(f"{_FACTS} WHERE number > ? ORDER BY number LIMIT 1", (number,)).fetchone()
+            if row is None:
+                return
+            number = row[0]
+            yield Chunk(number=number, at_ms=row[1], digest=row[2], body=row[3])
 
     def get_meta(self, name: str) -> str:
         """The value kept under `name`, "" if none; `StoreFault(store-corrupt)` if it was changed."""

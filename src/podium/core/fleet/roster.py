@@ -189,28 +189,38 @@ class _Index:
         self._newest: dict[bytes, int] = {}
         self._hashes: NDArray[np.int64] = np.zeros(0, np.int64)  # sorted
         self._numbers: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._runs: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = []  # many at once, older than the newest
 
     def add(self, texts: Sequence[bytes], first: int) -> None:
-        """Let `texts` be those of `first` and on."""
+        """Let `texts` be those of `first` and on. Many at once are sorted in when somebody looks."""
+        if len(texts) >= NEWEST_MIN:
+            self._end_newest()
+            self._runs.append((_hashes(texts), np.arange(first, first + len(texts), dtype=np.int32)))
+            return
         self._newest.update(zip(texts, range(first, first + len(texts)), strict=True))
         if len(self._newest) > max(NEWEST_MIN, len(self._hashes) // NEWEST_PARTS):
-            self._take_in()
+            self._end_newest()
 
-    def _take_in(self) -> None:
-        count = len(self._newest)
-        hashes = _hashes(self._newest)
+    def _end_newest(self) -> None:
+        if self._newest:
+            self._runs.append((_hashes(self._newest), np.array(list(self._newest.values()), np.int32)))
+            self._newest = {}
+
+    def _sort_in(self) -> None:
+        hashes, numbers = (np.concatenate(each) for each in zip(*self._runs, strict=True))
         order = np.argsort(hashes, kind="stable")
         places = self._hashes.searchsorted(hashes[order], side="right")
-        numbers = np.fromiter(self._newest.values(), np.int32, count)
         self._hashes = np.insert(self._hashes, places, hashes[order])
         self._numbers = np.insert(self._numbers, places, numbers[order])
-        self._newest = {}
+        self._runs = []
 
     def likely(self, text: bytes) -> Iterator[int]:
         """The numbers that may have `text`, the last one put first."""
         newest = self._newest.get(text)
         if newest is not None:
             yield newest
+        if self._runs:
+            self._sort_in()
         (wanted,) = _hashes((text,))
         end = int(self._hashes.searchsorted(wanted, side="right"))
         while end and self._hashes[end - 1] == wanted:

@@ -22,6 +22,7 @@ from podium.core.step import Core
 from podium.ports import Clock
 from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
+from podium.server.loop.facts import restore_facts
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
@@ -159,7 +160,9 @@ class Loop:
     def _loaded(self) -> tuple[Core, Loaded]:
         """A core over what the store holds; any thread, while nothing is written."""
         loaded = self._store.load()
-        return Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits), loaded
+        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
+        restore_facts(core.state, self._store, self.now_ms())
+        return core, loaded
 
     def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
         self._core = core
