@@ -44,7 +44,7 @@ def told(count: int = 6) -> Drive:
             data=data_facts(len(devices), {"b": rows.astype(np.int32) + 1, "a": np.full(len(devices), 9, np.int32)}),
         )
     )
-    drive.core.state.fleet.hear(devices, telemetry(len(devices), {"battery": rows.astype(np.float32) / 8}), rows)
+    drive.core.state.fleet.hear(devices, telemetry(len(devices), {"battery": (rows / 8).astype(np.float32)}), rows)
     return drive
 
 
