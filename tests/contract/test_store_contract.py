@@ -7,10 +7,9 @@ import pytest
 
 from podium.adapters.memory import MemoryStore
 from podium.adapters.sqlite.store import SqliteStore
-from podium.core.fleet.snapshot import Chunk
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record, read_record
-from podium.core.rows import ROW_TYPES
+from podium.core.rows import ROW_TYPES, FactsChunk
 from podium.ports.plane import Loaded, SignedHead
 from podium.wire.canonical import canonical
 from podium.wire.messages import Head
@@ -154,8 +153,8 @@ def test_an_entry_is_placed_once(store: AnyStore, wrong: int) -> None:
 
 
 def test_facts_are_kept_by_chunk(store: AnyStore) -> None:
-    def chunk(number: int, body: bytes) -> Chunk:
-        return Chunk(number=number, at_ms=7, digest=b"d" * 32, body=body)
+    def chunk(number: int, body: bytes) -> FactsChunk:
+        return FactsChunk(number=number, at_ms=7, digest=b"d" * 32, body=body)
 
     assert not list(store.facts())
     store.keep_facts(())

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from podium.core.effects import Record, Step
-from podium.core.fleet.snapshot import Chunk
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record
-from podium.core.rows import TABLES, AnyRow, LeaseRow, table_of
+from podium.core.rows import TABLES, AnyRow, FactsChunk, LeaseRow, table_of
 from podium.ports.plane import Entry, Loaded, SignedHead
 from podium.wire.canonical import decode_canonical
 from podium.wire.messages import Head
@@ -46,7 +45,7 @@ class MemoryStore:
         self._first_unplaced = 1
         self._heads: list[tuple[str, SignedHead]] = []
         self._meta: dict[str, str] = {}
-        self._facts: dict[int, Chunk] = {}
+        self._facts: dict[int, FactsChunk] = {}
         self._step = 0
         self._at_ms = 0
         self._failures: list[tuple[str, bool]] = []
@@ -168,12 +167,12 @@ class MemoryStore:
         with self._lock:
             return [signed for _, signed in self._heads]
 
-    def keep_facts(self, chunks: Sequence[Chunk]) -> None:
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
         """Keep `chunks` in place of those of their numbers."""
         with self._lock:
             self._facts.update((chunk.number, chunk) for chunk in chunks)
 
-    def facts(self) -> Iterator[Chunk]:
+    def facts(self) -> Iterator[FactsChunk]:
         """The chunks kept, by number."""
         with self._lock:
             yield from [self._facts[number] for number in sorted(self._facts)]

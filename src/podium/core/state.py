@@ -1,7 +1,8 @@
 """What the core remembers: the durable rows, and what is volatile by design, each in one place.
 
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
-Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told, `OpenRound`'s
+Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
+kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
 nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 """
@@ -19,6 +20,7 @@ from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
+    LEASES_REMEMBERED_MAX,
     AliasMoveRow,
     AliasRow,
     AnyRow,
@@ -39,7 +41,6 @@ from podium.core.selection.reservoir import Reservoir
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug, DeviceFault
 
-LEASES_REMEMBERED_MAX = 100_000
 ROWS_AT_ONCE = 8_192
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"

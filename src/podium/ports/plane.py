@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Step
 from podium.core.events import Verdict
-from podium.core.fleet.snapshot import Chunk
-from podium.core.rows import AliasMoveRow, AnyRow, LeaseRow
+from podium.core.rows import AliasMoveRow, AnyRow, FactsChunk, LeaseRow
 from podium.tasks.task import Task
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -104,11 +103,11 @@ class Store(Protocol):
         """Every signed head, oldest first."""
         ...
 
-    def keep_facts(self, chunks: Sequence[Chunk]) -> None:
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
         """Keep `chunks` in place of those of their numbers; from any thread. `StoreFault`: none is."""
         ...
 
-    def facts(self) -> Iterator[Chunk]:
+    def facts(self) -> Iterator[FactsChunk]:
         """The chunks kept, by number, one at a time; whoever takes them judges them. `StoreFault`."""
         ...
 

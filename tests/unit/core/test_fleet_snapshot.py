@@ -9,6 +9,7 @@ from podium.core.events import SessionsOpened
 from podium.core.fleet import columns, snapshot
 from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.fleet.telemetry import data_facts, telemetry
+from podium.core.rows import FactsChunk
 from podium.wire.messages import Capabilities
 from tests.support.core_drive import Drive
 from tests.support.core_made import PLAN
@@ -55,7 +56,7 @@ def fresh(drive: Drive) -> Fleet:
     return made
 
 
-def chunks(fleet: Fleet, at_ms: int = 1) -> list[snapshot.Chunk]:
+def chunks(fleet: Fleet, at_ms: int = 1) -> list[FactsChunk]:
     return [snapshot.packed(snapshot.taken(fleet, each), each, at_ms) for each in snapshot.changed(fleet)]
 
 
@@ -70,7 +71,9 @@ def test_everything_that_was_told_comes_back() -> None:
         assert (again.epoch[device], again.seen_ms[device]) == (fleet.epoch[device], fleet.seen_ms[device])
     assert again.facts_of(2) == {}
     np.testing.assert_array_equal(again.telemetry.battery, fleet.telemetry.battery)
-    assert len(set(again.facts_id[[0, 3, 5]])) == len(set(again.facts_id[[1, 4]])) == 1, "equal sets are one set again, over chunks"
+    assert len(set(again.facts_id[[0, 3, 5]])) == len(set(again.facts_id[[1, 4]])) == 1, (
+        "equal sets are one, over chunks"
+    )
     assert list(again.examples_of("b", np.array([0, 1, 3]))) == [1, 2, 3]
     assert snapshot.changed(again) == []
 

@@ -15,11 +15,8 @@ from pathlib import Path
 from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.migrations import version_of
 from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS
-from podium.core.fleet.snapshot import Chunk
 from podium.core.records import decode_row
-from podium.core.rounds.table import ROUND_OPEN
-from podium.core.rows import AnyRow
-from podium.core.state import LEASES_REMEMBERED_MAX
+from podium.core.rows import LEASES_REMEMBERED_MAX, AnyRow, FactsChunk
 from podium.ports.plane import Entry, Loaded, SignedHead
 from podium.wire.problems import OperatorFault, StoreFault
 
@@ -32,7 +29,7 @@ _PAGE = "SELECT rowid, body FROM {table} WHERE rowid > ?1 {if_wanted} ORDER BY r
 """Rows are changed and never removed: those that came last have the highest rowids."""
 _IF_WANTED = {
     "leases": f"AND (rowid > (SELECT max(rowid) FROM leases) - {LEASES_REMEMBERED_MAX} OR (run, round) IN"
-    f" (SELECT run, number FROM rounds WHERE state IN ({', '.join(map(repr, ROUND_OPEN))})))",
+    " (SELECT run, number FROM rounds WHERE state NOT IN ('SEALED', 'ABANDONED')))",
 }
 _ENTRY = "SELECT number, step, tree, place, salt, record, leaf FROM history"
 _FACTS = "SELECT number, at_ms, digest, body FROM facts"
@@ -121,7 +118,7 @@ class SqliteReader:
         with self.read("reading heads") as db:
             return [_head(row) for row in db.execute(f"{_HEAD} ORDER BY number")]
 
-    def facts(self) -> Iterator[Chunk]:
+    def facts(self) -> Iterator[FactsChunk]:
         """The chunks kept, by number, one at a time."""
         number = -1
         while True:
@@ -130,7 +127,7 @@ class SqliteReader:
             if row is None:
                 return
             number = row[0]
-            yield Chunk(number=number, at_ms=row[1], digest=row[2], body=row[3])
+            yield FactsChunk(number=number, at_ms=row[1], digest=row[2], body=row[3])
 
     def get_meta(self, name: str) -> str:
         """The value kept under `name`, "" if none; `StoreFault(store-corrupt)` if it was changed."""

@@ -21,10 +21,9 @@ from podium.adapters.sqlite.reader import DATABASE, SqliteReader, last_step, met
 from podium.adapters.sqlite.schema import COLUMNS, upsert, values
 from podium.adapters.sqlite.seal import seal, unseal
 from podium.core.effects import Step
-from podium.core.fleet.snapshot import Chunk
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record, encode_row
-from podium.core.rows import table_of
+from podium.core.rows import FactsChunk, table_of
 from podium.ports.plane import SignedHead
 from podium.wire.canonical import decode_canonical
 from podium.wire.messages import Head
@@ -119,7 +118,7 @@ class SqliteStore(SqliteReader):
                 head = decode_canonical(signed.payload, Head)
                 db.execute(_HEAD, (head.tree, head.size, signed.payload, signed.key_id, signed.signature))
 
-    def keep_facts(self, chunks: Sequence[Chunk]) -> None:
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
         """Keep `chunks` in place of those of their numbers."""
         cells = [(chunk.number, chunk.at_ms, chunk.digest, chunk.body) for chunk in chunks]
         with self._transaction("facts") as db:

@@ -18,21 +18,13 @@ from podium.core.fleet.columns import CHUNK, NEVER, Fleet
 from podium.core.fleet.facts import Facts
 from podium.core.fleet.sets import SLOTS
 from podium.core.fleet.telemetry import ABSENT, Telemetry
+from podium.core.rows import FactsChunk
 
 FORMAT = 1
 LEVEL = 1
 """Of compression: a chunk takes some 0.1 s, and nobody waits for it."""
 
 Column = NDArray[np.generic]
-
-
-class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One chunk as it is kept: `number` counts from 0, `digest` is the SHA-256 of `body`, which `unpacked` reads."""
-
-    number: int
-    at_ms: int
-    digest: bytes
-    body: bytes
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +66,13 @@ def taken(fleet: Fleet, number: int) -> Told:
     )
 
 
-def packed(told: Told, number: int, at_ms: int) -> Chunk:
+def packed(told: Told, number: int, at_ms: int) -> FactsChunk:
     """`told` as chunk `number` of the time `at_ms`; takes a while, on any thread."""
     body = zlib.compress(msgspec.msgpack.encode(told), LEVEL)
-    return Chunk(number=number, at_ms=at_ms, digest=sha256(body).digest(), body=body)
+    return FactsChunk(number=number, at_ms=at_ms, digest=sha256(body).digest(), body=body)
 
 
-def restore(fleet: Fleet, chunk: Chunk, now_ms: int) -> int:
+def restore(fleet: Fleet, chunk: FactsChunk, now_ms: int) -> int:
     """Let `fleet`, whose rows are loaded and whom nobody told anything yet, know what `chunk` holds; how many devices.
 
     `ValueError` if it is not what was kept, or of another format than this release's: the fleet is as it was.
@@ -113,7 +105,7 @@ def _held(fleet: Fleet, sets: list[Facts], local: NDArray[np.int64]) -> NDArray[
     return numbers[local]
 
 
-def _unpacked(chunk: Chunk) -> tuple[Told, list[Facts]]:
+def _unpacked(chunk: FactsChunk) -> tuple[Told, list[Facts]]:
     """What `chunk` holds, and its fact sets."""
     if sha256(chunk.body).digest() != chunk.digest:
         raise ValueError(f"chunk {chunk.number} is not what was kept")

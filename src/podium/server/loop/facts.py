@@ -11,6 +11,7 @@ import logging
 from typing import Protocol
 
 from podium.core.fleet import snapshot
+from podium.core.rows import FactsChunk
 from podium.core.state import State
 from podium.ports.plane import Store
 from podium.wire.problems import PodiumError, StoreFault
@@ -47,7 +48,7 @@ def restore_facts(state: State, store: Store, now_ms: int) -> None:
         log.info("facts of devices restored", extra={"devices": devices})
 
 
-def _restored(state: State, chunk: snapshot.Chunk, now_ms: int) -> int:
+def _restored(state: State, chunk: FactsChunk, now_ms: int) -> int:
     try:
         return snapshot.restore(state.fleet, chunk, now_ms)
     except ValueError as error:

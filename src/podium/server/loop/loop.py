@@ -88,6 +88,14 @@ class Timer:
             self._handle = None
 
 
+def load_core(store: Store, limits: Limits, now_ms: int) -> tuple[Core, Loaded]:
+    """A core over what `store` holds and its devices told; any thread, while nothing is written. `StoreFault`."""
+    loaded = store.load()
+    core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits)
+    restore_facts(core.state, store, now_ms)
+    return core, loaded
+
+
 class Loop:
     """Owns the core. Every method runs on the event loop's thread, unless it says otherwise."""
 
@@ -150,19 +158,12 @@ class Loop:
 
         `StoreFault` if the store cannot be read.
         """
-        core, loaded = await asyncio.to_thread(self._loaded)
+        core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
         now = self._clock.now_ms()
         down_ms = min(max(0, now - loaded.at_ms), self._limits.down_ms_max) if loaded.step else 0
         self._last_ms = max(now, loaded.at_ms)
         told = await asyncio.to_thread(prepare, core)
         self._boot(core, down_ms, told)
-
-    def _loaded(self) -> tuple[Core, Loaded]:
-        """A core over what the store holds; any thread, while nothing is written."""
-        loaded = self._store.load()
-        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits)
-        restore_facts(core.state, self._store, self.now_ms())
-        return core, loaded
 
     def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
         self._core = core
@@ -334,7 +335,7 @@ class Loop:
         while True:
             await asyncio.sleep(min(RELOAD_MAX_MS, RELOAD_FIRST_MS << min(self._failures, 10)) / 1000)
             try:
-                core, loaded = await asyncio.to_thread(self._loaded)
+                core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
                 break
             except StoreFault as fault:
                 self._failures += 1
