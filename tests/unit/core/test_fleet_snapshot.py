@@ -1,5 +1,8 @@
 """What devices told comes back from its bytes, and nothing comes back from bytes that are not what was kept."""
 
+import zlib
+from hashlib import sha256
+
 import msgspec
 import numpy as np
 import pytest
@@ -57,15 +60,20 @@ def fresh(drive: Drive) -> Fleet:
 
 
 def chunks(fleet: Fleet, at_ms: int = 1) -> list[FactsChunk]:
-    return [snapshot.packed(snapshot.taken(fleet, each), each, at_ms) for each in snapshot.changed(fleet)]
+    return [snapshot.packed(snapshot.taken(fleet, each), at_ms) for each in snapshot.changed(fleet)]
+
+
+def kept(told: snapshot.Told) -> FactsChunk:
+    body = zlib.compress(msgspec.msgpack.encode(told))
+    return FactsChunk(number=0, at_ms=1, digest=sha256(body).digest(), body=body)
 
 
 def test_everything_that_was_told_comes_back() -> None:
     drive = told()
     fleet, again = drive.core.state.fleet, fresh(drive)
-    kept = chunks(fleet)
-    assert [each.number for each in kept] == [0, 1]
-    assert [snapshot.restore(again, each, drive.now_ms) for each in kept] == [3, 2]
+    made = chunks(fleet)
+    assert [each.number for each in made] == [0, 1]
+    assert [snapshot.restore(again, each, drive.now_ms) for each in made] == [3, 2]
     for device in range(6):
         assert again.facts_of(device) == fleet.facts_of(device)
         assert (again.epoch[device], again.seen_ms[device]) == (fleet.epoch[device], fleet.seen_ms[device])
@@ -118,9 +126,9 @@ def test_damaged_and_newer_chunks_change_nothing() -> None:
     for wrong, why in (
         (flipped, "not what was kept"),
         (replace(good, digest=b""), "not what was kept"),
-        (snapshot.packed(newer, 0, 1), "format 2"),
-        (snapshot.packed(short, 0, 1), "column epoch has 1 bytes"),
-        (snapshot.packed(beyond, 0, 1), "beyond its 0"),
+        (kept(newer), "format 2"),
+        (kept(short), "column epoch has 1 bytes"),
+        (kept(beyond), "beyond its 0"),
     ):
         with pytest.raises(ValueError, match=why):
             snapshot.restore(again, wrong, 5)

@@ -8,7 +8,7 @@ A session goes on by it: its epoch, and the facts that it told once. Limits: som
 
 import zlib
 from hashlib import sha256
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from podium.core.rows import FactsChunk
 
 FORMAT = 1
 LEVEL = 1
-"""Of compression: a chunk takes some 0.1 s, and nobody waits for it."""
+"""Of compression."""
 
 Column = NDArray[np.generic]
 
@@ -50,26 +50,37 @@ def changed(fleet: Fleet) -> list[int]:
     return found
 
 
-def taken(fleet: Fleet, number: int) -> Told:
-    """A copy of chunk `number` as it stands; it counts as unchanged from now on."""
+class Taken(NamedTuple):
+    """A copy of one chunk: its columns by name, the numbers of the fact sets in it (sorted), and their facts."""
+
+    number: int
+    columns: dict[str, Column]
+    numbers: NDArray[np.int32]
+    sets: list[Facts]
+
+
+def taken(fleet: Fleet, number: int) -> Taken:
+    """A copy of chunk `number` as it stands; it counts as unchanged from now on. Some ms, for who owns the fleet."""
     fleet.changed[number] = False
     rows = slice(number * CHUNK, min((number + 1) * CHUNK, fleet.size))
-    columns = {name: column[rows] for name, column in _columns(fleet).items()}
-    sets, local = np.unique(columns["facts_id"], return_inverse=True)
-    none = bool(len(sets)) and sets[0] == NEVER  # it sorts first, and becomes -1 again
-    columns["facts_id"] = local.astype(np.int32) - np.int32(none)
-    return Told(
+    numbers = np.unique(fleet.facts_id[rows])
+    numbers = numbers[numbers != NEVER]
+    columns = {name: column[rows].copy() for name, column in _columns(fleet).items()}
+    return Taken(number, columns, numbers, [fleet.facts.of(held) for held in numbers.tolist()])
+
+
+def packed(chunk: Taken, at_ms: int) -> FactsChunk:
+    """`chunk`, taken at `at_ms`, in bytes; some 50 ms, on any thread."""
+    held = chunk.columns["facts_id"]
+    local = np.where(held == NEVER, NEVER, np.searchsorted(chunk.numbers, held)).astype(np.int32)
+    told = Told(
         format=FORMAT,
         devices=len(local),
-        columns={name: column.tobytes() for name, column in columns.items()},
-        sets=msgspec.json.encode([fleet.facts.of(int(held)) for held in sets[int(none) :]]),
+        columns={name: column.tobytes() for name, column in {**chunk.columns, "facts_id": local}.items()},
+        sets=msgspec.json.encode(chunk.sets),
     )
-
-
-def packed(told: Told, number: int, at_ms: int) -> FactsChunk:
-    """`told` as chunk `number` of the time `at_ms`; takes a while, on any thread."""
     body = zlib.compress(msgspec.msgpack.encode(told), LEVEL)
-    return FactsChunk(number=number, at_ms=at_ms, digest=sha256(body).digest(), body=body)
+    return FactsChunk(number=chunk.number, at_ms=at_ms, digest=sha256(body).digest(), body=body)
 
 
 def restore(fleet: Fleet, chunk: FactsChunk, now_ms: int) -> int:

@@ -80,11 +80,11 @@ class FactsKeeper:
             log.warning("facts of devices are not kept", extra={"code": fault.code, "why": fault.why})
 
     async def _keep(self, state: State, number: int) -> None:
-        told, at_ms = snapshot.taken(state.fleet, number), self._loop.now_ms()
+        taken, at_ms = snapshot.taken(state.fleet, number), self._loop.now_ms()
         kept = False
         try:
             await self._loop.settled()
-            await asyncio.to_thread(lambda: self._store.keep_facts((snapshot.packed(told, number, at_ms),)))
+            await asyncio.to_thread(lambda: self._store.keep_facts((snapshot.packed(taken, at_ms),)))
             kept = True
         finally:
             state.fleet.changed[number] |= not kept
