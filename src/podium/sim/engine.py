@@ -1,10 +1,13 @@
-"""The aggregation role of a simulation: real exact sums over one-hot updates.
+"""The aggregation role of a simulation: self-checking one-hot sums, or, of fleets too large for those, lists.
 
-Decides: nothing. Each device's update is 1 at its own number and 0 elsewhere, so the mean times the number of updates
-says exactly who was counted, and a 2 is a double count. Sealing is left out; sums are learning/fedavg's.
+Decides: nothing. In a `OneHotEngine` each device's update is 1 at its own number and 0 elsewhere, so the mean times the
+number of updates says exactly who was counted, and a 2 is a double count. Sealing is left out; sums are
+learning/fedavg's. A `ListEngine` keeps who was added. training.py's engine trains them for real.
 """
 
+import hashlib
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +16,41 @@ from podium.kernels.sums import choose_grid
 from podium.learning import fedavg
 
 TENSOR = "one-hot"
+Key = tuple[str, int]
+Added = tuple[str, int, bool]
+"""(lease, device, whether its update is broken)."""
+
+
+class SimEngine(Protocol):
+    """One sum per open round, in memory that a crash takes."""
+
+    def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
+        """Add each update of round `key` once; for each "" or the code of its refusal."""
+        ...
+
+    def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
+        """The digest of the version made, and what the sum came to; ValueError if it is not over `leases`."""
+        ...
+
+    def drop(self, key: Key) -> None:
+        """Forget a round."""
+        ...
 
 
 class OneHotEngine:
-    """One sum per open round, in memory that a crash takes."""
+    """How often each device was counted: float64, one per device."""
 
     def __init__(self, devices: int, cohort: int) -> None:
         self._devices = devices
         self._grid = choose_grid(cohort, 1.0, 1.0)
-        self._sums: dict[tuple[str, int], fedavg.State] = {}
-        self._added: dict[tuple[str, int], set[str]] = {}
+        self._sums: dict[Key, fedavg.State] = {}
+        self._added: dict[Key, set[str]] = {}
 
-    def judge(self, key: tuple[str, int], lease: str, device: int, corrupt: bool) -> str:
-        """Add the update of `lease` once; "" or the code of its refusal."""
+    def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
+        """See `SimEngine`."""
+        return [self._judge(key, lease, device, corrupt) for lease, device, corrupt in updates]
+
+    def _judge(self, key: Key, lease: str, device: int, corrupt: bool) -> str:
         if corrupt:
             return "not-finite"
         state = self._sums.setdefault(key, fedavg.init({TENSOR: (self._devices,)}, self._grid))
@@ -37,15 +62,48 @@ class OneHotEngine:
             added.add(lease)
         return ""
 
-    def finish(self, key: tuple[str, int], leases: Sequence[str]) -> NDArray[np.float64]:
-        """How often each device was counted (float64, one per device); ValueError if the sum is not over `leases`."""
-        if self._added.get(key, set()) != set(leases):
-            raise ValueError(f"the sum of {key} is over {sorted(self._added.get(key, set()))}, not {sorted(leases)}")
+    def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
+        """See `SimEngine`."""
+        _require_same(key, self._added.get(key, set()), leases)
         mean = fedavg.finish(self._sums[key])[TENSOR]
         counted: NDArray[np.float64] = mean * len(leases)
-        return counted
+        return digest_of(key, counted), counted
 
-    def drop(self, key: tuple[str, int]) -> None:
-        """Forget a round."""
+    def drop(self, key: Key) -> None:
+        """See `SimEngine`."""
         self._sums.pop(key, None)
         self._added.pop(key, None)
+
+
+class ListEngine:
+    """The devices that were counted, in order: float64 numbers."""
+
+    def __init__(self) -> None:
+        self._added: dict[Key, dict[str, int]] = {}
+
+    def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
+        """See `SimEngine`."""
+        added = self._added.setdefault(key, {})
+        added.update({lease: device for lease, device, corrupt in updates if not corrupt})
+        return ["not-finite" if corrupt else "" for _, _, corrupt in updates]
+
+    def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
+        """See `SimEngine`."""
+        added = self._added.get(key, {})
+        _require_same(key, set(added), leases)
+        counted = np.array(sorted(added.values()), np.float64)
+        return digest_of(key, counted), counted
+
+    def drop(self, key: Key) -> None:
+        """See `SimEngine`."""
+        self._added.pop(key, None)
+
+
+def digest_of(key: Key, values: NDArray[np.float64]) -> str:
+    """A version's digest by its round and content."""
+    return "sha256:" + hashlib.sha256(f"{key}{values.tobytes().hex()}".encode()).hexdigest()
+
+
+def _require_same(key: Key, added: set[str], leases: Sequence[str]) -> None:
+    if added != set(leases):
+        raise ValueError(f"the sum of {key} is over {sorted(added)}, not {sorted(leases)}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from podium.sim.checkers import InvariantBroken
-from podium.sim.world import RUN, World
+from podium.sim.world import RUN, Setting, World
 from podium.tasks.task import Task
 from podium.wire.problems import PodiumError
 
@@ -39,17 +39,23 @@ def simulate_task(
     window_ms: int = 200,
     trace: str = "flat",
 ) -> SimResult:
-    """Run `task` over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
-    world = World(task, devices=devices, seed=seed, faults=faults, window_ms=window_ms, trace=trace)
+    """Run `task` to its end over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
+    setting = Setting(devices=devices, seed=seed, faults=faults, window_ms=window_ms, trace=trace)
+    world = World(task, setting)
     try:
         world.run()
     except (InvariantBroken, PodiumError, ValueError) as error:
         story = f"seed {seed}, {devices} devices, at {world.now_ms} ms, step {world.steps}: {error}"
         raise InvariantBroken(story) from error
+    return result_of(world)
+
+
+def result_of(world: World) -> SimResult:
+    """What `world` came to."""
     rows = world.core.state
     run = rows.runs[RUN]
     return SimResult(
-        seed=seed,
+        seed=world.setting.seed,
         state=run.state,
         rounds_sealed=run.rounds_sealed,
         rounds_abandoned=sum(row.state == "ABANDONED" and row.run == RUN for row in rows.rounds.values()),
