@@ -95,7 +95,7 @@ class World:
         self.faults = Faults(setting.faults, self.chance)
         self.ledger = Ledger()
         self.store = MemoryStore()
-        self.devices = self._fleet()
+        self.devices = _fleet(task, setting, self.limits, self.chance, self.faults)
         self.people = People(RUN, self.chance, self.faults)
         self._given_engine = engine
         self.engine = self._fresh_engine()
@@ -108,19 +108,6 @@ class World:
         self._jobs: deque[tuple[int, AnySend]] = deque()  # the aggregation role's work, in order, by when it is done
         self._busy_ms = 0
         self._wake_ms = -1
-
-    def _fleet(self) -> Devices:
-        setting, local = self.setting, self.task.local
-        fleet = SimFleet(setting.devices, setting.terms, setting.seed)
-        there = availability_of(setting.trace, fleet, setting.seed)
-        crowd = Crowd(setting.devices, there, self.limits.session_ms, setting.seed)
-        load = Workload(
-            download_bytes=setting.model_bytes,
-            upload_bytes=0 if self.task.task.kind == "evaluate" else setting.model_bytes,
-            epochs=int(local.get("epochs", 1)),
-            examples_max=EXAMPLES_MAX,
-        )
-        return Devices(self.task, fleet, crowd, load, self.chance, self.faults)
 
     def _fresh_engine(self) -> SimEngine:
         if self._given_engine is not None:
@@ -243,7 +230,7 @@ class World:
         for name in updates:
             lease = state.leases.get(name)
             if lease is not None and (lease.run, lease.round) in state.open:
-                device = state.device_number(lease.device)
+                device = state.holder(lease)
                 corrupt = self.devices.corrupt.get(name, False)
                 by_round.setdefault((lease.run, lease.round), []).append((name, device, corrupt))
         for key, added in by_round.items():
@@ -339,6 +326,19 @@ class World:
         self.commit()
         self.ledger.told_stored.update(self.devices.told_stored)
         self.devices.told_stored.clear()
+
+
+def _fleet(task: Task, setting: Setting, limits: Limits, chance: random.Random, faults: Faults) -> Devices:
+    fleet = SimFleet(setting.devices, setting.terms, setting.seed)
+    there = availability_of(setting.trace, fleet, setting.seed)
+    load = Workload(
+        download_bytes=setting.model_bytes,
+        upload_bytes=0 if task.task.kind == "evaluate" else setting.model_bytes,
+        epochs=int(task.local.get("epochs", 1)),
+        examples_max=EXAMPLES_MAX,
+    )
+    crowd = Crowd(setting.devices, there, limits.session_ms, setting.seed)
+    return Devices(task, fleet, crowd, load, chance, faults)
 
 
 def enrolled(count: int) -> Iterator[DeviceRow]:
