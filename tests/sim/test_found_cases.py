@@ -4,7 +4,8 @@ import pytest
 
 from podium.core.effects import FinishRound, JudgeUpdate
 from podium.core.events import TimePassed
-from podium.sim.world import Setting, World
+from podium.sim.beginning import Setting
+from podium.sim.world import World
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
 

@@ -2,18 +2,22 @@
 
 Decides: nothing. In a `OneHotEngine` each device's update is 1 at its own number and 0 elsewhere, so the mean times the
 number of updates says exactly who was counted, and a 2 is a double count. Sealing is left out; sums are
-learning/fedavg's. A `ListEngine` keeps who was added. training.py's engine trains them for real.
+learning/fedavg's. A `ListEngine` keeps who was added. training_engine.py trains them for real.
 """
 
 import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.core.events import LeaseReported, MetricSums
+from podium.core.state import State
 from podium.kernels.sums import choose_grid
 from podium.learning import fedavg
+from podium.sim.devices import Message
 
 TENSOR = "one-hot"
 Key = tuple[str, int]
@@ -23,6 +27,17 @@ Added = tuple[str, int, bool]
 
 class SimEngine(Protocol):
     """One sum per open round, in memory that a crash takes."""
+
+    scores: dict[Key, tuple[float, float]]
+    """Round -> accuracy and loss of the version that it made, on held-out examples; of those that measure any."""
+
+    def begin(self, key: Key, base: str) -> None:
+        """Round `key` starts from version `base`."""
+        ...
+
+    def measure(self, key: Key, devices: NDArray[np.int64]) -> list[tuple[float, MetricSums]]:
+        """What each of `devices` tells of the base: its update's weight, its metrics; empty if they tell anything."""
+        ...
 
     def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
         """Add each update of round `key` once; for each "" or the code of its refusal."""
@@ -45,6 +60,14 @@ class OneHotEngine:
         self._grid = choose_grid(cohort, 1.0, 1.0)
         self._sums: dict[Key, fedavg.State] = {}
         self._added: dict[Key, set[str]] = {}
+        self.scores: dict[Key, tuple[float, float]] = {}
+
+    def begin(self, key: Key, base: str) -> None:
+        """See `SimEngine`; nothing depends on the base."""
+
+    def measure(self, key: Key, devices: NDArray[np.int64]) -> list[tuple[float, MetricSums]]:
+        """See `SimEngine`; nothing is measured."""
+        return []
 
     def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
         """See `SimEngine`."""
@@ -64,7 +87,7 @@ class OneHotEngine:
 
     def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
         """See `SimEngine`."""
-        _require_same(key, self._added.get(key, set()), leases)
+        require_same(key, self._added.get(key, set()), leases)
         mean = fedavg.finish(self._sums[key])[TENSOR]
         counted: NDArray[np.float64] = mean * len(leases)
         return digest_of(key, counted), counted
@@ -80,6 +103,14 @@ class ListEngine:
 
     def __init__(self) -> None:
         self._added: dict[Key, dict[str, int]] = {}
+        self.scores: dict[Key, tuple[float, float]] = {}
+
+    def begin(self, key: Key, base: str) -> None:
+        """See `SimEngine`; nothing depends on the base."""
+
+    def measure(self, key: Key, devices: NDArray[np.int64]) -> list[tuple[float, MetricSums]]:
+        """See `SimEngine`; nothing is measured."""
+        return []
 
     def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
         """See `SimEngine`."""
@@ -90,7 +121,7 @@ class ListEngine:
     def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
         """See `SimEngine`."""
         added = self._added.get(key, {})
-        _require_same(key, set(added), leases)
+        require_same(key, set(added), leases)
         counted = np.array(sorted(added.values()), np.float64)
         return digest_of(key, counted), counted
 
@@ -104,6 +135,21 @@ def digest_of(key: Key, values: NDArray[np.float64]) -> str:
     return "sha256:" + hashlib.sha256(f"{key}{values.tobytes().hex()}".encode()).hexdigest()
 
 
-def _require_same(key: Key, added: set[str], leases: Sequence[str]) -> None:
+def require_same(key: Key, added: set[str], leases: Sequence[str]) -> None:
+    """`ValueError` unless the sum of round `key` is over exactly `leases`."""
     if added != set(leases):
         raise ValueError(f"the sum of {key} is over {sorted(added)}, not {sorted(leases)}")
+
+
+def measured(engine: SimEngine, state: State, said: list[Message]) -> list[Message]:
+    """What devices say, with what their reports tell of their base, if `engine` measures it."""
+    by_round: dict[Key, list[int]] = {}
+    for place, each in enumerate(said):
+        if isinstance(each, LeaseReported) and each.lease in state.leases:
+            lease = state.leases[each.lease]
+            by_round.setdefault((lease.run, lease.round), []).append(place)
+    for key, places in by_round.items():
+        told = engine.measure(key, np.array([said[place].device for place in places]))
+        for place, (weight, metrics) in zip(places, told, strict=False):
+            said[place] = msgspec.structs.replace(said[place], weight=weight, metrics=metrics)
+    return said

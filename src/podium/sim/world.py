@@ -30,29 +30,20 @@ from podium.core.events import (
     AggregateMade,
     AnyEvent,
     Booted,
-    EnrolAsked,
     LeasesTold,
     ManifestMade,
-    RunSubmitted,
     TimePassed,
-    TokenIssued,
     UpdatesJudged,
     Verdict,
-    VersionImported,
 )
-from podium.core.rows import DeviceRow
 from podium.core.step import Core
 from podium.learning.names import cohort_max
+from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
 from podium.sim.checkers import Ledger, require
-from podium.sim.crowd import Crowd
-from podium.sim.devices import Devices
-from podium.sim.engine import Added, Key, ListEngine, OneHotEngine, SimEngine
+from podium.sim.engine import Added, Key, ListEngine, OneHotEngine, SimEngine, measured
 from podium.sim.faults import Faults
-from podium.sim.fleet import SimFleet, Workload
-from podium.sim.fleet_terms import FleetTerms
 from podium.sim.people import People
 from podium.sim.recorder import Recorder
-from podium.sim.traces import availability_of
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
@@ -61,26 +52,6 @@ from podium.wire.problems import StoreFault
 VIRTUAL_MS_MAX = 14 * 86_400_000
 CHECK_EVERY = 16
 """The whole of the core's memory is checked after each of so many windows, after every reload and at the end."""
-RUN = "sim"
-EXAMPLES_MAX = 10_000
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What a world is like besides its task. `window_ms`: how much virtual time one batch of each kind holds.
-
-    `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
-    `checked`: compare everything with what was promised; `trace`: when devices are there (sim/traces.py).
-    """
-
-    devices: int
-    seed: int
-    faults: frozenset[str] = frozenset()
-    window_ms: int = 200
-    trace: str = "flat"
-    until_ms: int = 0
-    model_bytes: int = 400_000
-    checked: bool = True
-    terms: FleetTerms = FleetTerms()
 
 
 class World:
@@ -95,7 +66,7 @@ class World:
         self.faults = Faults(setting.faults, self.chance)
         self.ledger = Ledger()
         self.store = MemoryStore()
-        self.devices = _fleet(task, setting, self.limits, self.chance, self.faults)
+        self.devices = synthetic(task, setting, self.limits, self.chance, self.faults)
         self.people = People(RUN, self.chance, self.faults)
         self._given_engine = engine
         self.engine = self._fresh_engine()
@@ -222,6 +193,7 @@ class World:
 
     def _prepare(self, job: PrepareRound, at_ms: int) -> None:
         name = f"{job.run}.{job.round}"
+        self.engine.begin((job.run, job.round), job.base)
         self.feed(ManifestMade(at_ms=at_ms, run=job.run, round=job.round, manifest=f"m-{name}", key_id=f"k-{name}"))
 
     def _judge(self, updates: Sequence[str], at_ms: int) -> None:
@@ -241,6 +213,8 @@ class World:
     def _finish(self, job: FinishRound, at_ms: int) -> None:
         key = (job.run, job.round)
         digest, counted = self.engine.finish(key, job.leases)
+        if key in self.engine.scores:
+            self.recorder.scores[key] = self.engine.scores.pop(key)
         if self.setting.checked and self._given_engine is None:
             self.ledger.sealed(key, counted, self.core.state)
         self.feed(
@@ -262,7 +236,7 @@ class World:
         if not self.setting.checked:
             self.core = Core(enrolled(self.setting.devices), step=0, at_ms=0, limits=self.limits)
         count = self.setting.devices if self.setting.checked else 0
-        for event in _beginning(self.task, count):
+        for event in beginning(self.task, count):
             self.feed(event)
         steps, self._pending = self._pending, []
         if self.setting.checked:
@@ -319,70 +293,10 @@ class World:
             self.feed(act)
         said = self.devices.messages(end)
         if said:
-            self.feed(LeasesTold(at_ms=end, rows=tuple(said)))
+            self.feed(LeasesTold(at_ms=end, rows=tuple(measured(self.engine, self.core.state, said))))
         self._work(end)
         if 0 <= self._wake_ms <= end:
             self.feed(TimePassed(at_ms=end))
         self.commit()
         self.ledger.told_stored.update(self.devices.told_stored)
         self.devices.told_stored.clear()
-
-
-def _fleet(task: Task, setting: Setting, limits: Limits, chance: random.Random, faults: Faults) -> Devices:
-    fleet = SimFleet(setting.devices, setting.terms, setting.seed)
-    there = availability_of(setting.trace, fleet, setting.seed)
-    load = Workload(
-        download_bytes=setting.model_bytes,
-        upload_bytes=0 if task.task.kind == "evaluate" else setting.model_bytes,
-        epochs=int(task.local.get("epochs", 1)),
-        examples_max=EXAMPLES_MAX,
-    )
-    crowd = Crowd(setting.devices, there, limits.session_ms, setting.seed)
-    return Devices(task, fleet, crowd, load, chance, faults)
-
-
-def enrolled(count: int) -> Iterator[DeviceRow]:
-    """The rows of `count` devices that a plane knows already."""
-    for number in range(count):
-        yield DeviceRow(
-            id=f"d{number}",
-            number=number,
-            name="",
-            population="default",
-            site="",
-            labels={},
-            public_key=f"p{number}",
-            enrolled_ms=0,
-            participated_ms=-1,
-            state="active",
-        )
-
-
-def _beginning(task: Task, count: int) -> Iterator[AnyEvent]:
-    """A token, `count` devices enrolled by it, the first version, and the run."""
-    person = "person:administrator"
-    yield TokenIssued(
-        at_ms=0,
-        ticket=-1,
-        actor=person,
-        token_hash="t",
-        population="default",
-        site="",
-        name="",
-        labels={},
-        uses=max(1, count),
-        expires_ms=VIRTUAL_MS_MAX,
-    )
-    for number in range(count):
-        name = f"d{number}"
-        yield EnrolAsked(
-            at_ms=0,
-            ticket=-1,
-            token_hash="t",
-            device_id=name,
-            public_key=f"p{number}",
-            population="default",
-            name="",
-        )
-    yield VersionImported(at_ms=0, actor=person, digest="sha256:0", size_bytes=0, statement="")
-    yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=RUN, task=task, task_digest="sha256:task", base="sha256:0")
