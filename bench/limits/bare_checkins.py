@@ -26,7 +26,7 @@ def main() -> None:
     for number in range(max(1, checkins // BATCH)):
         rows = batches[number % len(batches)]
         held = [column[rows] for column in columns]
-        fit += np.count_nonzero((held[0] >= 0.3) & (held[1] > 0.5) & (held[2] < 0.5) & (held[3] > 0.1))
+        fit += int(np.count_nonzero((held[0] >= 0.3) & (held[1] > 0.5) & (held[2] < 0.5) & (held[3] > 0.1)))
         for column, news in zip(columns, told, strict=True):
             column[rows] = news
         seen[rows] = number
