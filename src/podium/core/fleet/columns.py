@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.facts import DATASETS, Facts, data_row
 from podium.core.fleet.sets import SLOTS, FactSets
-from podium.core.fleet.telemetry import ABSENT, QUALITIES, DataFacts, Telemetry, telemetry
+from podium.core.fleet.telemetry import ABSENT, QUALITIES, SWITCHES, DataFacts, Telemetry
 from podium.core.rows import DeviceRow
 
 NEVER = -1
 CHUNK_BITS = 16
 CHUNK = 1 << CHUNK_BITS
 """Devices of which one `changed` tells, and that are kept together (snapshot.py)."""
+TOLD = np.dtype([(name, np.int8 if name in SWITCHES else np.float32) for name in Telemetry.__struct_fields__])
+DATA = np.dtype([*((name, np.float32) for name in QUALITIES), ("examples", np.int32, (SLOTS,))])
+"""What a device tells at once is one record: a batch's devices are anywhere in memory, and a record costs one access."""
 Place = tuple[str, str, dict[str, str]]
 """Where a device was enrolled: its population, its site, and its labels."""
 
@@ -56,9 +59,7 @@ class Fleet:
         self._mark: NDArray[np.int32]
         for name, (kind, fill) in self.FILLS.items():
             setattr(self, name, np.full(16, fill, kind))
-        self.telemetry = telemetry(16)
-        self.qualities: dict[str, NDArray[np.float32]] = {name: np.full(16, np.nan, np.float32) for name in QUALITIES}
-        self.examples: NDArray[np.int32] = np.full((16, SLOTS), ABSENT, np.int32)
+        self._look(_untold(16, TOLD), _untold(16, DATA))
         self.changed: NDArray[np.bool_] = np.zeros(-(-16 // CHUNK), np.bool_)
         self.facts = FactSets()
         self.places: list[Place] = []
@@ -96,19 +97,25 @@ class Fleet:
         self.changed = np.concatenate([self.changed, np.zeros(chunks, np.bool_)])
         for name, (kind, fill) in self.FILLS.items():
             setattr(self, name, np.concatenate([getattr(self, name), np.full(more, fill, kind)]))
-        held, untold = self.telemetry, telemetry(more)
-        names = Telemetry.__struct_fields__
-        self.telemetry = Telemetry(
-            **{name: np.concatenate([getattr(held, name), getattr(untold, name)]) for name in names}
+        told, data = (
+            np.concatenate([self._told, _untold(more, TOLD)]),
+            np.concatenate([self._data, _untold(more, DATA)]),
         )
-        for name, column in self.qualities.items():
-            self.qualities[name] = np.concatenate([column, np.full(more, np.nan, np.float32)])
-        self.examples = np.concatenate([self.examples, np.full((more, SLOTS), ABSENT, np.int32)])
+        self._look(told, data)
+
+    def _look(self, told: NDArray[np.void], data: NDArray[np.void]) -> None:
+        """Let the columns be those of the records `told` and `data`."""
+        self._told, self._data = told, data
+        self.telemetry = Telemetry(**{name: told[name] for name in TOLD.names or ()})
+        self.qualities: dict[str, NDArray[np.float32]] = {name: data[name] for name in QUALITIES}
+        self.examples: NDArray[np.int32] = data["examples"]
 
     def hear(self, devices: NDArray[np.int64], told: Telemetry, rows: NDArray[np.int64] | slice) -> None:
         """Keep what `devices` (int64, shape (n,)) told in `rows` of `told`."""
+        kept = np.empty(len(devices), TOLD)
         for name in Telemetry.__struct_fields__:
-            getattr(self.telemetry, name)[devices] = getattr(told, name)[rows]
+            kept[name] = getattr(told, name)[rows]
+        self._told.put(devices, kept, mode="clip")
         self.changed[devices >> CHUNK_BITS] = True
 
     def open_sessions(self, devices: NDArray[np.int64], epochs: NDArray[np.int64], sets: NDArray[np.int32]) -> None:
@@ -122,13 +129,15 @@ class Fleet:
 
     def hear_data(self, devices: NDArray[np.int64], told: DataFacts, rows: NDArray[np.int64]) -> None:
         """Keep what `devices`, whose session is open, told of their data in `rows` of `told`."""
-        for name, column in self.qualities.items():
-            column[devices] = getattr(told, name)[rows]
-        self.examples[devices] = ABSENT
+        kept = np.empty(len(devices), DATA)
+        for name in QUALITIES:
+            kept[name] = getattr(told, name)[rows]
+        kept["examples"] = ABSENT
         for name, counts in told.examples.items():
             slot = self.facts.slot(name)[self.facts_id[devices]]
-            kept = slot >= 0
-            self.examples[devices[kept], slot[kept]] = counts[rows[kept]]
+            has = np.flatnonzero(slot >= 0)
+            kept["examples"][has, slot[has]] = counts[rows[has]]
+        self._data.put(devices, kept, mode="clip")
 
     def examples_of(self, name: str, devices: NDArray[np.int64]) -> NDArray[np.int32]:
         """How many examples of dataset `name` each of `devices`, whose session is open, told; 0 not told, or ABSENT."""
@@ -161,3 +170,12 @@ class Fleet:
     def online(self, since_ms: int) -> int:
         """How many devices were seen at or after `since_ms`."""
         return int(np.count_nonzero(self.seen_ms[: self.size] >= since_ms))
+
+
+def _untold(rows: int, kind: np.dtype[np.void]) -> NDArray[np.void]:
+    """`rows` records in which nothing is known."""
+    made = np.empty(rows, kind)
+    for name in kind.names or ():
+        counted = kind[name].base.kind == "i"
+        made[name] = -1 if counted else np.nan
+    return made
