@@ -26,6 +26,7 @@ from podium.wire.asks import (
     TokenAsk,
     WebhookAsk,
 )
+from podium.wire.explained import Explanation
 from podium.wire.operator import (
     AliasMoveView,
     AliasView,
@@ -33,7 +34,6 @@ from podium.wire.operator import (
     DeviceDetail,
     DeviceView,
     EntryView,
-    Explanation,
     FleetView,
     FreezeView,
     KeyView,
