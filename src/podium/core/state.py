@@ -2,7 +2,8 @@
 
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told, `OpenRound`'s
-nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved.
+nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
+was learned of arrivals (`arrivals`, `pace`).
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 """
 
@@ -16,6 +17,8 @@ from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
+from podium.core.pacing.arrivals import Arrivals
+from podium.core.pacing.pace import Pace
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     AliasMoveRow,
@@ -105,6 +108,8 @@ class State:
         self.open: dict[tuple[str, int], OpenRound] = {}
         self.fleet = Fleet()
         self.devices = Roster(self.fleet)
+        self.arrivals = Arrivals()
+        self.pace = Pace(limits)
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
         self.eligibilities: dict[str, Eligibility] = {}

@@ -99,7 +99,8 @@ class Core:
 
     def _due(self) -> int:
         if self._due_ms is None:
-            self._due_ms = min(runs.due(self.state), count_due(self.state), services.webhooks_due(self.state))
+            others = min(count_due(self.state), services.webhooks_due(self.state), self.state.pace.due_ms)
+            self._due_ms = min(runs.due(self.state), others)
         return self._due_ms
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
@@ -107,6 +108,7 @@ class Core:
         while (due := self._due()) <= at_ms:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
+            self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             self._due_ms = None
@@ -136,11 +138,12 @@ class Core:
     def _reach(self, arriving: int) -> tuple[int, int]:
         """How many of `arriving` check-ins, and those of how many ms, can set no timer that is due among themselves.
 
-        They may complete a forming round, take a seat whose offer lapses, begin a round's time or a minute of counts.
+        They may complete a forming round, take a seat whose offer lapses, begin a round's time or a minute (of counts,
+        of pacing).
         """
         state = self.state
         rows = min(arriving, state.leases_left() or arriving)
-        span_ms = state.never if state.counted else MINUTE_MS
+        span_ms = min(state.never if state.counted else MINUTE_MS, state.pace.span_ms(state.fleet))
         for key, work in state.open.items():
             row, task = state.rounds[key], state.task_of(key[0]).task
             if row.state == "REPORTING":

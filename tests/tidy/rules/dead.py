@@ -20,8 +20,6 @@ _NEXT = "the core's step is wired to it next"
 KEPT: dict[str, str] = {
     "src/podium/core/fleet/reliability.py::Reliability": _NEXT,
     "src/podium/core/fleet/reliability.py::plausible": _NEXT,
-    "src/podium/core/pacing/arrivals.py::Arrivals": _NEXT,
-    "src/podium/core/pacing/windows.py::windows": _NEXT,
     "src/podium/core/pacing/adapt.py::leases_for": _NEXT,
     "src/podium/core/pacing/adapt.py::hope_ms": _NEXT,
     "src/podium/core/pacing/adapt.py::stall_after_ms": _NEXT,
