@@ -231,4 +231,6 @@ def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: in
     trained = replace(row, participated_ms=at_ms) if state.task_of(round_row.run).task.task.kind == "train" else row
     out.record("lease-granted", lease.id, lease, grown, trained)
     state.lease_deadlines.set(lease.id, lease.deadline_ms)
+    if round_row.hope_ms >= 0:
+        state.open[round_row.run, round_row.number].hopes.append((at_ms + round_row.hope_ms, lease.id))
     return lease

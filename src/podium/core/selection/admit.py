@@ -18,7 +18,7 @@ from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
-from podium.core.rounds import rounds
+from podium.core.rounds import adapting, rounds
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
@@ -166,7 +166,7 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     work.nominated[devices] = True
     before, work.nominees = work.nominees, work.nominees + len(new)
     work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
-    for need, settle in rounds.readiness(state, task):
+    for need, settle in rounds.readiness(state, row):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
@@ -182,7 +182,7 @@ def withdraw(state: State, device: int) -> None:
         work.nominees -= 1
         if work.reservoir is not None:
             work.reservoir.drop(device)
-        if work.nominees < rounds.quorum(state.task_of(key[0]).task):
+        if work.nominees < adapting.minimum_of(state.rounds[key], state.task_of(key[0]).task):
             work.ready_ms = -1
 
 
@@ -194,15 +194,18 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     if state.leases_left() == 0:
         return
     work = state.open[row.run, row.number]
-    seats = rounds.open_seats(state, row)
+    seats = adapting.open_seats(state, row)
     free = seats - len(work.reserved)
-    for place in fit:
+    if seats <= 0:
+        return
+    pays = adapting.pays(state, row, batch.device[fit], batch.at[fit])
+    for place, worth in zip(fit, pays, strict=True):
         device = int(batch.device[place])
         if seats <= 0:
             return
         if device in work.reserved:
             work.reserved.discard(device)
-        elif free > 0:
+        elif free > 0 and worth:
             free -= 1
         else:
             continue
