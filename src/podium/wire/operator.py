@@ -118,6 +118,8 @@ class DeviceDetail(View, frozen=True, kw_only=True):
     participated_age_ms: int
     facts: dict[str, str]  # name -> value as text; none before its first session
     leases: list[LeaseView]
+    loss_rate: float = -1.0  # the chance that its next lease brings no report, by what the plane saw; -1 unknown
+    usual_ms: float = -1.0  # what a lease of it usually takes from grant to report, -1 unknown
 
 
 class Cause(View, frozen=True, kw_only=True):
