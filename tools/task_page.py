@@ -42,8 +42,8 @@ KEYS: dict[str, str] = {
     "select.when": "a rule in CEL over momentary facts: battery, charging, network, heat",
     "select.prefers": "not offered yet",
     "select.strategy": "`uniform`: a keyed draw among those that fit",
-    "select.over": "leases granted for one update needed; `auto`: so many that the goal reports nine "
-    "times in ten, by what was lost of these devices before",
+    "select.over": "leases granted for one update needed; `auto`: so many that the goal reports four "
+    "times in five, by what was lost of these devices before",
     "select.separation": "the least time between two trainings of one device",
     "select.sampling": "not offered yet",
     "select.stratify": "not offered yet",

@@ -85,8 +85,6 @@ def cost(over: str | float, seed: int) -> tuple[int, int, int, int]:
 
 @pytest.mark.long
 def test_asking_as_many_as_are_lost_wastes_less_than_a_fixed_share() -> None:
-    for seed in (7, 8, 9):
-        print(cost(1.3, seed), cost("auto", seed))
     fixed = np.sum([cost(1.3, seed) for seed in SEEDS], axis=0)
     adaptive = np.sum([cost("auto", seed) for seed in SEEDS], axis=0)
     told = f"(abandoned, leases wasted, work wasted in ms, ms): fixed 1.3 {fixed}, adaptive {adaptive}"

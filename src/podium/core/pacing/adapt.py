@@ -21,14 +21,14 @@ from podium.wire.limits import Limits
 Levels = NDArray[np.float32]
 Outlook = Literal["met", "open", "short", "hopeless"]
 
-SURE = 1.2815515655446004
-"""The standard normal's 0.9 quantile: a round is granted as many leases as meet its goal nine times in ten."""
+SURE = 0.8416212335729143
+"""The standard normal's 0.8 quantile: as many leases as meet the goal four times in five without a replacement."""
 SLACK = 1.5
 """Who takes longer than this many times its class's p95 is not waited for."""
 
 
 def leases_for(limits: Limits, goal: int, loss_rates: Levels) -> int:
-    """The fewest leases of which `goal` (>= 1) report with a chance of 0.9, bounded by the limits.
+    """The fewest leases of which `goal` (>= 1) report with a chance of 0.8, bounded by the limits.
 
     `loss_rates`: float32 (n,), n >= 1, in [0, 1), of the devices in the order in which they would be chosen; beyond
     them their mean.
