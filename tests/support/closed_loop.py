@@ -128,17 +128,34 @@ class Loop(Drive):
         said: list[LeaseFailed | LeaseReported] = []
         while self._ends and self._ends[0][0] < until_ms:
             end, lease, device, lost = heapq.heappop(self._ends)
-            known = {"at_ms": max(end, self.now_ms), "ticket": device, "device": device, "epoch": 0, "lease": lease}
+            at_ms = max(end, self.now_ms)
             if lost:
-                said.append(LeaseFailed(code="plan-raised", detail="", **known))
-            else:
-                said.append(LeaseReported(report="r", signature="s", upload_bytes=8, weight=1.0, metrics={}, **known))
+                said.append(
+                    LeaseFailed(
+                        at_ms=at_ms, ticket=device, device=device, epoch=0, lease=lease, code="plan-raised", detail=""
+                    )
+                )
+                continue
+            said.append(
+                LeaseReported(
+                    at_ms=at_ms,
+                    ticket=device,
+                    device=device,
+                    epoch=0,
+                    lease=lease,
+                    report="r",
+                    signature="s",
+                    upload_bytes=8,
+                    weight=1.0,
+                    metrics={},
+                )
+            )
         if not said:
             return
         for send in self.feed(LeasesTold(at_ms=said[-1].at_ms, rows=tuple(said))).sends:
             if isinstance(send, Answer):
-                device = np.array([send.ticket])
-                self.due[device] = self.there.next_ms(device, self.now_ms + np.array([max(1, send.window_ok_ms)]))
+                who = np.array([send.ticket])
+                self.due[who] = self.there.next_ms(who, self.now_ms + np.array([max(1, send.window_ok_ms)]))
 
 
 def _row(number: int) -> DeviceRow:

@@ -119,7 +119,8 @@ def moved(value: object, kind: object) -> object:
     if isinstance(value, str):
         return value + "x"
     if kind == tuple[Abort, ...]:
-        return (*value, Abort(kind="failed", share=0.2, min=50))
+        assert value == ()
+        return (Abort(kind="failed", share=0.2, min=50),)
     if isinstance(value, tuple):
         return value + value[:1] if value and isinstance(value[0], dict) else (*value, "more")
     assert isinstance(value, dict)
