@@ -33,10 +33,8 @@ class Wait(View, frozen=True, kw_only=True):
 
 
 class RoundView(View, frozen=True, kw_only=True):
-    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count).
-
-    Its metrics are those of its base version, measured before any device trained.
-    """
+    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count); its metrics are those of its
+    base version, measured before any device trained."""
 
     run: str
     number: int

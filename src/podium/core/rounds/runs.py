@@ -82,11 +82,11 @@ def stop(state: State, out: Outbox, event: RunStopped) -> None:
     out.send(Answer(ticket=event.ticket, word="" if code else "done", code=code, id=event.run))
 
 
-def end_run(state: State, out: Outbox, run: RunRow, event: str, reason: str, actor: str = "", **why: str) -> None:
+def end_run(state: State, out: Outbox, run: RunRow, event: str, reason: str, actor: str = "") -> None:
     """End `run` by `event` of the table and give up whatever round of it is open."""
     over = advance(RUN_TABLE, run.state, event)
     ended = replace(run, state=over, reason=reason, ended_ms=state.now_ms, paused_ms=-1)
-    out.record(f"run-{event}", run.id, ended, actor=actor, reason=reason, **why)
+    out.record(f"run-{event}", run.id, ended, actor=actor, reason=reason)
     for row in state.open_rounds_of(run.id):
         rounds.abandon(state, out, row, f"run-{event}", counts=False)
 
@@ -154,9 +154,7 @@ def review(state: State, out: Outbox, key: tuple[str, int]) -> None:
     if run.state not in RUN_OPEN:
         return
     if kind := adapting.abort_kind(state, run):
-        counts = adapting.ends_by_kind(state, run)
-        met = f"{counts[kind]} of {sum(counts.values())}"
-        end_run(state, out, run, "abandoned", f"{ABORT}{kind}", leases=met)
+        end_run(state, out, run, "abandoned", f"{ABORT}{kind}")
     elif row.state == "REPORTING" and pausing.stands_since(state, row) < 0 and not rounds.was_frozen(state, row):
         _by_outlook(state, out, row)
 
