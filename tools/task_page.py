@@ -42,7 +42,8 @@ KEYS: dict[str, str] = {
     "select.when": "a rule in CEL over momentary facts: battery, charging, network, heat",
     "select.prefers": "not offered yet",
     "select.strategy": "`uniform`: a keyed draw among those that fit",
-    "select.over": "leases granted for one update needed; `auto`: from the loss rate that was seen",
+    "select.over": "leases granted for one update needed; `auto`: so many that the goal reports four "
+    "times in five, by what was lost of these devices before",
     "select.separation": "the least time between two trainings of one device",
     "select.sampling": "not offered yet",
     "select.stratify": "not offered yet",
@@ -59,6 +60,10 @@ KEYS: dict[str, str] = {
     "round.form_deadline": "how long forming may wait for the minimum",
     "round.report_deadline": "how long reporting may take, from the first lease",
     "round.stall": "a lease without progress for so long lapses",
+    "round.ramp": "`{ base, factor, after }`: rounds open with a goal of `base`, which grows by `factor` for each "
+    "`after` that were sealed by then, up to `round.goal`",
+    "round.abort": "list of `{ kind, share, min }`: the run is abandoned once a `share` of at least `min` leases ended "
+    "as `failed`, `declined`, `lapsed`, `refused` or `incompatible`",
     "aggregate.steps": "from updates to a mean",
     "aggregate.optimizer": "how the mean moves the model",
     "aggregate.secure": "not offered yet",
@@ -110,12 +115,18 @@ def _type(kind: object) -> str:
     names = {str: "text", int: "whole number", float: "number", bool: "boolean", Duration: "duration"}
     if isinstance(kind, type) and kind in names:
         return names[kind]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return "table"
     options = getattr(kind, "__args__", ())
     if options and all(isinstance(option, str) for option in options):
         return " or ".join(f'`"{option}"`' for option in options)
     if getattr(kind, "__origin__", None) is tuple:
         return "list"
-    return "table" if getattr(kind, "__origin__", None) is dict else " or ".join(_type(option) for option in options)
+    return (
+        "table"
+        if getattr(kind, "__origin__", None) is dict
+        else " or ".join(_type(option) for option in options if option is not type(None))
+    )
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

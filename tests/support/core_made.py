@@ -32,6 +32,15 @@ def task(**terms: object) -> Task:
     return convert(sections, Task)
 
 
+IDLE_MS, SOON_MS = 3_200, 200
+"""How far apart the moments are at which a small population meets when nothing is wanted of it, and when it is."""
+
+
+def gathers(at_ms: int, window_ms: int, every_ms: int) -> bool:
+    """Whether who is told `window_ms` at `at_ms` comes to the next moment, or within a fiftieth after it."""
+    return 0 < window_ms <= every_ms * 1.02 and (at_ms + window_ms) % every_ms <= every_ms * 0.02
+
+
 def telemetry(rows: int, facts: Mapping[str, float]) -> Telemetry:
     """The same momentary facts for `rows` devices; unknown unless given."""
     switches = {name: np.full(rows, value, np.int8) for name, value in facts.items() if name in SWITCHES}

@@ -32,7 +32,9 @@ from podium.core.events import (
 )
 from podium.core.rows import AnyRow, LeaseRow, RoundRow, RunRow
 from podium.core.selection.reasons import REASONS
+from podium.wire.limits import Limits
 from tests.support.core_drive import Drive
+from tests.support.core_made import LIMITS
 
 SHOWN = ("run", "round", "reason", "device", "digest", "epoch", "ticket")
 """Fields of an event that a reader wants to see, where it has them; -1 and "" are left out."""
@@ -41,8 +43,8 @@ SHOWN = ("run", "round", "reason", "device", "digest", "epoch", "ticket")
 class Teller(Drive):
     """Writes down what is fed once `telling`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        super().__init__(limits)
         self.lines: list[str] = []
         self.telling = False
 

@@ -61,6 +61,17 @@ def reporting(devices: int = 3, **terms: object) -> Drive:
     return drive
 
 
+def aborted() -> Drive:
+    """Both devices of its first round failed, and a half was to end the run."""
+    drive = forming(2, abort=[{"kind": "failed", "share": 0.5, "min": 2}])
+    drive.check_in(0, 1)
+    drive.wait(500)
+    for lease in [drive.lease(device) for device in (0, 1)]:
+        drive.accept(lease)
+        drive.fail(lease)
+    return drive
+
+
 def waiting(ms: int, drive: Drive) -> Drive:
     """`drive` after `ms` in which nothing is heard."""
     drive.wait(ms)
@@ -300,6 +311,7 @@ CASES: dict[str, list[Case]] = {
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
     "shape-drift": [Case("run", drifted, first=False)],
+    "run-aborted": [Case("run", aborted)],
     "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],
     "pausing": [Case("run", pausing)],
     "paused": [Case("run", paused), Case("device", paused)],

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.core_acts import freeze, pause, promote, release, resume, unfreeze
 from tests.support.core_made import task
 from tests.support.core_story import Teller
+from tests.support.fleet_stories import herd, mass_drop_out, straggler
 
 HERE = Path(__file__).parent
 
@@ -310,6 +312,20 @@ def promote_and_rollback() -> Teller:
     return teller
 
 
+def flapping() -> Teller:
+    """A device restarts again and again, and never reports."""
+    teller = reporting(3, goal=2, over=1.5)
+    for _ in range(3):
+        teller.accept(teller.lease(0))
+        teller.open(0)
+        teller.check_in(0)
+        teller.wait(10_000)
+    teller.check_in(0)
+    rates = teller.state.learned.reliability().loss_rate(np.array([0, 1]), np.array([-1, -1]))
+    teller.note(f"its next lease is lost with a chance of {rates[0]:.2f}, that of another with {rates[1]:.2f}")
+    return teller
+
+
 STORIES: tuple[Callable[[], Teller], ...] = (
     happy_round,
     lapse_and_replacement,
@@ -329,6 +345,10 @@ STORIES: tuple[Callable[[], Teller], ...] = (
     freeze_revoke,
     freeze_forming,
     promote_and_rollback,
+    straggler,
+    mass_drop_out,
+    flapping,
+    herd,
 )
 
 

@@ -102,6 +102,8 @@ def _say_detail(detail: DeviceDetail) -> None:
             ("enrolled", ago(detail.enrolled_age_ms)),
             ("took part", ago(detail.participated_age_ms)),
             ("lease", view.lease),
+            ("lost", f"{detail.loss_rate:.0%} of its leases, by what was seen" if detail.loss_rate >= 0 else ""),
+            ("takes", f"{detail.usual_ms / 1000:.1f} s from grant to report" if detail.usual_ms >= 0 else ""),
             ("failure", advised(f"{view.failure}: podium device logs {view.id}") if view.failure else ""),
             *((f"fact {key}", printable(value)) for key, value in sorted(detail.facts.items())),
             *((f"now {key}", printable(value)) for key, value in sorted(detail.momentary.items())),

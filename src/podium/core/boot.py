@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import Booted
 from podium.core.outbox import Outbox
-from podium.core.rounds import pausing, rounds
+from podium.core.rounds import adapting, pausing, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import RoundRow
 from podium.core.selection.reservoir import Reservoir
@@ -41,13 +41,15 @@ def _later(row: RoundRow, down: int) -> RoundRow:
 def _resume(state: State, out: Outbox, row: RoundRow) -> None:
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     if row.state == "FORMING":
-        work.reservoir = Reservoir(max(1, rounds.open_seats(state, row)))
+        work.reservoir = Reservoir(max(1, adapting.open_seats(state, row)))
         if row.base and not row.manifest:
             out.send(PrepareRound(run=row.run, round=row.number, base=row.base))
     for lease in work.leases.values():
         if lease.state in LEASE_LIVE:
             fresh = state.limits.offer_ms if lease.state == "OFFERED" else task.round.stall
             state.lease_deadlines.set(lease.id, state.now_ms + fresh)
+            if row.hope_ms >= 0:
+                work.hopes.append((state.now_ms + row.hope_ms, lease.id))
         elif lease.state in LEASE_STORED:
             out.send(JudgeUpdate(lease=lease.id))
     if row.state == "AGGREGATING" and rounds.verdict_due(state, row) == "finish" and task.task.kind == "train":

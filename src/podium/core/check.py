@@ -9,7 +9,7 @@ from collections import Counter
 import numpy as np
 
 from podium.core.deadlines import NONE
-from podium.core.rounds import rounds
+from podium.core.rounds import adapting, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import RoundRow
 from podium.core.state import OpenRound, State
@@ -72,7 +72,7 @@ def _check_nominations(state: State, row: RoundRow, work: OpenRound) -> None:
     )
     out = nominated[fleet.banned[nominated] | fleet.cordoned[nominated]]
     _require(not len(out), state, f"round {name} counts on {out[:3]}, who are kept out")
-    ready = work.nominees >= rounds.quorum(state.task_of(row.run).task)
+    ready = work.nominees >= adapting.minimum_of(row, state.task_of(row.run).task)
     _require((work.ready_ms >= 0) == ready, state, f"round {name} of {work.nominees} nominees is due {work.ready_ms}")
 
 

@@ -39,6 +39,10 @@ class Deadlines:
         self._free.append(slot)
         self._earliest = None
 
+    def __contains__(self, key: str) -> bool:
+        """Whether `key` has a deadline."""
+        return key in self._slots
+
     def of(self, key: str) -> int:
         """When `key` is due; `NONE` if it has no deadline."""
         slot = self._slots.get(key)

@@ -105,6 +105,10 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
     metrics: dict[str, tuple[float, float]]  # pooled (numerator, denominator) sums, measured on `base`
     site_metrics: dict[str, dict[str, tuple[float, float]]]
     frozen: bool = False  # abandoned in a frozen plane, or in one that was frozen since its devices got to work
+    goal: int = 0  # accepted updates that it wants, 0: the task's (round.ramp made it less)
+    loss_rate: float = -1.0  # share of its nominees' leases that was expected to be lost, -1: the run's
+    hope_ms: int = -1  # how long after its grant a lease is counted on, -1: as long as the round
+    quick_ms: int = -1  # how long a lease takes where it takes least, -1 unknown: no shorter time is worth a seat
 
 
 class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):

@@ -3,11 +3,14 @@
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
-nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved.
+nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
+was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device is rebuilt from
+the leases that are remembered.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
 """
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import islice
 
@@ -16,8 +19,11 @@ from numpy.typing import NDArray
 
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
+from podium.core.fleet.learned import Learned
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
+from podium.core.pacing.arrivals import Arrivals
+from podium.core.pacing.pace import Pace
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
@@ -64,6 +70,10 @@ class OpenRound:
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False
+        self.wanted = (0, 0.0, 0)  # updates that are missing, loss rate -> leases, as they were last asked for
+        self.hopes: deque[tuple[int, str]] = deque()  # when each live lease is past hope, the earliest first
+        self.late: set[str] = set()  # live leases past hope
+        self.filled = False  # no lease that begins now can report in time
 
     def grow(self, size: int) -> None:
         """Let the columns hold `size` devices."""
@@ -105,8 +115,12 @@ class State:
         self.webhooks: dict[str, WebhookRow] = {}
         self.hooks_until: dict[str, int] = {}  # webhook that a service set -> when its credential is over, in ms
         self.open: dict[tuple[str, int], OpenRound] = {}
+        self.outcomes: dict[str, Counter[str]] = {}  # run -> how the leases of its ended rounds ended
         self.fleet = Fleet()
         self.devices = Roster(self.fleet)
+        self.arrivals = Arrivals()
+        self.pace = Pace(limits)
+        self.learned = Learned()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
         self.eligibilities: dict[str, Eligibility] = {}
@@ -117,7 +131,7 @@ class State:
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
         self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(self._enrolled(rows), key=lambda row: _LOAD_ORDER.index(type(row))):
+        for row in sorted(self._enrolled(rows), key=_load_order):
             self.put(row)
 
     def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
@@ -149,6 +163,8 @@ class State:
                 self.devices.put(row)
             case RunRow():
                 self.runs[row.id] = row
+                if row.ended_ms >= 0:
+                    self.learned.forget(row.id)
             case TokenRow():
                 self.tokens[row.id] = row
             case TaskRow():
@@ -189,8 +205,12 @@ class State:
             self._put_line(row)
         if row.state in ROUND_OPEN and key not in self.open:
             self.open[key] = OpenRound()
-        elif row.state not in ROUND_OPEN and key in self.open:
-            for lease in self.open.pop(key).leases:
+        elif row.state not in ROUND_OPEN:
+            if before is None or before.state in ROUND_OPEN:
+                ended = self.outcomes.setdefault(row.run, Counter())
+                for name, count in row.outcomes.items():
+                    ended[name.partition(":")[0]] += count
+            for lease in self.open.pop(key).leases if key in self.open else ():
                 self._forget_later(lease)
 
     def _put_line(self, row: RoundRow) -> None:
@@ -214,12 +234,16 @@ class State:
             self.fleet.live[device] = False
             self.lease_deadlines.drop(row.id)
         self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
+        if row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE):
+            self._note_end(row, device)
         work = self.open.get((row.run, row.round))
         if work is None:
             if before is None:
                 self._forget_later(row.id)
             return
         work.leases[row.id] = row
+        if row.state not in LEASE_LIVE:
+            work.late.discard(row.id)
         if before is not None:
             work.count[before.state] -= 1
         else:
@@ -228,6 +252,15 @@ class State:
         work.count[row.state] = work.count.get(row.state, 0) + 1
         if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
             work.attempts[device] = BARRED
+
+    def _note_end(self, row: LeaseRow, device: int) -> None:
+        """What the end of a lease says of its device; that the plane took one back says nothing."""
+        reported = row.state in (*LEASE_STORED, "REFUSED")
+        if not reported and row.state not in ("DECLINED", "FAILED", "LAPSED"):
+            return
+        took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
+        at_ms, group = max(row.reported_ms, row.ended_ms), int(self.fleet.facts_id[device])
+        self.learned.note(row.run, device, group, not reported, took, at_ms)
 
     def _forget_later(self, lease: str) -> None:
         self._ended.append(lease)
@@ -285,6 +318,11 @@ class State:
     def open_rounds_of(self, run: str) -> list[RoundRow]:
         """The open rounds of a run, oldest first."""
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
+
+
+def _load_order(row: AnyRow) -> tuple[int, int]:
+    """Leases in the order in which they ended, for what is learned of them."""
+    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
 
 
 _LOAD_ORDER: tuple[type[AnyRow], ...] = (

@@ -51,9 +51,10 @@ from podium.core.models.versions import import_version
 from podium.core.outbox import Outbox
 from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
-from podium.core.rows import AnyRow
+from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.state import State
+from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.problems import Bug
 
@@ -99,7 +100,8 @@ class Core:
 
     def _due(self) -> int:
         if self._due_ms is None:
-            self._due_ms = min(runs.due(self.state), count_due(self.state), services.webhooks_due(self.state))
+            others = min(count_due(self.state), services.webhooks_due(self.state), self.state.pace.due_ms)
+            self._due_ms = min(runs.due(self.state), others)
         return self._due_ms
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
@@ -107,6 +109,7 @@ class Core:
         while (due := self._due()) <= at_ms:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
+            self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             self._due_ms = None
@@ -136,17 +139,19 @@ class Core:
     def _reach(self, arriving: int) -> tuple[int, int]:
         """How many of `arriving` check-ins, and those of how many ms, can set no timer that is due among themselves.
 
-        They may complete a forming round, take a seat whose offer lapses, begin a round's time or a minute of counts.
+        They may complete a forming round, take a seat whose offer lapses, begin a round's time or a minute (of counts,
+        of pacing).
         """
         state = self.state
         rows = min(arriving, state.leases_left() or arriving)
-        span_ms = state.never if state.counted else MINUTE_MS
+        span_ms = min(state.never if state.counted else MINUTE_MS, state.pace.span_ms(state.fleet))
         for key, work in state.open.items():
             row, task = state.rounds[key], state.task_of(key[0]).task
             if row.state == "REPORTING":
                 begun = row.report_deadline_ms >= 0
-                span_ms = min(span_ms, state.limits.offer_ms, state.never if begun else int(task.round.report_deadline))
-            for need, _ in rounds.readiness(state, task) if row.state == "FORMING" else ():
+                span_ms = min(span_ms, state.limits.offer_ms, state.never if begun else _begins(row, task))
+                span_ms = min(span_ms, row.hope_ms if row.hope_ms >= 0 else state.never)
+            for need, _ in rounds.readiness(state, row) if row.state == "FORMING" else ():
                 if work.nominees < need <= work.nominees + rows:
                     rows = max(1, need - work.nominees - 1)  # the last one that is needed comes alone
         return rows, span_ms
@@ -155,6 +160,9 @@ class Core:
         for said in event.rows:
             self._pass_time(out, said.at_ms)
             leases.say(self.state, out, said)
+            lease = self.state.leases.get(said.lease)
+            if lease is not None and lease.state in ("DECLINED", "FAILED", "INCOMPATIBLE"):
+                runs.review(self.state, out, (lease.run, lease.round))
             self._due_ms = None
 
     def _single(self, out: Outbox, event: AnyEvent) -> None:
@@ -194,6 +202,13 @@ class Core:
             lease = self.state.leases.get(verdict.lease)
             if lease is not None:
                 runs.settle(self.state, out, (lease.run, lease.round))
+                if lease.state == "REFUSED":
+                    runs.review(self.state, out, (lease.run, lease.round))
+
+
+def _begins(row: RoundRow, task: Task) -> int:
+    """In how many ms from its first lease a round fills no seat any more, or is over."""
+    return int(task.round.report_deadline) - max(0, row.quick_ms)
 
 
 _ACTS: dict[type, Callable[..., None]] = {

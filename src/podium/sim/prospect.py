@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from podium.core.draws import uniform
 from podium.core.fleet.facts import DATASETS, Facts, standing_facts
 from podium.core.fleet.telemetry import Telemetry
-from podium.core.pacing.windows import window_ms
+from podium.core.pacing.windows import PaceView, longest_ms
 from podium.core.selection.columnwise import FactColumns
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.operations import Values
@@ -88,7 +88,8 @@ def _round_ms(task: Task, took: Numbers, loss: float, fleet: tuple[int, int]) ->
     limits, leases = Limits(), leases_expected(task, loss)
     needed = min(1.0, task.round.goal / (leases * (1.0 - loss)))
     reports = min(float(np.quantile(took, needed)), float(task.round.report_deadline))
-    window = window_ms(limits, fleet[0], "soon", task.round.goal)
+    pace = PaceView(awake=fleet[0], low=fleet[0], high=fleet[0], learned=False, seats=task.round.goal)
+    window = longest_ms(limits, pace, 0)
     gather = window * min(1.0, leases / max(1, fleet[1])) + limits.window_rendezvous_ms
     return limits.form_settle_ms + int(max(reports, gather))
 

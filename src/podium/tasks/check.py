@@ -159,6 +159,7 @@ def _round_faults(task: Task) -> Iterator[OperatorFault]:
         yield _refuse("round.minimum", terms.minimum, f"it is at most round.goal, {terms.goal}; 0 means as many")
     if terms.concurrency < 0:
         yield _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
+    yield from _adaptive_faults(task)
     deadlines: tuple[tuple[str, Duration], ...] = (
         ("round.form_deadline", terms.form_deadline),
         ("round.report_deadline", terms.report_deadline),
@@ -171,6 +172,26 @@ def _round_faults(task: Task) -> Iterator[OperatorFault]:
     if terms.report_deadline < terms.stall:
         why = f"it is at least round.stall ({int(terms.stall)}ms)"
         yield _refuse("round.report_deadline", f"{int(terms.report_deadline)}ms", why)
+
+
+def _adaptive_faults(task: Task) -> Iterator[OperatorFault]:
+    ramp = task.round.ramp
+    if ramp is not None:
+        if not 1 <= ramp.base <= max(1, task.round.goal):
+            yield _refuse("round.ramp.base", ramp.base, f"it is at least 1 and at most round.goal, {task.round.goal}")
+        if ramp.factor < 1.0:
+            yield _refuse("round.ramp.factor", ramp.factor, "it is at least 1: rounds do not shrink")
+        if ramp.after < 1:
+            yield _refuse("round.ramp.after", ramp.after, "it is at least 1")
+    kinds = [each.kind for each in task.round.abort]
+    for place, each in enumerate(task.round.abort):
+        key = f"round.abort[{place}]"
+        if each.kind in kinds[:place]:
+            yield _refuse(f"{key}.kind", each.kind, "a kind is named once")
+        if not 0.0 < each.share <= 1.0:
+            yield _refuse(f"{key}.share", each.share, "it is above 0 and at most 1")
+        if each.min < 1:
+            yield _refuse(f"{key}.min", each.min, "it is at least 1")
 
 
 def _bound_faults(task: Task) -> Iterator[OperatorFault]:

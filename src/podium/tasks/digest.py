@@ -11,13 +11,14 @@ import hashlib
 
 import msgspec
 
-from podium.tasks.task import Select, Task
+from podium.tasks.task import Round, Select, Task
 from podium.wire.canonical import canonical
 from podium.wire.plain import convert, plain, unplain
 from podium.wire.problems import OperatorFault
 
 LATER: dict[str, dict[str, object]] = {
-    "select": {name: getattr(Select(), name) for name in ("stratify", "fairness", "budgets", "options")}
+    "select": {name: getattr(Select(), name) for name in ("stratify", "fairness", "budgets", "options")},
+    "round": {name: getattr(Round(), name) for name in ("ramp", "abort")},
 }
 """Section -> term that the first release did not know -> its default, which is never written."""
 

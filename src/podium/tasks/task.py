@@ -79,8 +79,25 @@ class Select(Section, frozen=True, kw_only=True):
     options: dict[str, float] = {}
 
 
+class Ramp(Section, frozen=True, kw_only=True):
+    """[round] ramp: rounds begin with a goal of `base` and grow by `factor` after each `after` sealed ones."""
+
+    base: int
+    factor: float = 2.0
+    after: int = 1
+
+
+class Abort(Section, frozen=True, kw_only=True):
+    """One of [round] abort: the run is given up once a `share` of at least `min` leases ended as `kind`."""
+
+    kind: Literal["failed", "declined", "lapsed", "refused", "incompatible"]
+    share: float
+    min: int
+
+
 class Round(Section, frozen=True, kw_only=True):
-    """[round]: how many train at once, how many reports make a version, and how long each may take."""
+    """[round]: how many train at once, how many reports make a version, and how long each may take; how rounds grow
+    (`ramp`), and which failures end the run (`abort`)."""
 
     mode: Literal["sync", "buffered"] = "sync"
     concurrency: int = 0  # 0: as many as the goal, over-selected
@@ -89,6 +106,8 @@ class Round(Section, frozen=True, kw_only=True):
     form_deadline: Duration = Duration(600_000)
     report_deadline: Duration = Duration(300_000)
     stall: Duration = Duration(60_000)
+    ramp: Ramp | None = None
+    abort: tuple[Abort, ...] = ()
 
 
 def weighted_mean() -> tuple[dict[str, int | float | str | bool], ...]:

@@ -33,10 +33,8 @@ class Wait(View, frozen=True, kw_only=True):
 
 
 class RoundView(View, frozen=True, kw_only=True):
-    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count).
-
-    Its metrics are those of its base version, measured before any device trained.
-    """
+    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count); its metrics are those of its
+    base version, measured before any device trained."""
 
     run: str
     number: int
@@ -124,6 +122,8 @@ class DeviceDetail(View, frozen=True, kw_only=True):
     leases: list[LeaseView]
     momentary: dict[str, str] = {}  # what it told at its last check-in; what it did not tell is left out
     momentary_age_ms: int = -1  # since it was last heard, with or after that check-in; -1: it told none
+    loss_rate: float = -1.0  # the chance that its next lease brings no report, by what the plane saw; -1 unknown
+    usual_ms: float = -1.0  # what a lease of it usually takes from grant to report, -1 unknown
 
 
 class FreezeView(View, frozen=True, kw_only=True):

@@ -18,17 +18,7 @@ _PROOF = "an auditor with one head and one entry needs it; our own verbs read wh
 _WIRED_NEXT = "admission and rounds take it up next, with the task's strategy"
 _NEXT = "the core's step is wired to it next"
 KEPT: dict[str, str] = {
-    "src/podium/core/fleet/reliability.py::Reliability": _NEXT,
     "src/podium/core/fleet/reliability.py::plausible": _NEXT,
-    "src/podium/core/pacing/arrivals.py::Arrivals": _NEXT,
-    "src/podium/core/pacing/windows.py::windows": _NEXT,
-    "src/podium/core/pacing/adapt.py::leases_for": _NEXT,
-    "src/podium/core/pacing/adapt.py::hope_ms": _NEXT,
-    "src/podium/core/pacing/adapt.py::stall_after_ms": _NEXT,
-    "src/podium/core/pacing/adapt.py::replacement_pays": _NEXT,
-    "src/podium/core/pacing/adapt.py::outlook": _NEXT,
-    "src/podium/core/pacing/adapt.py::cohort_now": _NEXT,
-    "src/podium/core/pacing/adapt.py::should_abort": _NEXT,
     f"{_PROOFS}::inclusion_proof": _PROOF,
     f"{_PROOFS}::consistency_proof": _PROOF,
     f"{_PROOFS}::verify_inclusion": _PROOF,

@@ -5,16 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from podium.core.pacing.adapt import (
-    Abort,
-    Ramp,
     cohort_now,
     hope_ms,
     leases_for,
     outlook,
     replacement_pays,
     should_abort,
-    stall_after_ms,
 )
+from podium.tasks.task import Abort, Ramp
 from podium.wire.limits import Limits
 
 LIMITS = Limits()
@@ -35,8 +33,8 @@ def chance(rates: NDArray[np.float64], goal: int) -> float:
 def test_by_hand() -> None:
     # nobody is ever lost: the goal itself
     assert leases_for(LIMITS, 100, levels(0.0)) == 100
-    # 0.9 n - 100 + 0.5 >= 1.2816 sqrt(0.09 n): at n = 115 4.0 < 4.12, at 116 4.9 >= 4.14
-    assert leases_for(LIMITS, 100, levels(0.1)) == 116
+    # 0.9 n - 100 + 0.5 >= 0.8416 sqrt(0.09 n): at n = 113 2.2 < 2.68, at 114 3.1 >= 2.70
+    assert leases_for(LIMITS, 100, levels(0.1)) == 114
     # bounded: half are lost, twice the goal is the most
     assert leases_for(LIMITS, 100, levels(0.5)) == 200
     assert leases_for(Limits(over_min=1.3), 100, levels(0.0)) == 130
@@ -53,7 +51,7 @@ def test_near_the_exact_chance() -> None:
         rates = draws.uniform(0.0, 0.35, int(goal * 2)).astype(np.float32)
         wanted = leases_for(Limits(over_max=2.0), goal, rates)
         exact = rates.astype(np.float64)
-        fewest = next((n for n in range(goal, 2 * goal + 1) if chance(exact[:n], goal) >= 0.9), 2 * goal)
+        fewest = next((n for n in range(goal, 2 * goal + 1) if chance(exact[:n], goal) >= 0.8), 2 * goal)
         met += wanted == fewest
         off = max(off, abs(wanted - fewest))
     assert off <= 1
@@ -65,9 +63,6 @@ def test_waiting_is_never_longer_than_promised() -> None:
     assert hope_ms(300_000, levels(40_000, 900_000)) == 300_000
     assert hope_ms(300_000, levels(40_000, float("nan"))) == 300_000
     assert hope_ms(300_000, levels()) == 300_000
-    assert stall_after_ms(60_000, levels(20_000)) == 30_000
-    assert stall_after_ms(60_000, levels(1_000)) == 15_000, "a quarter of the task's"
-    assert stall_after_ms(60_000, levels(100_000)) == 60_000
 
 
 def test_a_replacement_must_be_able_to_report() -> None:
@@ -101,10 +96,10 @@ def test_ramp() -> None:
 
 
 def test_abort() -> None:
-    criteria = [Abort(kind="failed", share=0.2, min=50), Abort(kind="any", share=0.5, min=10)]
+    criteria = [Abort(kind="failed", share=0.2, min=50), Abort(kind="lapsed", share=0.3, min=10)]
     assert should_abort(criteria, {"accepted": 39, "failed": 10}) == "", "49 are too few to tell"
     assert should_abort(criteria, {"accepted": 40, "failed": 10}) == "failed"
     assert should_abort(criteria, {"accepted": 41, "failed": 10}) == ""
-    assert should_abort(criteria, {"accepted": 5, "lapsed": 3, "refused": 2}) == "any"
+    assert should_abort(criteria, {"accepted": 5, "lapsed": 3, "refused": 2}) == "lapsed"
     assert should_abort(criteria, {}) == ""
     assert should_abort([Abort(kind="failed", share=0.0, min=1)], {"accepted": 5}) == ""

@@ -6,10 +6,9 @@ from msgspec.structs import replace
 from podium.core.effects import CheckinAnswers
 from podium.core.views import fleet, models
 from podium.core.views import runs as views
-from podium.wire.limits import Limits
 from podium.wire.operator import Wait
 from tests.support.core_drive import Drive
-from tests.support.core_made import BASE, PLAN, task
+from tests.support.core_made import BASE, IDLE_MS, PLAN, SOON_MS, gathers, task
 
 
 def heard(drive: Drive, *devices: int, **facts: float) -> list[str]:
@@ -153,28 +152,27 @@ def test_a_device_that_fits_no_rule_of_one_run_serves_another() -> None:
 
 
 def test_who_waits_long_with_a_round_that_is_short_asks_less_often() -> None:
-    drive = Drive(Limits(window_jitter=1e-9))
+    drive = Drive()
     drive.begin(task(goal=3, minimum=3), 2)
-    told = []
-    for waited in (0, 16_000, 16_000):
+    # a sixteenth of the wait, rounded down by doublings of 200 ms, at most 16 of them
+    for waited, every in ((0, 200), (16_000, 800), (16_000, 1_600), (60_000, 3_200), (200_000, 3_200)):
         drive.wait(waited)
-        told.append(drive.check_in(0)[0].window_ms)
-    assert [round(each, -1) for each in told] == [200, 1_000, 2_000]
+        assert gathers(drive.now_ms, drive.check_in(0)[0].window_ms, every)
 
 
 def test_windows_are_short_while_a_run_is_open_and_long_when_idle() -> None:
-    drive = Drive(Limits(window_jitter=1e-9))
+    drive = Drive()
     drive.fleet(1)
-    assert drive.check_in(0)[0].window_ms in (4_999, 5_000)
+    assert gathers(drive.now_ms, drive.check_in(0)[0].window_ms, IDLE_MS)
     drive.begin(task(goal=1))
-    assert drive.check_in(0)[0].window_ms in (199, 200)
+    assert gathers(drive.now_ms, drive.check_in(0)[0].window_ms, SOON_MS)
     drive.wait(1)
     lease = drive.lease(0)
     drive.accept(lease)
     heard_once = drive.report(lease)
-    assert heard_once.window_ok_ms in (199, 200)
+    assert gathers(drive.now_ms, heard_once.window_ok_ms, SOON_MS)
     drive.work()
-    assert drive.report(lease).window_ok_ms in (4_999, 5_000), "its run is over"
+    assert gathers(drive.now_ms, drive.report(lease).window_ok_ms, IDLE_MS), "its run is over"
 
 
 # -- what a person is told --------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import pytest
 
 from podium.core.views import holdups
 from podium.wire.explained import Explanation
+from podium.wire.limits import Limits
 from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
@@ -255,10 +256,10 @@ def test_a_fleet_that_has_told_nothing_since_the_plane_started() -> None:
 
 
 def test_a_large_fleet_is_given_the_time_of_its_window() -> None:
-    drive = Drive()
+    apart = {"window_rendezvous_ms": 100_000, "window_floor_ms": 100_000, "window_ceiling_ms": 200_000}
+    drive = Drive(Limits(rendezvous_devices_max=1, **apart))
     drive.begin(task(goal=2), 2)
-    drive.state.limits = type(drive.limits)(rendezvous_devices_max=1, window_soon_ms=600_000)
     drive.wait(100_000)
     assert codes(of_run(drive)) == [("not-checked-in", 2)], "they were told to come within some minutes"
-    drive.wait(1_000_000)
+    drive.wait(400_000)
     assert codes(of_run(drive)) == [("not-connected", 2)]

@@ -7,7 +7,7 @@ from podium.core.events import Frozen
 from podium.core.state import FREEZE
 from tests.support.core_acts import act, freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
-from tests.support.core_made import LIMITS
+from tests.support.core_made import IDLE_MS, SOON_MS, gathers
 from tests.unit.core.pausing_made import RUN_MS, STALL_MS, forming, heard, reporting, states
 
 
@@ -39,7 +39,7 @@ def test_a_frozen_plane_grants_nothing_and_leaves_what_runs() -> None:
     assert states(drive) == ["RUNNING", "SEALED", "FORMING"]
     told = drive.check_in(0, 1, 2)
     assert [each.reason for each in told] == ["frozen"] * 3
-    assert all(abs(each.window_ms - LIMITS.window_idle_ms) <= 1 for each in told)
+    assert all(gathers(drive.now_ms, each.window_ms, IDLE_MS) for each in told)
 
 
 def test_freezing_with_revoke_ends_every_live_lease() -> None:
@@ -87,9 +87,9 @@ def test_leases_end_in_the_same_order_after_a_restart() -> None:
 
 def test_answers_of_a_frozen_plane_send_devices_home() -> None:
     drive, _, held, _ = at_work()
-    assert abs(drive.report(held).window_ok_ms - LIMITS.window_idle_ms) <= 1
+    assert gathers(drive.now_ms, drive.report(held).window_ok_ms, IDLE_MS)
     unfreeze(drive)
-    assert abs(drive.report(held).window_ok_ms - LIMITS.window_rendezvous_ms) <= 1
+    assert gathers(drive.now_ms, drive.report(held).window_ok_ms, SOON_MS)
 
 
 def test_the_run_deadline_runs_on_in_a_frozen_plane() -> None:

@@ -4,7 +4,7 @@ from podium.core.effects import Answer, EndLease
 from podium.core.rows import LeaseRow
 from podium.wire.limits import Limits
 from tests.support.core_drive import Drive
-from tests.support.core_made import BASE, task
+from tests.support.core_made import BASE, SOON_MS, gathers, task
 
 Told = tuple[str, str, str, dict[str, str | int]]
 
@@ -127,19 +127,23 @@ def test_an_answer_has_both_windows_and_its_ticket() -> None:
     lease = drive.lease(0)
     heard = drive.accept(lease)
     assert heard == Answer(
-        ticket=heard.ticket, word="go", remaining_ms=1_000, window_ok_ms=heard.window_ok_ms, window_else_ms=200
+        ticket=heard.ticket,
+        word="go",
+        remaining_ms=1_000,
+        window_ok_ms=heard.window_ok_ms,
+        window_else_ms=heard.window_ok_ms,
     )
-    assert heard.window_ok_ms in (199, 200)
+    assert gathers(drive.now_ms, heard.window_ok_ms, SOON_MS)
 
 
-def test_the_windows_of_a_large_population_follow_the_goal() -> None:
-    drive = Drive(Limits(rendezvous_devices_max=1, window_jitter=1e-9))
+def test_the_windows_of_a_large_population_are_spread_about_its_mean() -> None:
+    drive = Drive(Limits(rendezvous_devices_max=1, window_spread=1e-9))
     drive.begin(task(goal=2, over=1.0), 12)
     drive.check_in(*range(12))
     drive.wait(1)
     (device, _) = sorted(drive.state.open["r", 1].reserved)
-    # 1000 ms * 12 devices / (3 * 2 seats)
-    assert drive.accept(drive.lease(device)).window_ok_ms in (1_999, 2_000)
-    assert {told.window_ms for told in drive.check_in(0, 1)} <= {1_999, 2_000}
+    # so few may come every 200 ms, or every 2,400 ms at most: in the middle, sqrt(200 * 2400), until a day is known
+    assert drive.accept(drive.lease(device)).window_ok_ms in (692, 693)
+    assert {told.window_ms for told in drive.check_in(0, 1)} <= {692, 693}
     drive.stop()
-    assert drive.progress("r.1.1", done=1).window_ok_ms in (4_999, 5_000), "idle"
+    assert drive.progress("r.1.1", done=1).window_ok_ms in (2_399, 2_400), "idle"

@@ -5,7 +5,7 @@ import pytest
 from podium.core.effects import EndLease
 from tests.support.core_acts import ADMINISTRATOR, mark
 from tests.support.core_drive import Drive
-from tests.support.core_made import LIMITS
+from tests.support.core_made import IDLE_MS, SOON_MS, gathers
 from tests.unit.core.pausing_made import forming, heard, reporting
 
 KINDS = {"active": "device-uncordoned", "cordoned": "device-cordoned", "banned": "device-banned"}
@@ -44,8 +44,8 @@ def test_a_cordoned_device_gets_no_lease_and_comes_back_idle() -> None:
     mark(drive, ["id-d0"], "cordoned")
     out, fit = drive.check_in(0, 1)
     assert (out.reason, fit.reason) == ("cordoned", "reserved")
-    assert abs(out.window_ms - LIMITS.window_idle_ms) <= 1
-    assert abs(fit.window_ms - LIMITS.window_rendezvous_ms) <= 1
+    assert gathers(drive.now_ms, out.window_ms, IDLE_MS)
+    assert gathers(drive.now_ms, fit.window_ms, SOON_MS)
     assert drive.state.open["r", 1].nominees == 1
     mark(drive, ["id-d0"], "active")
     assert heard(drive, 0) == ["reserved"]
@@ -97,7 +97,7 @@ def test_an_unbanned_device_opens_a_new_session() -> None:
     assert drive.open(0).code == "device-banned"
     (told,) = drive.check_in(0)
     assert told.reason == "banned"
-    assert abs(told.window_ms - LIMITS.window_idle_ms) <= 1
+    assert gathers(drive.now_ms, told.window_ms, IDLE_MS)
     mark(drive, ["id-d0"], "active")
     assert drive.open(0).word == "done"
     assert heard(drive, 0) == ["reserved"]

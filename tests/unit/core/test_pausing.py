@@ -5,7 +5,7 @@ import pytest
 from podium.core.effects import FinishRound, PrepareRound
 from podium.core.events import AggregateFailed
 from tests.support.core_acts import pause, resume
-from tests.support.core_made import LIMITS, task
+from tests.support.core_made import IDLE_MS, SOON_MS, gathers, task
 from tests.unit.core.pausing_made import HOUR, REPORT_MS, STALL_MS, forming, heard, reporting, states
 
 # -- coming to rest ----------------------------------------------------------------------------------------------------
@@ -176,15 +176,15 @@ def test_devices_of_a_paused_run_are_told_so_and_come_back_idle() -> None:
     pause(drive, now=True)
     told = drive.check_in(*(set(range(3)) - {reserved[0]}))
     assert [each.reason for each in told] == ["paused", "paused"]
-    assert all(abs(each.window_ms - LIMITS.window_idle_ms) <= 1 for each in told)
+    assert all(gathers(drive.now_ms, each.window_ms, IDLE_MS) for each in told)
     answer = drive.accept(held)
     assert answer.word == "go", "an offer that is out may still be taken"
-    assert abs(answer.window_else_ms - LIMITS.window_idle_ms) <= 1
-    assert abs(drive.report(held).window_ok_ms - LIMITS.window_idle_ms) <= 1
+    assert gathers(drive.now_ms, answer.window_else_ms, IDLE_MS)
+    assert gathers(drive.now_ms, drive.report(held).window_ok_ms, IDLE_MS)
     resume(drive)
     told = drive.check_in(*(set(range(3)) - {reserved[0]}))
     assert sorted(each.reason for each in told) == ["offered", "reserved"]
-    assert all(abs(each.window_ms - LIMITS.window_rendezvous_ms) <= 1 for each in told)
+    assert all(gathers(drive.now_ms, each.window_ms, SOON_MS) for each in told)
 
 
 def test_another_run_goes_on_while_one_is_paused() -> None:

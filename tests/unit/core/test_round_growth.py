@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from podium.core.effects import EndLease, FinishRound, JudgeUpdate
-from podium.core.rounds.rounds import open_seats, over_factor, quorum
+from podium.core.rounds.adapting import leases_wanted, open_seats, quorum
 from podium.wire.limits import Limits
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS, task
@@ -28,30 +28,30 @@ def started(devices: int, reserve: bool = False, **terms: object) -> Drive:
 
 
 @pytest.mark.parametrize(
-    ("over", "loss", "factor"),
+    ("over", "loss", "leases"),
     [
-        ("auto", 0.0, 1.0),
-        ("auto", 0.1, 1 / 0.9),
-        ("auto", 0.2, 1.25),
-        ("auto", 0.9, 2.0),  # over_max
-        ("auto", 1.0, 2.0),
-        (1.5, 0.9, 1.5),
-        (0.5, 0.0, 1.0),  # over_min
-        (7.0, 0.0, 2.0),
+        ("auto", 0.0, 8),
+        ("auto", 0.1, 10),  # 0.9 n - 7.5 >= 0.8416 sqrt(0.09 n): at 9 0.60 < 0.76, at 10 1.50 >= 0.80
+        ("auto", 0.2, 11),  # 0.8 n - 7.5 >= 0.8416 sqrt(0.16 n): at 10 0.50 < 1.06, at 11 1.30 >= 1.12
+        ("auto", 0.9, 16),  # over_max
+        ("auto", 1.0, 16),
+        (1.5, 0.9, 12),
+        (0.5, 0.0, 8),  # over_min
+        (7.0, 0.0, 16),
     ],
 )
-def test_over_selection(over: str | float, loss: float, factor: float) -> None:
+def test_over_selection(over: str | float, loss: float, leases: int) -> None:
     drive = Drive()
     drive.begin(task(goal=8, over=over))
     drive.state.put(replace(drive.run(), loss_rate=loss))
-    assert over_factor(drive.state, drive.run()) == pytest.approx(factor)
+    assert leases_wanted(drive.state, drive.round(), 8) == leases
 
 
-def test_seats_are_the_over_selected_need_rounded_up() -> None:
-    drive = started(12, goal=8)  # 8 * 1 / 0.9 = 8.9
-    assert seats(drive) == 9
+def test_seats_are_the_leases_that_meet_the_need_four_times_in_five() -> None:
+    drive = started(12, goal=8)
+    assert seats(drive) == 10
     drive.trained(0, 1)
-    assert seats(drive) == 7  # 6 * 1 / 0.9 = 6.7
+    assert seats(drive) == 7  # 6 are missing: 0.9 n - 5.5 >= 0.8416 sqrt(0.09 n): at 6 -0.1 < 0.62, at 7 0.8 >= 0.67
     drive.lease(2)
     assert seats(drive) == 6
 

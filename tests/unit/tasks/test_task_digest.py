@@ -14,6 +14,7 @@ from msgspec.structs import asdict, fields, replace
 from podium.tasks.digest import read_task_bytes, task_bytes, task_digest
 from podium.tasks.file import parse_task
 from podium.tasks.task import (
+    Abort,
     Aggregate,
     Budgets,
     Data,
@@ -21,6 +22,7 @@ from podium.tasks.task import (
     Head,
     ModelSource,
     Privacy,
+    Ramp,
     Round,
     RunRules,
     Section,
@@ -116,6 +118,9 @@ def moved(value: object, kind: object) -> object:
         return value + 1
     if isinstance(value, str):
         return value + "x"
+    if kind == tuple[Abort, ...]:
+        assert value == ()
+        return (Abort(kind="failed", share=0.2, min=50),)
     if isinstance(value, tuple):
         return value + value[:1] if value and isinstance(value[0], dict) else (*value, "more")
     assert isinstance(value, dict)
@@ -144,7 +149,10 @@ def test_every_single_term_moves_the_digest() -> None:
         if isinstance(section, Section)
         for field in fields(type(section))
     }
-    leaves = leaves - {"run.target", "select.fairness", "select.budgets"} | {"run.target.metric", "run.target.at_least"}
+    leaves = leaves - {"run.target", "round.ramp", "select.fairness", "select.budgets"} | {
+        "run.target.metric",
+        "run.target.at_least",
+    }
     leaves |= {f"select.fairness.{field.name}" for field in fields(Fairness)}
     leaves |= {f"select.budgets.{field.name}" for field in fields(Budgets)}
     assert leaves <= set(changes), leaves - set(changes)
@@ -153,7 +161,10 @@ def test_every_single_term_moves_the_digest() -> None:
     digests["nothing"] = task_digest(FULL)
     digests["no privacy"] = task_digest(replace(FULL, privacy=None))
     digests["no target"] = task_digest(replace(FULL, run=replace(FULL.run, target=None)))
-    assert len(set(digests.values())) == len(digests) == len(changes) + 3
+    ramp = Ramp(base=10, factor=2.0, after=1)
+    for name, each in [("ramp", ramp), *((key, other) for key, other in single_changes(ramp))]:
+        digests[f"ramp {name}"] = task_digest(replace(FULL, round=replace(FULL.round, ramp=each)))
+    assert len(set(digests.values())) == len(digests) == len(changes) + 7
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)

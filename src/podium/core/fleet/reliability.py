@@ -42,9 +42,9 @@ _COLUMNS = ("tries", "losses", "last_ms", "usual_ms", "download", "upload")
 class Observations(msgspec.Struct, frozen=True, kw_only=True):
     """Leases that ended, in the order of `at_ms`; arrays of shape (n,).
 
-    `devices`, `classes`, `at_ms` int64; `lost` bool: the device was to report and did not (a lease that the plane took
-    back is no evidence and no row). `duration_ms` from grant to report, `download` and `upload` in MB/s, as the plane
-    measured them: float32, NaN where it did not.
+    `devices`, `classes` (-1 unknown), `at_ms` int64; `lost` bool: the device was to report and did not (a lease that
+    the plane took back is no evidence and no row). `duration_ms` from grant to report, `download` and `upload` in MB/s,
+    as the plane measured them: float32, NaN where it did not.
     """
 
     devices: Numbers
@@ -162,11 +162,12 @@ class Faded:
         self._hour = 0
 
     def add(self, classes: Numbers, bins: Numbers, hour: int) -> None:
-        """Count each (class, bin), arrays of shape (n,), in `hour`, which never goes back."""
+        """Count each (class, bin), arrays of shape (n,), in `hour`, which never goes back; class -1 is unknown."""
         if hour > self._hour:
             self._known = (self._known + self._present) * _faded(np.array(hour - self._hour))
             self._present = np.zeros_like(self._known)
             self._hour = hour
+        classes, bins = classes[classes >= 0], bins[classes >= 0]
         if len(classes) == 0:
             return
         slots = classes % CLASSES_MAX
@@ -176,10 +177,10 @@ class Faded:
         np.add.at(self._present, (slots, bins), np.float32(1.0))
 
     def of(self, classes: Numbers) -> NDArray[np.float64]:
-        """The counts of each class: float64 of shape (n, bins); zeros for one never seen."""
+        """The counts of each class: float64 of shape (n, bins); zeros for one never seen, and for -1."""
         slots = classes % CLASSES_MAX
         counts = np.zeros((len(classes), self._known.shape[1]), np.float64)
-        there = slots < len(self._known)
+        there = (slots < len(self._known)) & (classes >= 0)
         counts[there] = self._known[slots[there]].astype(np.float64) + self._present[slots[there]]
         return counts
 

@@ -2,7 +2,7 @@
 
 Decides: numbers from what was learned (fleet/reliability.py). Never: a transition; the round machine asks and acts.
 Limits: `over_min` and `over_max` bound the leases; the task's `report_deadline` and `stall` are promises that nothing
-here lengthens. A shorter wait never takes back a lease: what is late may still report until the task's own deadline;
+here moves. A shorter wait never takes back a lease: what is late may still report until the task's own deadline;
 it only stops counting as a hope, so that a seat is filled anew while that helps. A round closes before its deadline
 when its goal is met, or when no lease and no replacement can still meet it.
 Source: the sum of unlike chances is Poisson-binomial, near a normal (Le Cam 1960; half a report for continuity); grow
@@ -12,41 +12,23 @@ rate and abort criteria after the rollout configuration of AWS IoT Jobs.
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.tasks.task import Abort, Ramp
 from podium.wire.limits import Limits
 
 Levels = NDArray[np.float32]
 Outlook = Literal["met", "open", "short", "hopeless"]
 
-SURE = 1.2815515655446004
-"""The standard normal's 0.9 quantile: a round is granted as many leases as meet its goal nine times in ten."""
+SURE = 0.8416212335729143
+"""The standard normal's 0.8 quantile: as many leases as meet the goal four times in five without a replacement."""
 SLACK = 1.5
 """Who takes longer than this many times its class's p95 is not waited for."""
-STALL_SHARE_MIN = 0.25
-"""A learned stall is never below this share of the task's: one class's fast past is no promise."""
-
-
-class Ramp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """[ramp]: rounds begin at `base` devices and grow by `factor` after each `after` that succeed."""
-
-    base: int
-    factor: float = 2.0
-    after: int = 1
-
-
-class Abort(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One of `abort`: the run ends once `share` of at least `min` leases ended as `kind`; "any" is every loss."""
-
-    kind: Literal["failed", "lapsed", "refused", "incompatible", "any"]
-    share: float
-    min: int
 
 
 def leases_for(limits: Limits, goal: int, loss_rates: Levels) -> int:
-    """The fewest leases of which `goal` (>= 1) report with a chance of 0.9, bounded by the limits.
+    """The fewest leases of which `goal` (>= 1) report with a chance of 0.8, bounded by the limits.
 
     `loss_rates`: float32 (n,), n >= 1, in [0, 1), of the devices in the order in which they would be chosen; beyond
     them their mean.
@@ -65,12 +47,9 @@ def hope_ms(report_deadline_ms: int, slowest_ms: Levels) -> int:
 
     `slowest_ms`: the p95 of the duration of each chosen class, NaN unknown: one unknown is waited for to the end.
     """
-    return _within(report_deadline_ms, slowest_ms)
-
-
-def stall_after_ms(stall_ms: int, slowest_ms: Levels) -> int:
-    """The stall to tell with an offer: not above the task's `stall_ms`, nor under a quarter of it."""
-    return max(_within(stall_ms, slowest_ms), int(stall_ms * STALL_SHARE_MIN))
+    if len(slowest_ms) == 0 or np.isnan(slowest_ms).any():
+        return report_deadline_ms
+    return min(report_deadline_ms, int(SLACK * float(slowest_ms.max())))
 
 
 def replacement_pays(remaining_ms: int | NDArray[np.int64], duration_ms: Levels) -> NDArray[np.bool_]:
@@ -114,13 +93,7 @@ def should_abort(criteria: Sequence[Abort], outcomes: Mapping[str, int]) -> str:
     """
     ended = sum(outcomes.values())
     for each in criteria:
-        lost = ended - outcomes.get("accepted", 0) if each.kind == "any" else outcomes.get(each.kind, 0)
+        lost = outcomes.get(each.kind, 0)
         if ended >= each.min and lost >= each.share * ended and lost > 0:
             return each.kind
     return ""
-
-
-def _within(longest_ms: int, slowest_ms: Levels) -> int:
-    if len(slowest_ms) == 0 or np.isnan(slowest_ms).any():
-        return longest_ms
-    return min(longest_ms, int(SLACK * float(slowest_ms.max())))

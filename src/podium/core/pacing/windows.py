@@ -9,7 +9,6 @@ that a crowd never returns at once.
 """
 
 import math
-from typing import Literal
 
 import msgspec
 import numpy as np
@@ -18,44 +17,10 @@ from numpy.typing import NDArray
 from podium.core.draws import uniform
 from podium.wire.limits import Limits
 
-Need = Literal["soon", "idle"]
-"""Whether a run will want devices soon, or nothing does (idle)."""
-
 CANDIDATES_PER_SEAT = 3
 PATIENCE = 16
 """Who waits with a round that has been short for so long comes back after a sixteenth of that time: the round loses at
 most that share when its last device arrives, and a long wait costs each device few requests."""
-
-
-def window_ms(limits: Limits, population: int, need: Need, seats: int) -> int:
-    """The mean return window in ms for a population of `population` devices with `seats` to fill."""
-    base = limits.window_idle_ms if need == "idle" else limits.window_rendezvous_ms
-    if population <= limits.rendezvous_devices_max:
-        return base
-    floor = population * 1000 // limits.checkins_per_s_max
-    if need == "idle":
-        return min(max(floor, base), limits.window_max_ms)
-    wanted = max(1, seats) * CANDIDATES_PER_SEAT
-    spread = limits.window_soon_ms * population // wanted
-    return min(max(floor, spread, base), limits.window_max_ms)
-
-
-def patient_ms(limits: Limits, window: int, waited_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`window` (ms), longer for a round that has been waiting for `waited_ms` (int64, one per device).
-
-    Never beyond the idle window, nor half the time for which a seat is kept.
-    """
-    longest = min(limits.window_idle_ms, limits.reserve_ms // 2)
-    return np.maximum(window, np.minimum(waited_ms // PATIENCE, longest))
-
-
-def jittered(
-    limits: Limits, window: int | NDArray[np.int64], devices: NDArray[np.int64], at_ms: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """`window` spread by +- `window_jitter`: int64 ms >= 1, one per device; all arrays int64 of one shape."""
-    share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
-    spread: NDArray[np.int64] = (window * (1.0 + limits.window_jitter * (2.0 * share - 1.0))).astype(np.int64)
-    return np.maximum(spread, 1)
 
 
 SPAN_EDGE = 0.95
@@ -110,6 +75,15 @@ def windows(
         spread = np.where(reserved, np.minimum(spread, kept.astype(np.int64)), spread)
     otherwise = np.clip(spread, 1, limits.window_max_ms)
     return np.maximum(otherwise, min(view.apart_ms, limits.window_max_ms)), otherwise
+
+
+def longest_ms(limits: Limits, view: PaceView, at_ms: int) -> int:
+    """The longest window in ms that a device is told at `at_ms`; no separation of a run counted in."""
+    push = pressure(limits, view)
+    if view.awake <= limits.rendezvous_devices_max:
+        every = int(gather_ms(limits, view, np.array([at_ms]))[0]) * math.ceil(push)
+        return min(int(every * (1.0 + GATHER_JITTER)), limits.window_max_ms)
+    return min(int(spread_ms(limits, view) * push * (1.0 + limits.window_spread)), limits.window_max_ms)
 
 
 def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArray[np.int64]:

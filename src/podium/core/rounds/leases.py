@@ -18,8 +18,9 @@ from podium.core.events import (
     Verdict,
 )
 from podium.core.outbox import Outbox
-from podium.core.pacing.windows import Need, jittered, window_ms
+from podium.core.pacing.windows import windows
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
+from podium.core.rounds.wants import apart_ms, pace_view
 from podium.core.rows import LeaseRow, RoundRow
 from podium.core.selection.reasons import DECLINES
 from podium.core.state import State
@@ -190,19 +191,10 @@ def _reason(lease: LeaseRow) -> dict[str, str]:
 
 
 def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
-    """When to come back after this lease: soon while its run goes on, else when idle."""
-    need: Need = "soon" if state.runs[lease.run].state == "RUNNING" and not state.frozen() else "idle"
-    seats = state.task_of(lease.run).task.round.goal
-    window = window_ms(state.limits, state.fleet.size, need, seats)
-    spread = jittered(state.limits, window, np.array([device]), np.array([state.now_ms]))
-    return served_window_ms(state, lease.run, int(spread[0])), int(spread[0])
-
-
-def served_window_ms(state: State, run: str, window: int) -> int:
-    """The window of a device that takes part in `run`: no other run may want it before its separation is over."""
-    others = any(row.state == "RUNNING" and row.id != run for row in state.runs.values())
-    apart = 0 if others else min(state.task_of(run).task.select.separation, state.limits.window_max_ms)
-    return max(window, apart)
+    """When to come back after this lease: soon while a run goes on, else when idle; if it went well, once it may."""
+    view = pace_view(state, apart_ms=apart_ms(state, lease.run))
+    ok, otherwise = windows(state.limits, view, np.array([device]), np.array([state.now_ms]), np.zeros(1, np.bool_))
+    return int(ok[0]), int(otherwise[0])
 
 
 def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: int) -> LeaseRow:
@@ -239,4 +231,6 @@ def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: in
     trained = replace(row, participated_ms=at_ms) if state.task_of(round_row.run).task.task.kind == "train" else row
     out.record("lease-granted", lease.id, lease, grown, trained)
     state.lease_deadlines.set(lease.id, lease.deadline_ms)
+    if round_row.hope_ms >= 0:
+        state.open[round_row.run, round_row.number].hopes.append((at_ms + round_row.hope_ms, lease.id))
     return lease

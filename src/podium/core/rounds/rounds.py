@@ -17,12 +17,12 @@ from podium.core.effects import EndRound, FinishRound, PrepareRound
 from podium.core.events import AggregateMade, ManifestMade, MetricSums
 from podium.core.models.versions import make_version
 from podium.core.outbox import Outbox
+from podium.core.rounds.adapting import choice, goal_of, minimum_of, next_goal, open_seats, with_learned
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rows import LeaseRow, RoundRow, RunRow
 from podium.core.selection.reservoir import Reservoir
 from podium.core.state import FREEZE, OpenRound, State
-from podium.tasks.task import Task
 from podium.wire.problems import Bug
 
 LOSS_MEMORY = 0.7
@@ -34,29 +34,10 @@ def name_of(row: RoundRow) -> str:
     return f"{row.run}.{row.number}"
 
 
-def quorum(task: Task) -> int:
-    """The least number of accepted updates that make a version."""
-    return task.round.minimum or task.round.goal
-
-
-def readiness(state: State, task: Task) -> tuple[tuple[int, int], tuple[int, int]]:
+def readiness(state: State, row: RoundRow) -> tuple[tuple[int, int], tuple[int, int]]:
     """(nominees, ms): with so many a forming round may start so much later; the sooner of the two counts."""
-    return (quorum(task), state.limits.form_settle_ms), (task.round.goal, 1)
-
-
-def over_factor(state: State, run: RunRow) -> float:
-    """How many leases to grant for one update that is needed: set by the task, or from the observed loss rate."""
-    over = state.task_of(run.id).task.select.over
-    wanted = 1.0 / max(1e-9, 1.0 - run.loss_rate) if over == "auto" else float(over)
-    return min(max(wanted, state.limits.over_min), state.limits.over_max)
-
-
-def open_seats(state: State, row: RoundRow) -> int:
-    """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
-    work, task = state.open[row.run, row.number], state.task_of(row.run).task
-    needed = math.ceil((task.round.goal - work.stored()) * over_factor(state, state.runs[row.run]))
-    room = needed if task.round.concurrency == 0 else min(needed, task.round.concurrency)
-    return max(0, room - work.live())
+    task = state.task_of(row.run).task
+    return (minimum_of(row, task), state.limits.form_settle_ms), (goal_of(row, task), 1)
 
 
 def open_round(state: State, out: Outbox, run: RunRow) -> None:
@@ -82,6 +63,7 @@ def open_round(state: State, out: Outbox, run: RunRow) -> None:
         version="",
         metrics={},
         site_metrics={},
+        goal=next_goal(run, task),
     )
     out.record("round-opened", name_of(row), row, replace(run, rounds_opened=number))
     work = state.open[run.id, number]
@@ -115,8 +97,9 @@ def start_due(state: State, row: RoundRow) -> int:
 def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     """Offers go out: seats are reserved for the reservoir's members until `reserve_ms` passed."""
     work = state.open[row.run, row.number]
-    started = replace(row, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
-    out.record("round-started", name_of(row), started, nominated=work.nominees)
+    learned = with_learned(state, row)
+    started = replace(learned, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
+    out.record("round-started", name_of(row), started, nominated=work.nominees, **choice(state, started))
     if work.reservoir is not None:
         work.reserved = {int(device) for device in work.reservoir.members()}
     return started
@@ -129,9 +112,9 @@ def report_due(state: State, row: RoundRow) -> int:
     return row.reporting_ms + state.task_of(row.run).task.round.report_deadline
 
 
-def close(state: State, out: Outbox, row: RoundRow) -> None:
+def close(state: State, out: Outbox, row: RoundRow, **why: str) -> None:
     """No further update is taken: leases still at work are superseded, stored ones are judged to the end."""
-    out.record("round-closed", name_of(row), replace(row, state=advance(ROUND_TABLE, row.state, "closed")))
+    out.record("round-closed", name_of(row), replace(row, state=advance(ROUND_TABLE, row.state, "closed")), **why)
     for lease in list(state.open[row.run, row.number].leases.values()):
         if lease.state in LEASE_LIVE:
             end_lease(out, lease, "superseded", "round-closed")
@@ -142,10 +125,10 @@ def verdict_due(state: State, row: RoundRow) -> str:
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     accepted = work.count.get("ACCEPTED", 0)
     if row.state == "REPORTING":
-        return "close" if accepted >= task.round.goal else ""
+        return "close" if accepted >= goal_of(row, task) else ""
     if row.state != "AGGREGATING" or work.count.get("REPORTED", 0) or work.finishing:
         return ""
-    return "finish" if accepted >= quorum(task) else "abandon"
+    return "finish" if accepted >= minimum_of(row, task) else "abandon"
 
 
 def finish(state: State, out: Outbox, row: RoundRow) -> None:

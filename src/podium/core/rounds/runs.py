@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from podium.core.effects import Answer
 from podium.core.events import AggregateFailed, AggregateMade, RunStopped, RunSubmitted
 from podium.core.outbox import Outbox
-from podium.core.rounds import leases, pausing, rounds
+from podium.core.rounds import adapting, leases, pausing, rounds
 from podium.core.rounds.table import ROUND_OPEN, RUN_TABLE, advance
 from podium.core.rows import RoundRow, RunRow, TaskRow
 from podium.core.state import State
@@ -19,6 +19,9 @@ from podium.wire.operator import RUN_OPEN
 
 PRIOR_LOSS = 0.1
 """The loss rate assumed before a run has seen any (6 to 10 % in Bonawitz et al. 2019, section 9)."""
+
+ABORT = "abort:"
+"""Before the kind, the reason of a run that met one of `round.abort`."""
 
 
 def submit(state: State, out: Outbox, event: RunSubmitted) -> None:
@@ -144,6 +147,28 @@ def settle(state: State, out: Outbox, key: tuple[str, int]) -> None:
         rounds.finish(state, out, row)
 
 
+def review(state: State, out: Outbox, key: tuple[str, int]) -> None:
+    """After a lease of a round was lost, or hope of one: the run or the round may not go on as it is."""
+    row = state.rounds[key]
+    run = state.runs[row.run]
+    if run.state not in RUN_OPEN:
+        return
+    if kind := adapting.abort_kind(state, run):
+        end_run(state, out, run, "abandoned", f"{ABORT}{kind}")
+    elif row.state == "REPORTING" and pausing.stands_since(state, row) < 0 and not rounds.was_frozen(state, row):
+        _by_outlook(state, out, row)
+
+
+def _by_outlook(state: State, out: Outbox, row: RoundRow) -> None:
+    found, work = adapting.outlook_of(state, row), state.open[row.run, row.number]
+    if found == "short":
+        goal = adapting.goal_of(row, state.task_of(row.run).task)
+        rounds.close(state, out, row, reason="short", stored=f"{work.stored()} of {goal}")
+        settle(state, out, (row.run, row.number))
+    elif found == "hopeless":
+        go_on_after_abandon(state, out, row, "below-minimum")
+
+
 def aggregated(state: State, out: Outbox, made: AggregateMade) -> None:
     """The sum became a version: seal the round. Told again, it changes nothing."""
     row = state.rounds.get((made.run, made.round))
@@ -183,14 +208,18 @@ def _round_due(state: State, row: RoundRow) -> int:
         return min(starts, late) if starts >= 0 else late
     if row.state == "REPORTING":
         held = row.reporting_ms + state.limits.reserve_ms if state.open[row.run, row.number].reserved else state.never
-        return min(rounds.report_due(state, row), held)
+        return min(rounds.report_due(state, row), held, adapting.hope_due(state, row))
     return state.never
 
 
 def fire(state: State, out: Outbox) -> None:
     """Do what is due at `state.now_ms` in a fixed order: leases lapse, rounds start or end, runs time out."""
+    lapsed: set[tuple[str, int]] = set()
     for lease in state.lease_deadlines.due(state.now_ms):
         leases.lapse(state, out, lease)
+        lapsed.add((state.leases[lease].run, state.leases[lease].round))
+    for key in sorted(lapsed):
+        review(state, out, key)
     for key in sorted(state.open):
         if key in state.open and _round_due(state, state.rounds[key]) <= state.now_ms:
             _fire_round(state, out, state.rounds[key])
@@ -210,8 +239,10 @@ def _fire_round(state: State, out: Outbox, row: RoundRow) -> None:
     if row.reporting_ms + state.limits.reserve_ms <= state.now_ms:
         work.reserved.clear()
     if rounds.report_due(state, row) > state.now_ms:
+        adapting.lose_hope(state, row)
+        review(state, out, (row.run, row.number))
         return
-    if work.stored() < rounds.quorum(state.task_of(row.run).task):
+    if work.stored() < adapting.minimum_of(row, state.task_of(row.run).task):
         go_on_after_abandon(state, out, row, "below-minimum")
         return
     rounds.close(state, out, row)

@@ -9,6 +9,7 @@ Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework
 """
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from podium.core.draws import draw
@@ -16,9 +17,10 @@ from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.outbox import Outbox
-from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
-from podium.core.rounds import rounds
-from podium.core.rounds.leases import grant, served_window_ms
+from podium.core.pacing.windows import windows
+from podium.core.rounds import adapting, rounds
+from podium.core.rounds.leases import grant
+from podium.core.rounds.wants import apart_ms, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.reasons import CODE
@@ -57,14 +59,16 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     stale = (batch.epoch != fleet.epoch[batch.device]) | (fleet.facts_id[batch.device] == NEVER)
     batch.decide(np.flatnonzero(stale), "epoch")
     fresh = np.flatnonzero(~stale)
-    fleet.seen_ms[batch.device[fresh]] = batch.at[fresh]
+    heard, at = batch.device[fresh], batch.at[fresh]
+    state.pace.observe(state.arrivals, fleet, at, fleet.seen_ms[heard])
+    fleet.seen_ms[heard] = at
     fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
     batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
     _tell_news(state, batch, fresh)
     _offer_again(state, batch)
     batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
     last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
-    for row in _wanting(state):
+    for row in wanting(state):
         _consider(state, batch, row, last)
     _grant(state, out, batch)
     left = batch.undecided()
@@ -100,18 +104,6 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
         remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
     )
-
-
-def _wanting(state: State) -> list[RoundRow]:
-    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first.
-
-    None while the plane is frozen; none of a paused run; of a pausing one only the round that is at work.
-    """
-    if state.frozen():
-        return []
-    wants = {"RUNNING": ("FORMING", "REPORTING"), "PAUSING": ("REPORTING",), "PAUSED": ()}
-    keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
-    return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 
 def _idle_reason(state: State) -> str:
@@ -174,7 +166,7 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     work.nominated[devices] = True
     before, work.nominees = work.nominees, work.nominees + len(new)
     work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
-    for need, settle in rounds.readiness(state, task):
+    for need, settle in rounds.readiness(state, row):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
@@ -190,7 +182,7 @@ def withdraw(state: State, device: int) -> None:
         work.nominees -= 1
         if work.reservoir is not None:
             work.reservoir.drop(device)
-        if work.nominees < rounds.quorum(state.task_of(key[0]).task):
+        if work.nominees < adapting.minimum_of(state.rounds[key], state.task_of(key[0]).task):
             work.ready_ms = -1
 
 
@@ -202,15 +194,18 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     if state.leases_left() == 0:
         return
     work = state.open[row.run, row.number]
-    seats = rounds.open_seats(state, row)
+    seats = adapting.open_seats(state, row)
     free = seats - len(work.reserved)
-    for place in fit:
+    if seats <= 0:
+        return
+    pays = adapting.pays(state, row, batch.device[fit], batch.at[fit])
+    for place, worth in zip(fit, pays, strict=True):
         device = int(batch.device[place])
         if seats <= 0:
             return
         if device in work.reserved:
             work.reserved.discard(device)
-        elif free > 0:
+        elif free > 0 and worth:
             free -= 1
         else:
             continue
@@ -228,21 +223,17 @@ def _grant(state: State, out: Outbox, batch: Batch) -> None:
 
 
 def _answer(state: State, out: Outbox, batch: Batch) -> None:
-    wanting = _wanting(state)
-    need: Need = "soon" if state.open and _idle_reason(state) == "no-task" else "idle"
-    seats = sum(state.task_of(row.run).task.round.goal for row in wanting)
-    window = window_ms(state.limits, state.fleet.size, need, seats)
-    idle = window_ms(state.limits, state.fleet.size, "idle", seats)
-    since = max((max(row.opened_ms, row.reporting_ms) for row in wanting), default=-1)
-    patient = patient_ms(state.limits, window, batch.at - since) if since >= 0 else window
-    kept_out = (batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"])
-    spread = jittered(state.limits, np.where(kept_out, idle, patient), batch.device, batch.at)
+    view, reserved = pace_view(state), batch.reason == CODE["reserved"]
+    served, spread = windows(state.limits, view, batch.device, batch.at, reserved)
+    kept_out = np.flatnonzero((batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"]))
+    if len(kept_out):
+        idle, devices, at = replace(view, seats=0), batch.device[kept_out], batch.at[kept_out]
+        served[kept_out], spread[kept_out] = windows(state.limits, idle, devices, at, reserved[kept_out])
     quiet = np.flatnonzero(batch.reason != CODE["offered"])
     if len(quiet):
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
-    served = spread.copy()
     for place, offer in batch.offers.items():
-        served[place] = served_window_ms(state, offer.run, int(spread[place]))
+        served[place] = max(int(spread[place]), apart_ms(state, offer.run))
     out.send(
         CheckinAnswers(
             ticket=batch.ticket,

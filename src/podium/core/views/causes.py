@@ -100,6 +100,16 @@ CAUSES: dict[str, CauseKind] = {
             "podium watch {run}    # see whether it passes",
         ),
     ),
+    "run-aborted": CauseKind(
+        "the run is over: one kind of failure reached its share of round.abort",
+        "run {subject} was abandoned {age} ago ({reason}): {lost} of {ended} leases {kind}, {share} were allowed; "
+        "{sealed} of {rounds} rounds sealed, its version is {version}",
+        "",
+        (
+            "podium audit list -l kind=lease-{kind}    # which devices, when and why",
+            "podium retry {subject}    # goes on from {version}, as a new run, once that is mended",
+        ),
+    ),
     "frozen-meanwhile": CauseKind(
         "the plane was frozen while rounds of the run were open",
         "the plane was frozen while {rounds_frozen} went on: no device got a lease then, so what was lost there is not "

@@ -14,7 +14,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from podium.core.fleet.columns import NEVER
-from podium.core.rounds import pausing, rounds
+from podium.core.rounds import adapting, pausing, rounds
+from podium.core.rounds.runs import ABORT
 from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
@@ -106,12 +107,12 @@ class Standing:
         self.held = holdups.hold_ups(self.look)
         self.waiting = wait_of(state, run, row, now_ms)
         work, task = self.look.work, self.look.task.task
-        quorum = rounds.quorum(task)
+        quorum = adapting.minimum_of(row, task)
         forming = row.state == "FORMING"
         self.have = work.nominees if forming else work.stored()
-        self.need = quorum if forming else task.round.goal
+        self.need = quorum if forming else adapting.goal_of(row, task)
         self.live = 0 if forming else work.live()
-        seats = rounds.open_seats(state, row)
+        seats = adapting.open_seats(state, row)
         self.stands = pausing.stands_since(state, row) >= 0
         enough = self.have + self.live >= self.need or (not forming and not seats)
         self.served = row.state == "AGGREGATING" or (enough and not (forming and self.stands))
@@ -217,7 +218,7 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
     """How a run ended, and what would hold a retry of it back."""
     task = state.tasks[run.task].task
     look = Look(state, state.tasks[run.task], None, slice(0, state.fleet.size), now_ms)
-    held, need = holdups.hold_ups(look), rounds.quorum(task)
+    held, need = holdups.hold_ups(look), adapting.quorum(task)
     fit = int(np.count_nonzero(held.first == NUMBER["not-checked-in"]))
     base = state.versions[run.base]
     facts: Facts = {
@@ -239,7 +240,17 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
         lost = ", ".join(f"{name} {count}" for name, count in last.outcomes.items())
         ended = _ENDED.get(last.reason, "was abandoned: " + last.reason).format(need=need)
         facts |= {"round": rounds.name_of(last), "reason": ended + (f" ({lost})" if lost else "")}
-    first = Found(OVER[run.state], 0, facts)
+    code = OVER[run.state]
+    if run.reason.startswith(ABORT):
+        code, kind, counts = "run-aborted", run.reason.removeprefix(ABORT), adapting.ends_by_kind(state, run)
+        (asked,) = [each for each in task.round.abort if each.kind == kind]
+        facts |= {
+            "kind": kind,
+            "lost": counts.get(kind, 0),
+            "ended": sum(counts.values()),
+            "share": f"{asked.share:.0%}",
+        }
+    first = Found(code, 0, facts)
     if run.state == "FINISHED":
         return replace(explained("run", run.id, run.state, [first]), shapes=shapes.every)
     others = (
@@ -369,13 +380,13 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
 def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
     state, work = look.state, look.work
     if look.taking_part()[0]:
-        need = rounds.quorum(look.task.task)
+        need = adapting.minimum_of(row, look.task.task)
         if row.state == "FORMING":
             return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
         return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
     held = holdups.hold_ups(look)
     if row.state != "FORMING" and held.first[0] in (NUMBER[code] for code in COMING):
-        free = rounds.open_seats(state, row) - len(work.reserved - {look.pick.start})
+        free = adapting.open_seats(state, row) - len(work.reserved - {look.pick.start})
         if free <= 0:
             return [Found("seats-taken", 0, facts)]
     # no task is changed for one device

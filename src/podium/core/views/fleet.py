@@ -3,11 +3,14 @@
 Decides: what counts as online. Never: what a device keeps to itself. Reads only.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import DATASETS, NOT_TOLD, Fact, momentary_facts
+from podium.core.rounds.runs import PRIOR_LOSS
 from podium.core.rows import DeviceRow, LeaseRow
 from podium.core.state import State
 from podium.core.views.runs import ONLINE_MS, finalised
@@ -59,6 +62,9 @@ def lease_view(row: LeaseRow, now_ms: int) -> LeaseView:
 def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: int) -> DeviceDetail:
     """One device with its facts; `leases`: its last ones, newest first."""
     facts, now = state.fleet.facts_of(row.number), momentary_facts(state.fleet.telemetry, row.number)
+    learned = state.learned.reliability()
+    number, group = np.array([row.number]), state.fleet.facts_id[[row.number]].astype(np.int64)
+    usual = float(learned.duration_ms(number, group)[0])
     return DeviceDetail(
         device=device_view(state, row, now_ms),
         enrolled_age_ms=now_ms - row.enrolled_ms,
@@ -67,6 +73,8 @@ def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: 
         leases=[lease_view(lease, now_ms) for lease in leases],
         momentary={name: _told(name, value) for name, value in sorted(now.items())},
         momentary_age_ms=_age(int(state.fleet.seen_ms[row.number]), now_ms) if now else -1,
+        loss_rate=round(float(learned.loss_rate(number, group, PRIOR_LOSS)[0]), 4),
+        usual_ms=-1.0 if math.isnan(usual) else round(usual, 1),
     )
 
 

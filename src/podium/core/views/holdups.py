@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import DATASETS, NOT_TOLD, Facts, momentary_facts
-from podium.core.pacing.windows import window_ms
+from podium.core.pacing.windows import longest_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
+from podium.core.rounds.wants import pace_view
 from podium.core.rows import DeviceRow, RoundRow, TaskRow
 from podium.core.selection.declared import OWN
 from podium.core.selection.eligible import CLAUSE, facts_now
@@ -25,7 +26,6 @@ from podium.core.selection.reasons import CODE
 from podium.core.selection.rules import UNKNOWN
 from podium.core.state import OpenRound, State
 from podium.core.views.runs import ONLINE_MS
-from podium.wire.operator import RUN_OPEN
 
 TOLD_MAX = 500
 TABLE_MAX = 4_000_000
@@ -136,16 +136,14 @@ class Look:
 
 
 def window_now_ms(state: State) -> int:
-    """The longest mean window that devices are told now, its jitter included."""
-    open_runs = {run for run, _ in state.open}
-    seats = sum(state.task_of(run).task.round.goal for run in open_runs if state.runs[run].state in RUN_OPEN)
-    mean = window_ms(state.limits, state.fleet.size, "soon" if open_runs else "idle", seats)
-    return int(mean * (1.0 + state.limits.window_jitter))
+    """The longest window that devices are told now, its jitter included."""
+    return longest_ms(state.limits, pace_view(state), state.now_ms)
 
 
 def horizon_ms(state: State) -> int:
     """A device heard within this counts as connected: it may be within the window that it was told."""
-    return max(ONLINE_MS, window_now_ms(state))
+    idle = longest_ms(state.limits, state.pace.view(state.fleet, 0, -1), state.now_ms)
+    return max(ONLINE_MS, window_now_ms(state), idle)
 
 
 def connected(look: Look) -> Mask:

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from podium.core.rounds import pausing, rounds
+from podium.core.rounds import adapting, pausing, rounds
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
@@ -125,8 +125,8 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         reason=row.reason,
         base=row.base,
         version=row.version,
-        goal=task.round.goal,
-        minimum=rounds.quorum(task),
+        goal=adapting.goal_of(row, task),
+        minimum=adapting.minimum_of(row, task),
         funnel=_funnel(state, row, work, counts),
         lost={name: count for name, count in counts.items() if name.split(":")[0] in _LOST},
         left_ms=_left(state, row, now_ms),
@@ -191,16 +191,16 @@ def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | Non
         return Wait(
             what=what,
             have=work.nominees,
-            need=rounds.quorum(task),
+            need=adapting.minimum_of(row, task),
             since_ms=since,
             left_ms=_left(state, row, now_ms),
-            why=_shortfall(state, work, rounds.quorum(task), now_ms),
+            why=_shortfall(state, work, adapting.minimum_of(row, task), now_ms),
         )
     if row.state == "REPORTING":
         return Wait(
             what=f"round {name} needs reports",
             have=work.count.get("ACCEPTED", 0),
-            need=task.round.goal,
+            need=adapting.goal_of(row, task),
             since_ms=now_ms - row.reporting_ms,
             left_ms=_left(state, row, now_ms),
             why={"at work": work.live(), "being checked": work.count.get("REPORTED", 0)},

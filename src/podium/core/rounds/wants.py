@@ -1,0 +1,39 @@
+"""What the open rounds want of devices: which of them take devices now, and what follows for when to come back.
+
+Decides: the rounds that look for devices, in which order; the part of a `PaceView` that is theirs. Never: who gets a
+lease (selection), nor the windows (pacing). Reads only.
+"""
+
+from podium.core.pacing.windows import PaceView
+from podium.core.rows import RoundRow
+from podium.core.state import State
+
+
+def wanting(state: State) -> list[RoundRow]:
+    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first.
+
+    None while the plane is frozen; none of a paused run; of a pausing one only the round that is at work.
+    """
+    if state.frozen():
+        return []
+    wants = {"RUNNING": ("FORMING", "REPORTING"), "PAUSING": ("REPORTING",), "PAUSED": ()}
+    keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
+    return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
+
+
+def pace_view(state: State, rows: list[RoundRow] | None = None, apart_ms: int = 0) -> PaceView:
+    """The population as it was last looked at, and what rounds want at this moment; `rows`: `wanting`, if known.
+
+    A run wants devices while it goes on, be it that its present round is being summed.
+    """
+    rows = wanting(state) if rows is None else rows
+    going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
+    seats = sum(state.task_of(run).task.round.goal for run in going)
+    since = max((max(row.opened_ms, row.reporting_ms) for row in rows), default=-1)
+    return state.pace.view(state.fleet, seats, since, apart_ms)
+
+
+def apart_ms(state: State, run: str) -> int:
+    """How long nobody wants a device that takes part in `run`: its separation, unless another run may want it."""
+    others = any(row.state == "RUNNING" and row.id != run for row in state.runs.values())
+    return 0 if others else min(state.task_of(run).task.select.separation, state.limits.window_max_ms)
