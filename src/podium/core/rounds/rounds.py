@@ -20,7 +20,7 @@ from podium.core.outbox import Outbox
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rows import LeaseRow, RoundRow, RunRow
-from podium.core.selection.reservoir import Reservoir
+from podium.core.selection.cohort import choose
 from podium.core.state import FREEZE, OpenRound, State
 from podium.tasks.task import Task
 from podium.wire.problems import Bug
@@ -84,8 +84,6 @@ def open_round(state: State, out: Outbox, run: RunRow) -> None:
         site_metrics={},
     )
     out.record("round-opened", name_of(row), row, replace(run, rounds_opened=number))
-    work = state.open[run.id, number]
-    work.reservoir = Reservoir(max(1, open_seats(state, row)))
     if base:
         out.send(PrepareRound(run=run.id, round=number, base=base))
 
@@ -113,12 +111,13 @@ def start_due(state: State, row: RoundRow) -> int:
 
 
 def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
-    """Offers go out: seats are reserved for the reservoir's members until `reserve_ms` passed."""
-    work = state.open[row.run, row.number]
+    """Offers go out: seats are reserved for the chosen until `reserve_ms` passed; the others are counted by reason."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run)
+    plan = choose(state, row, open_seats(state, row), quorum(task.task))
     started = replace(row, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
-    out.record("round-started", name_of(row), started, nominated=work.nominees)
-    if work.reservoir is not None:
-        work.reserved = {int(device) for device in work.reservoir.members()}
+    told = {"strategy": state.strategy_of(task).name, "chosen": len(plan.devices), **plan.unchosen}
+    out.record("round-started", name_of(row), started, nominated=work.nominees, **told)
+    work.reserved = set(plan.devices.tolist())
     return started
 
 

@@ -1,17 +1,17 @@
 """Admission: which of the devices that checked in get a lease, a reserved seat, or a reason why not.
 
 Decides, per batch and in columns: Filter (known, not banned, holds no lease, has the plan and the data, satisfies the
-task's rules, took part long enough ago and not in this round), Score (a keyed draw), Reserve (a forming round's
-reservoir), Permit (an open seat). The answer to a row depends on the rows before it and on nothing after it, so cutting
-or joining batches changes no decision. Never: when a round starts (rounds). Limits: a batch holds no device twice and
-spans no timer (step.py cuts it so).
+task's rules, took part long enough ago, not too often, not in this round, and within its budgets), Score and Reserve
+(a forming round's strategy and seats, cohort.py), Permit (an open seat). Which of several runs a device is for is
+decided first (sharing.py). The answer to a row depends on the rows before it and on nothing after it, so cutting or
+joining batches changes no decision: only whoever is kept right after its own row is told that a seat is reserved.
+Never: when a round starts (rounds). Limits: a batch holds no device twice and spans no timer (step.py cuts it so).
 Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.draws import draw
 from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
@@ -20,9 +20,13 @@ from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
 from podium.core.rounds import rounds
 from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.selection.cohort import nominate
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.reasons import CODE
-from podium.core.state import BARRED, OpenRound, State
+from podium.core.selection.permits import over_budget, too_often
+from podium.core.selection.sharing import Claim, claims
+from podium.core.selection.seats import Mask
+from podium.core.state import BARRED, State
 
 Numbers = NDArray[np.int64]
 
@@ -38,6 +42,7 @@ class Batch:
         self.epoch: Numbers = event.epoch[rows]
         self.ticket: Numbers = event.ticket[rows]
         self.reason: Reasons = np.full(len(self.at), -1, np.int16)
+        self.codes: dict[tuple[str, int], Reasons] = {}  # what was filtered already, by round
         self.permits: list[tuple[int, tuple[str, int]]] = []
         self.offers: dict[int, Offer] = {}
         self.news: dict[int, str] = {}
@@ -64,8 +69,10 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     _offer_again(state, batch)
     batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
     last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
-    for row in _wanting(state):
-        _consider(state, batch, row, last)
+    wanting = _wanting(state)
+    whose = _shared(state, batch, wanting)
+    for row in wanting:
+        _consider(state, batch, row, last, whose)
     _grant(state, out, batch)
     left = batch.undecided()
     batch.reason[left] = last[left]
@@ -103,14 +110,16 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
 
 
 def _wanting(state: State) -> list[RoundRow]:
-    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first.
+    """The open rounds that take nominations or have seats; runs by priority and start, older rounds first.
 
     None while the plane is frozen; none of a paused run; of a pausing one only the round that is at work.
     """
     if state.frozen():
         return []
     wants = {"RUNNING": ("FORMING", "REPORTING"), "PAUSING": ("REPORTING",), "PAUSED": ()}
-    keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
+    keys = sorted(
+        state.open, key=lambda key: (-state.task_of(key[0]).task.select.priority, state.runs[key[0]].started_ms, key)
+    )
     return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 
@@ -121,20 +130,46 @@ def _idle_reason(state: State) -> str:
     return "paused" if state.open and all(state.runs[run].state == "PAUSED" for run, _ in state.open) else "no-task"
 
 
-def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons) -> None:
+def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> dict[str, Numbers]:
+    """By run, which undecided rows are for it alone (positions); empty if one run has them all."""
+    if len({row.run for row in wanting}) < 2:
+        return {}
+    rows = batch.undecided()
+    devices, made = batch.device[rows], dict[str, Claim]()
+    for row in wanting:
+        work, run = state.open[row.run, row.number], state.runs[row.run]
+        work.grow(state.fleet.size)
+        batch.codes[row.run, row.number] = codes = np.full(len(batch.at), -1, np.int16)
+        codes[rows] = _filter(state, batch, rows, row)
+        fits, before = codes[rows] == CODE["offered"], work.reason[devices]
+        open_ = made.setdefault(row.run, Claim(run.id, run.rounds_opened, state.task_of(row.run).task, len(rows)))
+        open_.add(fits, before == CODE["full"], before == CODE["reserved"])
+    whose = claims(list(made.values()), devices)
+    return {claim.run: rows[whose == place] for place, claim in enumerate(made.values())}
+
+
+def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, whose: dict[str, Numbers]) -> None:
     """Filter the undecided rows for one round, then reserve or permit; `last` keeps why the others did not fit."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     work.grow(state.fleet.size)
     rows = batch.undecided()
-    codes = _filter(state, batch, rows, work, task)
+    judged = batch.codes.get((row.run, row.number))
+    codes = _filter(state, batch, rows, row) if judged is None else judged[rows]
+    if whose:  # of the others a run notes only why they do not fit
+        own = (codes != CODE["offered"]) | np.isin(rows, whose[row.run])
+        rows, codes = rows[own], codes[own]
     work.reason[batch.device[rows]] = codes
-    last[rows] = np.where(codes < CLAUSE, codes, _general(codes, task, state))
+    unfit = rows[codes != CODE["offered"]]
+    others = np.isin(unfit, np.concatenate([np.empty(0, np.int64), *whose.values()]))
+    reason = np.where(codes < CLAUSE, codes, _general(codes, task, state))
+    last[unfit[~others]] = reason[codes != CODE["offered"]][~others]
     fit = rows[codes == CODE["offered"]]
     if row.state == "FORMING":
-        _reserve(state, batch, row, fit)
-        batch.decide(fit, "reserved")
-        return
-    _permit(state, batch, row, fit)
+        kept = _reserve(state, batch, row, fit)
+        work.reason[batch.device[fit[kept]]] = CODE["reserved"]
+        batch.decide(fit[kept], "reserved")
+    else:
+        _permit(state, batch, row, fit)
     left = fit[batch.reason[fit] < 0]
     last[left] = work.reason[batch.device[left]] = CODE["full"]
 
@@ -148,15 +183,23 @@ def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
     return general
 
 
-def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: TaskRow) -> Reasons:
-    """A reason code per row of `rows`; CODE["offered"] for those that fit."""
+def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons:
+    """A reason code per row of `rows` for one round; CODE["offered"] for those that fit."""
+    work, task, run = state.open[row.run, row.number], state.task_of(row.run), state.runs[row.run]
     devices, fleet = batch.device[rows], state.fleet
     codes: Reasons = np.full(len(rows), CODE["offered"], np.int16)
+    if state.privacy.epsilon_left(run, task.task) <= 0:
+        codes[:] = CODE["privacy"]
+        return codes
     separation = task.task.select.separation
     if separation:
         took = fleet.participated_ms[devices]
         codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
     codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
+    often, spent = too_often(state, run, devices), over_budget(state, run, devices, batch.at[rows])
+    for mask, reason in ((often, "spent"), (spent, "budget")):
+        if mask is not None:
+            codes[mask & (codes == CODE["offered"])] = CODE[reason]
     left = np.flatnonzero(codes == CODE["offered"])
     if len(left):
         facts = told_facts(fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
@@ -164,20 +207,19 @@ def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: Ta
     return codes
 
 
-def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
-    """Nominate `fit` for the forming round, and note when it has its minimum or its goal."""
+def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> Mask:
+    """Nominate `fit` for the forming round, and note when it has its minimum or its goal; which of `fit` are kept."""
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
-    new = fit[~work.nominated[batch.device[fit]]]
-    if len(new) == 0 or work.reservoir is None:
-        return
-    devices = batch.device[new]
-    work.nominated[devices] = True
-    before, work.nominees = work.nominees, work.nominees + len(new)
-    work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
+    new, before = fit[~work.nominated[batch.device[fit]]], work.nominees
+    if len(fit) == 0:
+        return np.zeros(0, np.bool_)
+    seats = rounds.open_seats(state, row)
+    kept = nominate(state, row, seats, batch.device[fit], (batch.event.telemetry, batch.first + fit))
     for need, settle in rounds.readiness(state, task):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
+    return kept
 
 
 def withdraw(state: State, device: int) -> None:
@@ -188,8 +230,8 @@ def withdraw(state: State, device: int) -> None:
             continue
         work.nominated[device] = False
         work.nominees -= 1
-        if work.reservoir is not None:
-            work.reservoir.drop(device)
+        if work.seats is not None:
+            work.seats.drop(device)
         if work.nominees < rounds.quorum(state.task_of(key[0]).task):
             work.ready_ms = -1
 
