@@ -17,9 +17,7 @@ from podium.wire.plain import convert, plain, unplain
 from podium.wire.problems import OperatorFault
 
 _LATER_OF_SELECT = ("stratify", "fairness", "budgets", "options", "weight", "priority", "regions")
-LATER: dict[str, dict[str, object]] = {
-    "select": {name: getattr(Select(), name) for name in _LATER_OF_SELECT}
-}
+LATER: dict[str, dict[str, object]] = {"select": {name: getattr(Select(), name) for name in _LATER_OF_SELECT}}
 """Section -> term that the first release did not know -> its default, which is never written."""
 
 

@@ -1,4 +1,4 @@
-"""Calculations of the core against numbers derived by hand: draws, windows, reservoir, deadlines."""
+"""Calculations of the core against numbers derived by hand: draws, windows, deadlines."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ import pytest
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.draws import draw, uniform
 from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
-from podium.core.selection.reservoir import Reservoir
 from podium.wire.limits import Limits
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "draws.json").read_text())["draws"]
@@ -76,23 +75,6 @@ def test_a_window_is_spread_by_its_jitter_and_never_nothing() -> None:
     one = jittered(LIMITS, 10_000, np.array([7]), np.array([50]))
     assert one[0] == int(10_000 * (1 + 0.2 * (2 * u - 1)))
     assert jittered(LIMITS, 0, devices, at).min() == 1
-
-
-def test_a_reservoir_keeps_the_smallest_keys() -> None:
-    reservoir = Reservoir(3)
-    keys = np.array([50, 10, 40, 20, 30], np.uint64)
-    reservoir.offer(np.array([1, 2, 3, 4, 5]), keys)
-    assert reservoir.members().tolist() == [2, 4, 5]
-    reservoir.offer(np.array([6]), np.array([15], np.uint64))
-    assert reservoir.members().tolist() == [2, 6, 4]
-    reservoir.offer(np.array([6]), np.array([15], np.uint64))
-    assert reservoir.members().tolist() == [2, 6, 4], "a device already kept stays once"
-
-
-def test_ties_go_to_the_smaller_number() -> None:
-    reservoir = Reservoir(2)
-    reservoir.offer(np.array([9, 3, 5]), np.array([7, 7, 7], np.uint64))
-    assert reservoir.members().tolist() == [3, 5]
 
 
 def test_deadlines_by_hand() -> None:

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
+from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Need, jittered, patient_ms, window_ms
 from podium.core.rounds import rounds
 from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
-from podium.core.selection.cohort import nominate
+from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.reasons import CODE
 from podium.core.selection.permits import over_budget, too_often
-from podium.core.selection.sharing import Claim, claims
+from podium.core.selection.sharing import asking, claim, turn
 from podium.core.selection.seats import Mask
 from podium.core.state import BARRED, State
 
@@ -42,6 +43,7 @@ class Batch:
         self.epoch: Numbers = event.epoch[rows]
         self.ticket: Numbers = event.ticket[rows]
         self.reason: Reasons = np.full(len(self.at), -1, np.int16)
+        self.claimed: Mask = np.zeros(len(self.at), np.bool_)  # rows that ask a round of their own, of several runs
         self.codes: dict[tuple[str, int], Reasons] = {}  # what was filtered already, by round
         self.permits: list[tuple[int, tuple[str, int]]] = []
         self.offers: dict[int, Offer] = {}
@@ -70,9 +72,8 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
     last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
     wanting = _wanting(state)
-    whose = _shared(state, batch, wanting)
-    for row in wanting:
-        _consider(state, batch, row, last, whose)
+    for row, asks in zip(wanting, _shared(state, batch, wanting), strict=True):
+        _consider(state, batch, row, last, asks)
     _grant(state, out, batch)
     left = batch.undecided()
     batch.reason[left] = last[left]
@@ -130,45 +131,57 @@ def _idle_reason(state: State) -> str:
     return "paused" if state.open and all(state.runs[run].state == "PAUSED" for run, _ in state.open) else "no-task"
 
 
-def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> dict[str, Numbers]:
-    """By run, which undecided rows are for it alone (positions); empty if one run has them all."""
-    if len({row.run for row in wanting}) < 2:
-        return {}
-    rows = batch.undecided()
-    devices, made = batch.device[rows], dict[str, Claim]()
-    for row in wanting:
-        work, run = state.open[row.run, row.number], state.runs[row.run]
+def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | None]:
+    """For each round the rows of the batch that ask it, where several runs want devices; None: all that are left."""
+    rows, count = batch.undecided(), len(batch.at)
+    if len({row.run for row in wanting}) < 2 or len(rows) == 0:
+        return [None] * len(wanting)
+    claims: dict[str, NDArray[np.float64]] = {}
+    turns = np.full((len(wanting), count), np.inf)
+    for place, row in enumerate(wanting):
+        work = state.open[row.run, row.number]
         work.grow(state.fleet.size)
-        batch.codes[row.run, row.number] = codes = np.full(len(batch.at), -1, np.int16)
+        batch.codes[row.run, row.number] = codes = np.full(count, -1, np.int16)
         codes[rows] = _filter(state, batch, rows, row)
-        fits, before = codes[rows] == CODE["offered"], work.reason[devices]
-        open_ = made.setdefault(row.run, Claim(run.id, run.rounds_opened, state.task_of(row.run).task, len(rows)))
-        open_.add(fits, before == CODE["full"], before == CODE["reserved"])
-    whose = claims(list(made.values()), devices)
-    return {claim.run: rows[whose == place] for place, claim in enumerate(made.values())}
+        if row.run not in claims:
+            claims[row.run] = claim(state.runs[row.run], state.task_of(row.run).task, batch.device)
+        turns[place] = turn(claims[row.run], codes == CODE["offered"], work.reason[batch.device] == CODE["reserved"])
+
+    def accepts(place: int, asked: Numbers) -> Mask:
+        row = wanting[place]
+        if row.state != "FORMING":
+            return _seated(state, row, batch.device[asked])
+        return would_keep(state, row, rounds.open_seats(state, row), *_told(batch, asked))
+
+    asks = asking(turns, accepts)
+    batch.claimed = asks.any(axis=0)
+    return list(asks)
 
 
-def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, whose: dict[str, Numbers]) -> None:
+def _told(batch: Batch, rows: Numbers) -> tuple[Numbers, tuple[Telemetry, Numbers]]:
+    """The devices of `rows`, and where what they told stands."""
+    return batch.device[rows], (batch.event.telemetry, batch.first + rows)
+
+
+def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Mask | None) -> None:
     """Filter the undecided rows for one round, then reserve or permit; `last` keeps why the others did not fit."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     work.grow(state.fleet.size)
     rows = batch.undecided()
     judged = batch.codes.get((row.run, row.number))
     codes = _filter(state, batch, rows, row) if judged is None else judged[rows]
-    if whose:  # of the others a run notes only why they do not fit
-        own = (codes != CODE["offered"]) | np.isin(rows, whose[row.run])
-        rows, codes = rows[own], codes[own]
-    work.reason[batch.device[rows]] = codes
-    unfit = rows[codes != CODE["offered"]]
-    others = np.isin(unfit, np.concatenate([np.empty(0, np.int64), *whose.values()]))
-    reason = np.where(codes < CLAUSE, codes, _general(codes, task, state))
-    last[unfit[~others]] = reason[codes != CODE["offered"]][~others]
-    fit = rows[codes == CODE["offered"]]
+    unfit = codes != CODE["offered"]
+    work.reason[batch.device[rows[unfit]]] = codes[unfit]
+    why = np.where(codes < CLAUSE, codes, _general(codes, task, state))
+    silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
+    last[rows[silent]] = why[silent]
+    fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
     if row.state == "FORMING":
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
     else:
+        work.reason[batch.device[fit]] = CODE["offered"]
         _permit(state, batch, row, fit)
     left = fit[batch.reason[fit] < 0]
     last[left] = work.reason[batch.device[left]] = CODE["full"]
@@ -214,7 +227,7 @@ def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> Mask:
     if len(fit) == 0:
         return np.zeros(0, np.bool_)
     seats = rounds.open_seats(state, row)
-    kept = nominate(state, row, seats, batch.device[fit], (batch.event.telemetry, batch.first + fit))
+    kept = nominate(state, row, seats, *_told(batch, fit))
     for need, settle in rounds.readiness(state, task):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
@@ -241,24 +254,20 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
     Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
     """
-    if state.leases_left() == 0:
+    if state.leases_left() == 0 or len(fit) == 0:
         return
-    work = state.open[row.run, row.number]
-    seats = rounds.open_seats(state, row)
-    free = seats - len(work.reserved)
-    for place in fit:
-        device = int(batch.device[place])
-        if seats <= 0:
-            return
-        if device in work.reserved:
-            work.reserved.discard(device)
-        elif free > 0:
-            free -= 1
-        else:
-            continue
-        seats -= 1
-        batch.permits.append((int(place), (row.run, row.number)))
-        batch.reason[place] = CODE["offered"]
+    seated = fit[_seated(state, row, batch.device[fit])]
+    state.open[row.run, row.number].reserved.difference_update(batch.device[seated].tolist())
+    batch.permits += [(int(place), (row.run, row.number)) for place in seated]
+    batch.decide(seated, "offered")
+
+
+def _seated(state: State, row: RoundRow, devices: Numbers) -> Mask:
+    """Which of `devices`, in their order, get a lease of a reporting round: none of them did before in this batch."""
+    reserved, seats = state.open[row.run, row.number].reserved, rounds.open_seats(state, row)
+    kept: Mask = np.isin(devices, np.fromiter(reserved, np.int64, len(reserved)))
+    seated: Mask = kept | (np.cumsum(~kept) <= seats - len(reserved))
+    return seated & (np.cumsum(seated) <= seats)
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:

@@ -20,7 +20,7 @@ from podium.core.selection.plan import Plan, View, lint, propose
 from podium.core.selection.scores import preference_scores, quality_score
 from podium.core.selection.seats import Mask, Seats
 from podium.core.selection.strata import Strata
-from podium.core.selection.strategies.strategy import Candidates, RoundAsk
+from podium.core.selection.strategies.strategy import Candidates, Floats, Groups, RoundAsk
 from podium.core.state import State
 from podium.tasks.selecting import is_own
 from podium.tasks.task import Task
@@ -34,22 +34,41 @@ def nominate(state: State, row: RoundRow, seats: int, devices: Numbers, told: tu
 
     `told`: their momentary facts, with a row for each. A device that was nominated before is asked after.
     """
+    work, (groups, keys) = state.open[row.run, row.number], _weighed(state, row, seats, devices, told)
+    new = devices[~work.nominated[devices]]
+    work.nominated[new] = True
+    work.nominees += len(new)
+    assert work.seats is not None
+    return work.seats.offer(devices, groups, keys)
+
+
+def would_keep(state: State, row: RoundRow, seats: int, devices: Numbers, told: tuple[Telemetry, Numbers]) -> Mask:
+    """What `nominate` would answer; nobody is nominated."""
+    if len(devices) == 0:
+        return np.zeros(0, np.bool_)
+    groups, keys = _weighed(state, row, seats, devices, told)
+    standing = state.open[row.run, row.number].seats
+    assert standing is not None
+    return standing.copy().offer(devices, groups, keys)
+
+
+def _weighed(
+    state: State, row: RoundRow, seats: int, devices: Numbers, told: tuple[Telemetry, Numbers]
+) -> tuple[Groups, Floats]:
+    """The group and the key of each of `devices`, NaN for one that was nominated; the first ones make the seats."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     strategy = state.strategy_of(task)
     if work.seats is None:
         work.strata = Strata(state.fleet, task.task.select.stratify) if task.task.select.stratify else None
         work.ask = ask_of(state, row, max(1, seats))
         work.seats = Seats(strategy.groups(work.ask))
-    assert work.ask is not None
     new = ~work.nominated[devices]
     groups, keys = np.zeros(len(devices), np.int16), np.full(len(devices), np.nan)
-    if new.any():
+    if new.any() and work.ask is not None:
         groups[new], keys[new] = strategy.nominate(
             work.ask, candidates_of(state, row, devices[new], (told[0], told[1][new]))
         )
-        work.nominated[devices[new]] = True
-        work.nominees += int(np.count_nonzero(new))
-    return work.seats.offer(devices, groups, keys)
+    return groups, keys
 
 
 def choose(state: State, row: RoundRow, seats: int, minimum: int) -> Plan:

@@ -109,6 +109,13 @@ class Seats:
                 held |= np.isin(devices, members)
         return held
 
+    def copy(self) -> "Seats":
+        """Seats of the same capacities with the same members."""
+        made = Seats(self._capacities)
+        made._devices, made._keys = dict(self._devices), dict(self._keys)
+        made._greatest = self._greatest.copy()
+        return made
+
     def drop(self, device: int) -> None:
         """Let the seat of `device` go, if it holds one; whoever found none before gets it only by a new `offer`."""
         for group, kept in self._devices.items():

@@ -1,54 +1,67 @@
-"""Which of several runs a device that checks in is for: by priority, and among equals by a weighted keyed draw.
+"""Several runs, one fleet: which run a device that checks in goes to first, and which next if that has no seat for it.
 
-Decides: for each device the one run that may nominate it or give it a seat now. One whose seat for a device was kept at
-its last check-in goes on to have it; a run that turned it away then comes after those that did not; of the others the
-highest `select.priority`, and among equals the smallest exponential draw over `select.weight`, so that runs share the
-devices that fit all of them by their weights. The draw is made anew with each round that a run opens, so that no run
-trains on the same part of the fleet for ever. Never: who fits (admit). It looks at what a device itself heard before,
-and not at what others in its batch get, so it does not depend on batches: a device that finds its run full goes to the
-next one at its next check-in.
-Source: Efraimidis and Spirakis 2006 for the draw (strategies/weighted.py), of which the one smallest key is taken.
+Decides: the order in which each device asks the open rounds that it fits: first one that kept a seat for it at its last
+check-in; then by `select.priority`; among equals by the smallest exponential draw over `select.weight`, so that runs
+share the devices that fit all of them by their weights; within a run its older round. The draw is made anew with each
+round that a run opens, so that no run trains on the same part of the fleet for ever. Then who asks which round, if each
+row is answered before the next one. Never: who fits, and what a round answers (admit).
+That is found for all rows at once: those whom a round would turn away ask the next, until nobody moves. A round's answer
+to a row depends on the rows that asked before it, and more of them never let one in that was turned away; so whoever is
+turned away stays so, and the end is what one row after the other would have come to.
+Source: deferred acceptance (Gale and Shapley 1962), of which serial dictatorship is the case where all seats rank alike;
+Efraimidis and Spirakis 2006 for the draw (strategies/weighted.py).
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.draws import uniform
+from podium.core.rows import RunRow
 from podium.core.selection.strategies.weighted import weighted_keys
 from podium.tasks.task import Task
 
 Numbers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-
-class Claim:
-    """What one run may claim of some devices: columns of one length, an element a device."""
-
-    def __init__(self, run: str, rounds_opened: int, task: Task, count: int) -> None:
-        self.run, self.rounds_opened, self.task = run, rounds_opened, task
-        self.fits: Mask = np.zeros(count, np.bool_)
-        self.welcome: Mask = np.zeros(count, np.bool_)
-        self.kept: Mask = np.zeros(count, np.bool_)
-
-    def add(self, fits: Mask, turned_away: Mask, reserved: Mask) -> None:
-        """One of its open rounds: who fits it, and what those heard of it at their last check-in."""
-        self.fits |= fits
-        self.welcome |= fits & ~turned_away
-        self.kept |= fits & reserved
+_KEPT = 1e6
+"""More than any priority, so that a seat that is kept comes first."""
 
 
-def claims(runs: list[Claim], devices: Numbers) -> NDArray[np.int64]:
-    """For each of `devices` (int64) the place in `runs` of the run that it is for, -1 if it fits none."""
-    whose: Numbers = np.full(len(devices), -1, np.int64)
-    rank = np.full(len(devices), np.inf)
-    for place, claim in enumerate(runs):
-        select = claim.task.select
-        label = f"share/{claim.run}/{claim.rounds_opened}"
-        weight = np.full(len(devices), select.weight)
-        drawn = weighted_keys(uniform(claim.task.run.seed, label, devices), weight)
-        # grades far apart, the draw folded below 1 within one
-        grade = np.where(claim.kept, 0.0, np.where(claim.welcome, 1.0, 2.0)) * 1e6 - select.priority
-        key = np.where(claim.fits, grade + drawn / (1.0 + drawn), np.inf)
-        better = key < rank
-        whose[better], rank[better] = place, key[better]
-    return whose
+def claim(run: RunRow, task: Task, devices: Numbers) -> Floats:
+    """How late `run` comes for each of `devices` (int64): float64, same shape; the smallest of several is first."""
+    weight = np.full(len(devices), task.select.weight)
+    drawn = weighted_keys(uniform(task.run.seed, f"share/{run.id}/{run.rounds_opened}", devices), weight)
+    return drawn / (1.0 + drawn) - task.select.priority
+
+
+def turn(claims: Floats, fits: Mask, kept: Mask) -> Floats:
+    """The order in which a round is asked: `claims` of its run, `_KEPT` sooner where `kept`, never where not `fits`."""
+    return np.where(fits, claims - _KEPT * kept, np.inf)
+
+
+def asking(turns: Floats, accepts: Callable[[int, Numbers], Mask]) -> Mask:
+    """Who asks which round: bool of the shape of `turns`, (rounds, rows).
+
+    `turns`: by round and row, inf where it does not fit; equal ones in the order of the rounds. `accepts(round, rows)`:
+    which of `rows`, ascending, would get something there if just these asked; it changes nothing.
+    """
+    order = np.argsort(turns, axis=0, kind="stable")
+    fits = np.count_nonzero(np.isfinite(turns), axis=0)
+    rows = np.arange(turns.shape[1])
+    asks: Mask = np.zeros(turns.shape, np.bool_)
+    level = np.zeros(len(rows), np.int64)
+    moving = np.flatnonzero(fits > 0)
+    while len(moving):
+        asks[order[level[moving], moving], moving] = True
+        now = order[np.minimum(level, len(turns) - 1), rows]
+        away = np.zeros(len(rows), np.bool_)
+        for place in range(len(turns)):
+            mine = np.flatnonzero(asks[place])
+            refused = mine[~accepts(place, mine)]
+            away[refused] |= (now[refused] == place) & (level[refused] < fits[refused])
+        level[away] += 1
+        moving = np.flatnonzero(away & (level < fits))
+    return asks
