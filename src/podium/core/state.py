@@ -45,8 +45,8 @@ from podium.core.selection.strata import Strata
 from podium.core.selection.strategies.registry import Maker, make_strategy
 from podium.core.selection.strategies.strategy import RoundAsk, Strategy
 from podium.tasks.task import Budgets
-from podium.wire.operator import RUN_OPEN
 from podium.wire.limits import Limits
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug, DeviceFault
 
 LEASES_REMEMBERED_MAX = 100_000

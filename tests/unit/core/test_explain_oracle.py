@@ -28,6 +28,7 @@ TERMS: dict[str, object] = {
     "goal": 3,
     "minimum": 2,
     "over": 1.0,
+    "priority": 1,
     "rounds": 99,
     "abandoned_max": 99,
     "requires": "device.cores >= 4",
@@ -62,8 +63,9 @@ DECIDED = {
     "plan-missing": {"kind"},
     "plan-digest": {"kind"},
     "dataset": {"dataset"},
-    "returning": {"offered", "full"},
+    "returning": {"offered", "full", "reserved"},
 }
+FITS = {CODE[each] for each in DECIDED["returning"]}
 
 
 class Story(Drive):
@@ -159,7 +161,7 @@ class Story(Drive):
         elif number >= CLAUSE:
             assert decided == number, (code, heard)
         elif code == "not-checked-in":
-            assert decided in (CODE["offered"], CODE["full"]) or code_of(look, decided).startswith("when"), heard
+            assert decided in FITS or code_of(look, decided).startswith("when"), heard
 
     def told_by(self, device: int) -> str:
         """What the device's last check-in makes of `device.charging`."""

@@ -115,8 +115,9 @@ def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     plan = choose(state, row, open_seats(state, row), quorum(task.task))
     started = replace(row, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
-    told = {"strategy": state.strategy_of(task).name, "chosen": len(plan.devices), **plan.unchosen}
-    out.record("round-started", name_of(row), started, nominated=work.nominees, **told)
+    counts: dict[str, int] = {"chosen": len(plan.devices), **plan.unchosen}
+    by = state.strategy_of(task).name
+    out.record("round-started", name_of(row), started, nominated=work.nominees, strategy=by, **counts)
     work.reserved = set(plan.devices.tolist())
     return started
 

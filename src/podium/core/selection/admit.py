@@ -23,10 +23,10 @@ from podium.core.rounds.leases import grant, served_window_ms
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
-from podium.core.selection.reasons import CODE
 from podium.core.selection.permits import over_budget, too_often
-from podium.core.selection.sharing import asking, claim, turn
+from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
+from podium.core.selection.sharing import asking, claim, turn
 from podium.core.state import BARRED, State
 
 Numbers = NDArray[np.int64]
@@ -154,7 +154,7 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
         return would_keep(state, row, rounds.open_seats(state, row), *_told(batch, asked))
 
     asks = asking(turns, accepts)
-    batch.claimed = asks.any(axis=0)
+    batch.claimed |= asks.any(axis=0)
     return list(asks)
 
 
@@ -254,8 +254,6 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
     Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
     """
-    if state.leases_left() == 0 or len(fit) == 0:
-        return
     seated = fit[_seated(state, row, batch.device[fit])]
     state.open[row.run, row.number].reserved.difference_update(batch.device[seated].tolist())
     batch.permits += [(int(place), (row.run, row.number)) for place in seated]
@@ -264,10 +262,13 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
 def _seated(state: State, row: RoundRow, devices: Numbers) -> Mask:
     """Which of `devices`, in their order, get a lease of a reporting round: none of them did before in this batch."""
+    if state.leases_left() == 0:
+        return np.zeros(len(devices), np.bool_)
     reserved, seats = state.open[row.run, row.number].reserved, rounds.open_seats(state, row)
     kept: Mask = np.isin(devices, np.fromiter(reserved, np.int64, len(reserved)))
     seated: Mask = kept | (np.cumsum(~kept) <= seats - len(reserved))
-    return seated & (np.cumsum(seated) <= seats)
+    seated &= np.cumsum(seated) <= seats
+    return seated
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:

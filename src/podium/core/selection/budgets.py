@@ -1,4 +1,4 @@
-"""What a device has spent on a task: trainings and energy of the day, bytes of the month, and whether it may spend more.
+"""What a device has spent on a task: trainings and energy of a day, bytes of a month, and whether it may spend more.
 
 Decides: what a lease costs, and who has nothing left. A lease counts in the day and month in which it was granted: an
 offer that was not taken costs nothing, one that stands counts as a training already, so that no two can pass a bound.
@@ -43,7 +43,7 @@ class Spent:
         self._bytes: Numbers = np.zeros(16, np.int64)
 
     def take(self, device: int, row: LeaseRow, before: LeaseRow | None, base_bytes: int) -> None:
-        """Count what changed between `before` (None: nothing was known) and `row`; `base_bytes`: of its base version."""
+        """Count what changed between `before` (None: nothing was known) and `row`; `base_bytes`: of its base."""
         self._grow(device + 1)
         was, now = _cost(before, base_bytes), _cost(row, base_bytes)
         day, month = row.granted_ms // DAY_MS, row.granted_ms // MONTH_MS

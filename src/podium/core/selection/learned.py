@@ -84,13 +84,10 @@ def told_by(row: LeaseRow) -> tuple[float, float]:
 
     The utility is examples * sqrt(mean squared loss) of `squared_loss`, or, if only `loss` is told, weight * |loss|.
     """
-    loss = _mean(row, "loss")
-    squared = _mean(row, "squared_loss")
-    if squared >= 0.0:
-        utility = row.metrics["squared_loss"][1] * math.sqrt(squared)
-    else:
-        utility = row.weight * abs(loss)
-    return (min(utility, _MOST) if 0.0 <= utility else math.nan), loss
+    loss, squared = _mean(row, "loss"), _mean(row, "squared_loss")
+    told = squared >= 0.0
+    utility = row.metrics["squared_loss"][1] * math.sqrt(squared) if told else row.weight * abs(loss)
+    return (min(utility, _MOST) if utility >= 0.0 else math.nan), loss
 
 
 def _mean(row: LeaseRow, metric: str) -> float:

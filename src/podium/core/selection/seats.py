@@ -20,7 +20,7 @@ Keys = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 FIRST = 4_096
-"""So many rows of a batch are looked at first, then twice as many, and so on: each part by the bound of those before."""
+"""So many rows of a batch are looked at first, then twice as many, and so on: each part by the bound of the last."""
 BLOCK = 128
 """Rows that are compared with each other, each with all, to tell which of them were kept when they came."""
 _BEFORE = np.tri(BLOCK, k=-1, dtype=np.bool_)

@@ -5,10 +5,10 @@ check-in; then by `select.priority`; among equals by the smallest exponential dr
 share the devices that fit all of them by their weights; within a run its older round. The draw is made anew with each
 round that a run opens, so that no run trains on the same part of the fleet for ever. Then who asks which round, if each
 row is answered before the next one. Never: who fits, and what a round answers (admit).
-That is found for all rows at once: those whom a round would turn away ask the next, until nobody moves. A round's answer
-to a row depends on the rows that asked before it, and more of them never let one in that was turned away; so whoever is
-turned away stays so, and the end is what one row after the other would have come to.
-Source: deferred acceptance (Gale and Shapley 1962), of which serial dictatorship is the case where all seats rank alike;
+That is found for all rows at once: those whom a round would turn away ask the next, until nobody moves. A round's
+answer to a row depends on the rows that asked before it, and more of them never let one in that was turned away; so
+whoever is turned away stays so, and the end is what one row after the other would have come to.
+Source: deferred acceptance (Gale and Shapley 1962), where all seats rank the rows alike (serial dictatorship);
 Efraimidis and Spirakis 2006 for the draw (strategies/weighted.py).
 """
 

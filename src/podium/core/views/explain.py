@@ -160,6 +160,8 @@ class Standing:
             found.append(self.told("pausing", 0))
         if state.frozen():
             found.append(self.told("frozen", 0, **frozen_facts(state, self.now_ms)))
+        if state.privacy.epsilon_left(self.run, self.look.task.task) <= 0:
+            found.append(self.told("privacy-spent", 0))
         if state.leases_left() == 0:
             others = first_of(at_work(state, self.run.id))
             found.append(self.told("leases-full", len(state.live_lease), live=len(state.live_lease), **others))
@@ -335,6 +337,8 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
     told: Facts = {"run": run.id, "age": time_text(now_ms - max(0, run.paused_ms))}
     if run.state == "PAUSED":
         return [Found("paused", 0, facts | told)]
+    if state.privacy.epsilon_left(run, state.tasks[run.task].task) <= 0:
+        return [Found("privacy-spent", 0, facts | told)]
     found: list[Found] = []
     for row in state.open_rounds_of(run.id):
         look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
@@ -348,6 +352,8 @@ def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
     state, work = look.state, look.work
     if look.taking_part()[0]:
         need = rounds.quorum(look.task.task)
+        if row.state == "FORMING" and work.seats is not None and not work.seats.holds(look.numbers()).all():
+            return [Found("seats-taken", 0, facts)]
         if row.state == "FORMING":
             return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
         return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]

@@ -62,6 +62,7 @@ class Submission:
             what = f"plan {task.task.plan} is not pinned"
             raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
+        self._loop.check_strategy(task)
         run = self._run_id(actor, "submit", key)
         model = unb64(ask.model)
         brought = await self._room.run(sha256_digest, model) if model else ""
