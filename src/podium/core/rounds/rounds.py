@@ -115,9 +115,8 @@ def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     plan = choose(state, row, open_seats(state, row), quorum(task.task))
     started = replace(row, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
-    counts: dict[str, int] = {"chosen": len(plan.devices), **plan.unchosen}
-    by = state.strategy_of(task).name
-    out.record("round-started", name_of(row), started, nominated=work.nominees, strategy=by, **counts)
+    by, chosen, full = state.strategy_of(task).name, len(plan.devices), plan.unchosen["full"]
+    out.record("round-started", name_of(row), started, nominated=work.nominees, strategy=by, chosen=chosen, full=full)
     work.reserved = set(plan.devices.tolist())
     return started
 

@@ -75,7 +75,7 @@ def choose(state: State, row: RoundRow, seats: int, minimum: int) -> Plan:
     """The linted plan of the round's cohort for so many `seats`; `Bug` if its strategy's choice does not hold."""
     work = state.open[row.run, row.number]
     if work.seats is None or work.ask is None:
-        return Plan(devices=np.empty(0, np.int64), unchosen={})
+        return Plan(devices=np.empty(0, np.int64), unchosen={"full": 0})
     kept = work.seats.members()
     now = candidates_of(state, row, kept, (state.fleet.telemetry, kept))
     plan = propose(state.strategy_of(state.task_of(row.run)), ask_of(state, row, seats), now, work.nominees)
