@@ -30,3 +30,9 @@ def row(
         "better": better,
         "met": None if target is None else ratio <= target,
     }
+
+
+def valued(place: tuple[str, str], value: float, unit: str, limit: tuple[str, float], target: float | None) -> Row:
+    """As `row`, lower being better, but the target is one of the value itself, not of its ratio."""
+    made = row(place, value, unit, limit, None)
+    return {**made, "target": target, "met": None if target is None else value <= target}

@@ -27,7 +27,7 @@ from bench._fleet_data import fill
 from bench._fleet_runs import RUN, WIDE, device_id
 from bench._load import cpu_s, resident_bytes, scratch
 from bench._planes import plane
-from bench._rows import Row
+from bench._rows import Row, valued
 from podium.plane.link import OperatorLink
 
 TARGET_MS, ALLOWED = 100.0, 5.0
@@ -209,19 +209,7 @@ def _used(pid: int, link: OperatorLink) -> tuple[float, float]:
 
 
 def _row(name: str, value: float, unit: str, limit: tuple[str, float], target: float | None) -> Row:
-    """A row whose target is a value, not a ratio."""
-    return {
-        "bench": "pages",
-        "name": name,
-        "value": round(value, 3),
-        "unit": unit,
-        "limit": round(limit[1], 3),
-        "limit_name": limit[0],
-        "ratio": round(value / limit[1], 3),
-        "target": target,
-        "better": "lower",
-        "met": None if target is None else value <= target,
-    }
+    return valued(("pages", name), value, unit, limit, target)
 
 
 def _floor(data: Path) -> float:

@@ -35,7 +35,7 @@ def test_a_watch_bears_a_killed_plane_and_sees_the_run_end(tmp_path: Path) -> No
 
 
 def test_a_simulation_repeats_itself_and_says_what_struck() -> None:
-    words = ("simulate", DIGITS, "--devices", "120", "--faults", "all", "--seeds", "2", "--seed", "5", "--json")
+    words = ("simulate", DIGITS, "--devices", "120", "--faults", "all", "--seeds", "2", "--seed", "5", "--json", "-")
     first, second = podium(*words), podium(*words)
     assert first.code == 0, first.err
     assert first.out == second.out

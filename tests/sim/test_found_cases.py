@@ -4,6 +4,7 @@ import pytest
 
 from podium.core.effects import FinishRound, JudgeUpdate
 from podium.core.events import TimePassed
+from podium.sim.beginning import Setting
 from podium.sim.world import World
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
@@ -64,7 +65,7 @@ def test_a_reporting_round_that_nobody_has_a_lease_of_survives_downtime(down_ms:
 
 
 def test_a_fault_of_the_store_strikes_the_commit_it_was_drawn_for() -> None:
-    world = World(task(goal=1), devices=1, seed=1, faults=frozenset({"lost-ack"}))
+    world = World(task(goal=1), Setting(devices=1, seed=1, faults=frozenset({"lost-ack"})))
     world.begin()
     for _ in range(2_000):
         world.commit()

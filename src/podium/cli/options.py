@@ -119,6 +119,31 @@ def at_plane(verb: Callable[Concatenate[Where, P], None]) -> Callable[..., None]
     return called
 
 
+def gathered(kind: Callable[..., Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the first parameter of a verb is a `kind`, a NamedTuple whose fields become options in its place.
+
+    A field's annotation is the option (`Annotated[..., typer.Option(...)]`), its default the option's.
+    """
+    fields = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for each in inspect.signature(kind, eval_str=True).parameters.values()
+    ]
+
+    def decorate(verb: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(verb, eval_str=True)
+        own = list(signature.parameters.values())[1:]
+
+        @functools.wraps(verb)
+        def called(*args: Any, **given: Any) -> None:
+            options = {each.name: given.pop(each.name, each.default) for each in fields}
+            verb(kind(**options), *args, **given)
+
+        vars(called)["__signature__"] = signature.replace(parameters=[*own, *fields])
+        return called
+
+    return decorate
+
+
 def connect(data: Path, url: str, token_file: Path | None) -> "OperatorLink":
     """The plane that the options mean; `OperatorFault` as of podium.plane.finding."""
     from podium.plane.finding import connect_data, connect_url

@@ -3,16 +3,14 @@
 Decides: what a started plane says on stdout. Never: what a plane does. A plane that is told to end drains first.
 """
 
-import functools
-import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Concatenate, NamedTuple, ParamSpec
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
 
-from podium.cli.options import DATA, Data, data_option
+from podium.cli.options import DATA, Data, data_option, gathered
 from podium.cli.output import note, say
 from podium.wire.limits import SETTINGS, Limits
 from podium.wire.problems import OperatorFault
@@ -20,41 +18,21 @@ from podium.wire.problems import OperatorFault
 if TYPE_CHECKING:
     from podium.server.main import PlaneServer
 
-Host = Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")]
 Port = Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: the last one, or a free one.")]
-Tls = Annotated[
-    tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
-]
-P = ParamSpec("P")
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help=f"A limit: {', '.join(SETTINGS)}.")]
 
 
 class Address(NamedTuple):
     """Where a plane listens."""
 
-    host: str
-    port: int
-    tls: tuple[Path, Path] | None
+    host: Annotated[str, typer.Option("--host", help="Beyond loopback only with --tls.")] = "127.0.0.1"
+    port: Port = 0
+    tls: Annotated[
+        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="PEM certificate chain and key.")
+    ] = None
 
 
-def listening(verb: Callable[Concatenate[Address, P], None]) -> Callable[..., None]:
-    """`verb` with the options --host, --port and --tls in the place of its first parameter, which they become."""
-    signature = inspect.signature(verb, eval_str=True)
-    own = list(signature.parameters.values())[1:]
-    common = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-        for name, default, annotation in (("host", "127.0.0.1", Host), ("port", 0, Port), ("tls", None, Tls))
-    ]
-
-    @functools.wraps(verb)
-    def called(host: str, port: int, tls: tuple[Path, Path] | None, *args: P.args, **given: P.kwargs) -> None:
-        verb(Address(host, port, tls), *args, **given)
-
-    vars(called)["__signature__"] = signature.replace(parameters=[*own, *common])
-    return called
-
-
-@listening
+@gathered(Address)
 def serve(
     address: Address,
     data: Data = DATA,

@@ -1,40 +1,99 @@
-"""podium simulate: a task over a synthetic fleet in virtual time, seed by seed, under faults.
+"""podium simulate: a task over a synthetic fleet in virtual time: under faults, by the clock, or strategies compared.
 
-Decides: what is printed. A broken promise ends it with exit code 1 and its story, seed and commit. Never: simulates.
+Decides: which of the three is asked for, how it is told on the way, and what is printed. A broken promise ends it with
+exit code 1 and its story, seed and commit. Never: simulates.
+By the clock (--hours, --train or --report) is for millions of devices: the core is the same, what is checked from
+outside it is not.
 """
 
+import os
 import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import msgspec
 import typer
 
 from podium.cli.errors import FAILED
-from podium.cli.options import Json
-from podium.cli.output import note, say, say_json
+from podium.cli.options import gathered
+from podium.cli.output import note, say
 from podium.wire.durations import format_duration
+from podium.wire.problems import OperatorFault
+
+if TYPE_CHECKING:
+    from podium.sim.compare import Measured
+    from podium.sim.report import SimReport
+    from podium.sim.run import FleetResult
+    from podium.tasks.task import Task
+
+HOUR_MS = 3_600_000
+WINDOW_MS = 5_000
+"""How much virtual time of a fleet by the clock goes into one batch: more than a message takes, less than a lease."""
+BASE_MB = 300
+DEVICE_BYTES = 500
+"""What a simulated device takes at most, the plane's memory of it included."""
+TOLD_EVERY_S = 10.0
 
 
+class Clock(NamedTuple):
+    """A simulation by the clock, and what is written of it."""
+
+    hours: Annotated[float, typer.Option("--hours", min=0, help="Virtual time; 0: until the run ends.")] = 0.0
+    trace: Annotated[str, typer.Option("--trace", metavar="flat|diurnal|FILE", help="When devices are there.")] = "flat"
+    train: Annotated[int, typer.Option("--train", min=0, help="Devices of each cohort that train for real.")] = 0
+    report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="A page with plots.")] = None
+    json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Results as JSON; - is stdout.")] = None
+
+    def asked_for(self) -> bool:
+        """Whether it is one."""
+        return bool(self.hours or self.train or self.report)
+
+
+@gathered(Clock)
 def simulate(
-    task: Annotated[Path, typer.Argument(metavar="TASK.toml", help="The task file.", dir_okay=False)],
-    devices: Annotated[str, typer.Option("--devices", help="How many, such as 1000 or 1e4.")] = "1000",
+    clock: Clock,
+    task: Annotated[Path, typer.Argument(metavar="TASK.toml", help="A task, or a comparison.", dir_okay=False)],
+    devices: Annotated[str, typer.Option("--devices", help="How many, such as 1000 or 1e6.")] = "1000",
     faults: Annotated[str, typer.Option("--faults", metavar="all|none|LIST", help="Names by commas.")] = "none",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The first seed.")] = 1,
-    json: Json = False,
 ) -> None:
     """Run a task in virtual time; the same seed gives the same digest on every run of the same commit."""
+    # a product of small matrices on two threads takes longer than on one; before numpy is there
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from podium.sim.compare import is_comparison
+    from podium.tasks.file import read_task
+
+    if is_comparison(task):
+        _compare(task, clock)
+        return
+    terms, count, every = read_task(task), counted(devices), range(seed, seed + seeds)
+    if not clock.asked_for():
+        _under_faults(terms, count, every, faults, clock)
+        return
+    if faults != "none":
+        raise OperatorFault("usage", what="--faults by the clock", why="faults strike runs that go to their end")
+    took = [_by_the_clock(terms, count, each, clock) for each in every]
+    _write(clock, [result for result, _ in took])
+    if clock.report is not None:
+        from podium.cli.simulation_pages import report_page
+
+        clock.report.write_text(report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
+
+
+def _under_faults(task: "Task", devices: int, seeds: Sequence[int], faults: str, clock: Clock) -> None:
     from podium.sim.checkers import InvariantBroken
     from podium.sim.faults import parse_faults
     from podium.sim.run import simulate_many
-    from podium.tasks.file import read_task
 
-    terms, names, count = read_task(task), parse_faults(faults), counted(devices)
-    commit = commit_here()
-    note(f"simulating {count} devices, seeds {seed} to {seed + seeds - 1}, faults {faults}, commit {commit}")
+    names, commit = parse_faults(faults), commit_here()
+    note(f"simulating {devices} devices, seeds {seeds[0]} to {seeds[-1]}, faults {faults}, commit {commit}")
     results = []
     try:
-        for result in simulate_many(terms, devices=count, seeds=range(seed, seed + seeds), faults=names):
+        for result in simulate_many(task, devices=devices, seeds=seeds, faults=names, trace=clock.trace):
             results.append(result)
             note(
                 f"seed {result.seed}: {result.state}, {result.rounds_sealed} sealed, {result.rounds_abandoned} "
@@ -43,11 +102,89 @@ def simulate(
     except InvariantBroken as error:
         note(f"a promise was broken at commit {commit}: {error}")
         raise typer.Exit(FAILED) from error
-    if json:
-        say_json(results)
+    _write(clock, results)
+    if clock.json is None:
+        for result in results:
+            say(f"{result.seed} {result.state} {result.rounds_sealed} {result.updates} {result.digest}")
+
+
+def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple[FleetResult, SimReport]":
+    from podium.sim.beginning import Setting
+    from podium.sim.run import simulate_fleet
+
+    until_ms = int(clock.hours * HOUR_MS)
+    megabytes = BASE_MB + devices * DEVICE_BYTES // 1_000_000
+    note(f"simulating {devices:,} devices, seed {seed}, trace {clock.trace}; it takes up to {megabytes:,} MB")
+    setting = Setting(
+        devices=devices, seed=seed, window_ms=WINDOW_MS, trace=clock.trace, until_ms=until_ms, checked=False
+    )
+    result, report = simulate_fleet(task, setting, clock.train, _Bar(until_ms).tell)
+    if clock.json is None:
+        say(
+            f"{result.seed} {result.state} {result.rounds_sealed} rounds, {result.checkins:,} check-ins "
+            f"({result.checkins_per_device_h:.2f} a device and hour), waste {result.waste:.1%}, {result.digest}"
+        )
+    return result, report
+
+
+class _Bar:
+    """How far a simulation by the clock is: redrawn on a terminal, else a line now and then."""
+
+    def __init__(self, until_ms: int) -> None:
+        self._until_ms = until_ms
+        self._told_s = time.monotonic()
+        self._redrawn = sys.stderr.isatty()
+
+    def tell(self, now_ms: int, rounds: int) -> None:
+        """Where it is."""
+        now_s = time.monotonic()
+        if now_s - self._told_s < (0.2 if self._redrawn else TOLD_EVERY_S):
+            return
+        self._told_s = now_s
+        share = f" {now_ms / self._until_ms:4.0%}" if self._until_ms else ""
+        line = f"virtual time {format_duration(now_ms)}{share}, {rounds} rounds sealed"
+        if self._redrawn:
+            sys.stderr.write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
+        else:
+            note(line)
+
+
+def _compare(path: Path, clock: Clock) -> None:
+    from podium.cli.simulation_pages import comparison_markdown, comparison_page
+    from podium.sim.beginning import Setting
+    from podium.sim.compare import read_comparison, run_comparison, summaries
+    from podium.sim.run import simulate_fleet
+
+    comparison = read_comparison(path)
+
+    def simulated(task: "Task", devices: int, seed: int, trace: str) -> "SimReport":
+        setting = Setting(devices=devices, seed=seed, trace=trace, checked=False)
+        return simulate_fleet(task, setting, task.round.goal)[1]
+
+    rows: list[Measured] = []
+    for row in run_comparison(comparison, simulated):
+        rows.append(row)
+        reached = "not reached" if row.reached_ms is None else f"reached after {format_duration(row.reached_ms)}"
+        at_last = f"{row.rounds} rounds, at last {row.accuracy:.3f}"
+        note(f"{row.strategy}, seed {row.seed}: {row.target:.3f} {reached}, {at_last}")
+    told = summaries(rows, comparison.terms.baseline)
+    _write(clock, {"rows": rows, "summaries": told})
+    if clock.report is not None:
+        clock.report.write_text(comparison_page(f"Strategies of {path.name}", told, rows))
+    if clock.json is None:
+        say(comparison_markdown(told).rstrip())
+
+
+def _write(clock: Clock, value: object) -> None:
+    """`value` as JSON where it is asked for."""
+    if clock.json is None:
         return
-    for result in results:
-        say(f"{result.seed} {result.state} {result.rounds_sealed} {result.updates} {result.digest}")
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+    if str(clock.json) == "-":
+        say(text.decode())
+    else:
+        clock.json.write_bytes(text + b"\n")
 
 
 def counted(text: str) -> int:

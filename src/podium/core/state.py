@@ -139,6 +139,7 @@ class State:
         self.counted: dict[str, int] = {}
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
+        self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
         for row in sorted(self._enrolled(rows), key=lambda row: _LOAD_ORDER.index(type(row))):
             self.put(row)
 
@@ -235,7 +236,7 @@ class State:
     def _put_lease(self, row: LeaseRow) -> None:
         before = self.leases.get(row.id)
         self.leases[row.id] = row
-        device = self.device_number(row.device)
+        device = self.holder(row)
         if row.state in LEASE_LIVE:
             if self.live_lease.setdefault(device, row.id) != row.id:
                 raise Bug(f"device {row.device} holds {self.live_lease[device]} and {row.id}")
@@ -273,7 +274,9 @@ class State:
     def _forget_later(self, lease: str) -> None:
         self._ended.append(lease)
         while len(self._ended) > LEASES_REMEMBERED_MAX:
-            self.leases.pop(self._ended.popleft(), None)
+            oldest = self._ended.popleft()
+            self.leases.pop(oldest, None)
+            self._holders.pop(oldest, None)
 
     def count(self, name: str, at_ms: int, by: int = 1) -> None:
         """Count quiet traffic; the first count starts its minute at `at_ms`."""
@@ -315,6 +318,13 @@ class State:
         number = self.devices.number(device_id)
         if number == UNKNOWN:
             raise DeviceFault("device-unknown", what=f"device {device_id}")
+        return number
+
+    def holder(self, lease: LeaseRow) -> int:
+        """The number of the device that holds or held `lease`."""
+        number = self._holders.get(lease.id)
+        if number is None:
+            number = self._holders[lease.id] = self.device_number(lease.device)
         return number
 
     def lease(self, lease_id: str) -> LeaseRow:

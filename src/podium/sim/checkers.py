@@ -99,7 +99,7 @@ class Ledger:
         leases = [row for row in self.leases_of(key) if row.state == "ACCEPTED"]
         expected = np.zeros_like(counted)
         for lease in leases:
-            expected[state.device_number(lease.device)] += 1
+            expected[state.holder(lease)] += 1
         require(expected.max(initial=0) <= 1, f"round {key} accepted a device twice")
         wrong = np.flatnonzero(np.abs(counted - expected) > 1e-6)
         require(len(wrong) == 0, f"round {key}: devices {wrong[:5]} counted {counted[wrong[:5]]}")

@@ -101,6 +101,11 @@ def read_comparison(path: Path) -> Comparison:
     return Comparison(terms=terms, tasks=tasks)
 
 
+def is_comparison(path: Path) -> bool:
+    """Whether the TOML file at `path` is one; `OperatorFault` if it is no TOML."""
+    return "compare" in _table(path)
+
+
 def run_comparison(comparison: Comparison, simulate: Simulate) -> Iterator[Measured]:
     """Each strategy with each seed, the baseline first; one is told as soon as it is measured.
 

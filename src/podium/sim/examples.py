@@ -45,6 +45,16 @@ class Examples:
         """How many examples each device holds, int64."""
         return self.starts[devices % (len(self.starts) - 1) + 1] - self.first(devices)
 
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return len(self.starts) - 1
+
+    def coverage(self) -> NDArray[np.float64]:
+        """The share of all labels that each shard holds, float64 [shards]."""
+        held: NDArray[np.float64] = (self.label_counts() > 0).mean(axis=1)
+        return held
+
     def label_counts(self) -> NDArray[np.int64]:
         """How many examples of each label each shard holds, int64 [shards, labels]: a device's label coverage."""
         shards = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))

@@ -40,6 +40,7 @@ class Faults:
     """Draws whether a fault strikes; one stream a simulation, so a seed gives the same faults again."""
 
     def __init__(self, names: frozenset[str], chance: random.Random) -> None:
+        self.any = bool(names)
         self._names = names
         self._chance = chance
         self.struck: dict[str, int] = dict.fromkeys(sorted(names), 0)

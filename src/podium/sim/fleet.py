@@ -209,6 +209,12 @@ class SimFleet:
             for each in self._platforms
         )
 
+    def hold(self, examples: NDArray[np.int64], label_coverage: NDArray[np.float64]) -> None:
+        """Device i holds data of row i modulo their number, in place of what was drawn."""
+        row = np.arange(self.count) % len(examples)
+        self._records["examples"] = examples[row]
+        self._records["label_coverage"] = label_coverage[row]
+
     def telemetry(self, devices: NDArray[np.int64], at_ms: NDArray[np.int64]) -> Moment:
         """The momentary facts of `devices` at `at_ms` (int64, one shape): keyed by device and hour, battery by the ms.
 

@@ -1,18 +1,27 @@
-"""Simulate a task: one seed or many, each an independent world; a broken promise names its seed.
+"""Simulate a task: checked, one seed or many, each an independent world; or a fleet of millions by the clock.
 
-Decides: what a simulation reports. Many seeds use as many processes as there are cores; results come in order of seed.
+Decides: what a simulation reports. A broken promise names its seed. Many seeds use as many processes as there are
+cores; results come in order of seed. An unchecked world is compared with nothing from outside the core; its own
+invariants hold at the end.
 """
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
+import numpy as np
 
+from podium.sim.beginning import RUN, Setting
 from podium.sim.checkers import InvariantBroken
-from podium.sim.world import RUN, World
+from podium.sim.report import SimReport, gini
+from podium.sim.training_engine import TrainingEngine
+from podium.sim.world import World
 from podium.tasks.task import Task
 from podium.wire.problems import PodiumError
+
+RATES_SKIPPED = 4
+"""Quarters of an hour in which a fleet's first check-ins come, at a pace that nobody told them."""
 
 
 class SimResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,17 +48,23 @@ def simulate_task(
     window_ms: int = 200,
     trace: str = "flat",
 ) -> SimResult:
-    """Run `task` over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
-    world = World(task, devices=devices, seed=seed, faults=faults, window_ms=window_ms, trace=trace)
+    """Run `task` to its end over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
+    setting = Setting(devices=devices, seed=seed, faults=faults, window_ms=window_ms, trace=trace)
+    world = World(task, setting)
     try:
         world.run()
     except (InvariantBroken, PodiumError, ValueError) as error:
         story = f"seed {seed}, {devices} devices, at {world.now_ms} ms, step {world.steps}: {error}"
         raise InvariantBroken(story) from error
+    return result_of(world)
+
+
+def result_of(world: World) -> SimResult:
+    """What `world` came to."""
     rows = world.core.state
     run = rows.runs[RUN]
     return SimResult(
-        seed=seed,
+        seed=world.setting.seed,
         state=run.state,
         rounds_sealed=run.rounds_sealed,
         rounds_abandoned=sum(row.state == "ABANDONED" and row.run == RUN for row in rows.rounds.values()),
@@ -62,11 +77,82 @@ def simulate_task(
     )
 
 
+class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulation by the clock came to. `checkins_per_device_h`: how often a device came while it was simulated.
+
+    `peak_to_mean`: the busiest quarter of an hour's check-ins over the mean's, the first hour left out (-1: too short).
+    """
+
+    seed: int
+    devices: int
+    virtual_ms: int
+    state: str
+    checkins: int
+    sessions: int
+    checkins_per_device_h: float
+    peak_to_mean: float
+    rounds_sealed: int
+    rounds_abandoned: dict[str, int]
+    outcomes: dict[str, int]
+    bytes_down: int
+    bytes_up: int
+    waste: float
+    gini: float
+    accuracy: float
+    digest: str
+
+
+def simulate_fleet(
+    task: Task, setting: Setting, trained: int = 0, tell: Callable[[int, int], None] = lambda now_ms, rounds: None
+) -> tuple[FleetResult, SimReport]:
+    """Run `task` in the world of `setting`; at most `trained` devices of each cohort train for real.
+
+    `tell` hears the virtual moment and the sealed rounds after each window. `OperatorFault` as of the task's plan.
+    """
+    engine = TrainingEngine(task, trained) if trained else None
+    if engine is not None:
+        setting = msgspec.structs.replace(setting, model_bytes=engine.model_bytes)
+    world = World(task, setting, engine)
+    if engine is not None:
+        world.devices.fleet.hold(engine.examples.counts(np.arange(engine.examples.shards)), engine.examples.coverage())
+    world.begin()
+    for now_ms in world.windows():
+        tell(now_ms, world.core.state.runs[RUN].rounds_sealed)
+    return _fleet_result(world), world.recorder.report()
+
+
+def _fleet_result(world: World) -> FleetResult:
+    held, setting, report = world.recorder, world.setting, world.recorder.report()
+    rates = held.rates(world.now_ms)[RATES_SKIPPED:]
+    rounds = report.rounds
+    used, wasted = sum(each.device_ms_used for each in rounds), sum(each.device_ms_wasted for each in rounds)
+    hours = world.now_ms / 3_600_000
+    return FleetResult(
+        seed=setting.seed,
+        devices=setting.devices,
+        virtual_ms=world.now_ms,
+        state=world.core.state.runs[RUN].state,
+        checkins=held.checkins,
+        sessions=held.sessions,
+        checkins_per_device_h=held.checkins / setting.devices / hours,
+        peak_to_mean=max(rates) * len(rates) / sum(rates) if rates and sum(rates) else -1.0,
+        rounds_sealed=len(rounds),
+        rounds_abandoned=held.abandoned,
+        outcomes=dict(sorted(held.outcomes.items())),
+        bytes_down=sum(each.bytes_down for each in rounds),
+        bytes_up=sum(each.bytes_up for each in rounds),
+        waste=wasted / (used + wasted) if used + wasted else 0.0,
+        gini=gini(report.participation(len(rounds))),
+        accuracy=rounds[-1].accuracy if rounds else 0.0,
+        digest=world.digest.hexdigest(),
+    )
+
+
 def simulate_many(
-    task: Task, *, devices: int, seeds: Sequence[int], faults: frozenset[str] = frozenset()
+    task: Task, *, devices: int, seeds: Sequence[int], faults: frozenset[str] = frozenset(), trace: str = "flat"
 ) -> Iterator[SimResult]:
     """`simulate_task` for each seed, results in order; the first broken promise ends it."""
-    jobs = [(task, devices, seed, faults) for seed in seeds]
+    jobs = [(task, devices, seed, faults, trace) for seed in seeds]
     if len(jobs) == 1:
         yield _one(jobs[0])
         return
@@ -74,6 +160,6 @@ def simulate_many(
         yield from pool.imap(_one, jobs)
 
 
-def _one(job: tuple[Task, int, int, frozenset[str]]) -> SimResult:
-    task, devices, seed, faults = job
-    return simulate_task(task, devices=devices, seed=seed, faults=faults)
+def _one(job: tuple[Task, int, int, frozenset[str], str]) -> SimResult:
+    task, devices, seed, faults, trace = job
+    return simulate_task(task, devices=devices, seed=seed, faults=faults, trace=trace)

@@ -1,8 +1,9 @@
-"""Virtual time: the production core, a store in memory, a synthetic fleet, and a shell that dies when the seed says so.
+"""One world in virtual time: the production core, a fleet, and a plane around it that can die at any moment.
 
-Decides: the order in which things happen, from the seed alone. Never: what the core decides. Windows of `window_ms` are
-handed over as one batch; `step` is batch-invariant, so the server's milliseconds and these windows run one program.
-Limit: a simulation ends when its run does, or after `VIRTUAL_MS_MAX` of virtual time.
+Decides: in which order a window's events reach the core, when the plane commits, and what a crash takes. Never: what
+the core does. Everything random is drawn from the seed, so a seed is a whole story that can be told again. A checked
+world keeps its own ledger of what became durable and compares; it is for fleets of thousands. An unchecked one keeps
+what a report needs: it is for millions, and the core is the same.
 """
 
 import hashlib
@@ -12,8 +13,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from podium.adapters.memory import MemoryStore
 from podium.core.check import check
@@ -31,27 +30,20 @@ from podium.core.events import (
     AggregateMade,
     AnyEvent,
     Booted,
-    CheckedIn,
-    EnrolAsked,
     LeasesTold,
     ManifestMade,
-    RunSubmitted,
-    SessionsOpened,
     TimePassed,
-    TokenIssued,
     UpdatesJudged,
     Verdict,
-    VersionImported,
 )
-from podium.core.fleet.telemetry import data_facts
-from podium.core.selection.reasons import CODE
 from podium.core.step import Core
 from podium.learning.names import cohort_max
+from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
 from podium.sim.checkers import Ledger, require
-from podium.sim.devices import Devices
-from podium.sim.engine import OneHotEngine
+from podium.sim.engine import Added, Key, ListEngine, OneHotEngine, SimEngine, measured
 from podium.sim.faults import Faults
 from podium.sim.people import People
+from podium.sim.recorder import Recorder
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
@@ -60,27 +52,26 @@ from podium.wire.problems import StoreFault
 VIRTUAL_MS_MAX = 14 * 86_400_000
 CHECK_EVERY = 16
 """The whole of the core's memory is checked after each of so many windows, after every reload and at the end."""
-RUN = "sim"
 
 
 class World:
     """One simulation: `run()` drives it to its end."""
 
-    def __init__(
-        self, task: Task, *, devices: int, seed: int, faults: frozenset[str], window_ms: int = 200, trace: str = "flat"
-    ) -> None:
+    def __init__(self, task: Task, setting: Setting, engine: SimEngine | None = None) -> None:
+        """`engine`: what adds updates up in place of the self-checking one."""
         self.task = task
+        self.setting = setting
         self.limits = Limits()
-        self.window_ms = window_ms
-        self.chance = random.Random(seed)
-        self.faults = Faults(faults, self.chance)
+        self.chance = random.Random(setting.seed)
+        self.faults = Faults(setting.faults, self.chance)
         self.ledger = Ledger()
         self.store = MemoryStore()
-        self.devices = Devices(task, devices, self.chance, self.faults, self.ledger, trace)
-        self.count = devices
+        self.devices = synthetic(task, setting, self.limits, self.chance, self.faults)
         self.people = People(RUN, self.chance, self.faults)
+        self._given_engine = engine
         self.engine = self._fresh_engine()
         self.core = Core((), step=0, at_ms=0, limits=self.limits)
+        self.recorder = Recorder(setting.devices, setting.model_bytes, self._number_of)
         self.now_ms = 0
         self.digest = hashlib.sha256()
         self.steps = 0
@@ -89,9 +80,16 @@ class World:
         self._busy_ms = 0
         self._wake_ms = -1
 
-    def _fresh_engine(self) -> OneHotEngine:
+    def _fresh_engine(self) -> SimEngine:
+        if self._given_engine is not None:
+            return self._given_engine
+        if not self.setting.checked:
+            return ListEngine()
         rules = self.task.round
-        return OneHotEngine(self.count, cohort_max(rules.goal, rules.concurrency, self.task.select.over))
+        return OneHotEngine(self.setting.devices, cohort_max(rules.goal, rules.concurrency, self.task.select.over))
+
+    def _number_of(self, device: str) -> int:
+        return self.core.state.devices.number(device)
 
     # -- the plane ---------------------------------------------------------------------------------------------------
 
@@ -116,10 +114,8 @@ class World:
             applied = self.chance.random() < 0.5
             self.store.fail_next("store-unknown", applied=applied)
             dies = True
-        try:
-            self.store.commit("steps", steps, [bytes(16)] * sum(len(step.records) for step in steps))
-        except StoreFault as fault:
-            require(fault.code == "store-unknown", f"the store failed with {fault.code}")
+        if self.setting.checked:
+            self._store(steps)
         if applied:
             self._durable(steps)
         if dies:
@@ -129,11 +125,21 @@ class World:
             for send in step.sends:
                 self._send(send)
 
+    def _store(self, steps: Sequence[Step]) -> None:
+        try:
+            self.store.commit("steps", steps, [bytes(16)] * sum(len(step.records) for step in steps))
+        except StoreFault as fault:
+            require(fault.code == "store-unknown", f"the store failed with {fault.code}")
+
     def _durable(self, steps: Sequence[Step]) -> None:
         for step in steps:
-            self.ledger.durable(step.records)
+            self.recorder.take(step.records)
+            if self.setting.checked:
+                self.ledger.durable(step.records)
             for record in step.records:
-                self.digest.update(msgspec.json.encode(record, enc_hook=int))
+                # of millions of records their kinds and subjects must do: the whole of them costs more than the core
+                gist = f"{record.at_ms} {record.kind} {record.subject}\n".encode()
+                self.digest.update(msgspec.json.encode(record, enc_hook=int) if self.setting.checked else gist)
 
     def _restart(self) -> None:
         """The process is gone: memory, sums and jobs with it. Another one loads the store and goes on."""
@@ -156,7 +162,7 @@ class World:
     def _send(self, send: AnySend) -> None:
         match send:
             case CheckinAnswers():
-                self._answer_check_ins(send)
+                self.devices.answered(send, self.now_ms)
             case Answer():
                 self.devices.heard(send, self.now_ms)
             case PrepareRound() | JudgeUpdate() | FinishRound():
@@ -167,49 +173,57 @@ class World:
             case _:
                 self.devices.corrupt.pop(send.lease, None)
 
-    def _answer_check_ins(self, answers: CheckinAnswers) -> None:
-        for row, device in enumerate(answers.ticket):
-            number = int(device)
-            if row in answers.offers:
-                self.devices.offered(number, answers.offers[row], self.now_ms)
-                continue
-            stale = int(answers.reason[row]) == CODE["epoch"]
-            self.devices.idle(number, self.now_ms, int(answers.window_else_ms[row]), stale)
+    # -- the aggregation role ----------------------------------------------------------------------------------------
 
     def _work(self, until_ms: int) -> None:
-        """Finish the aggregation role's jobs due by `until_ms` and tell the core."""
+        """Finish the jobs due by `until_ms` and tell the core; updates that are judged in a row are so at once."""
+        updates: list[str] = []
         while self._jobs and self._jobs[0][0] <= until_ms:
             job = self._jobs.popleft()[1]
+            if isinstance(job, JudgeUpdate):
+                updates.append(job.lease)
+                continue
+            self._judge(updates, until_ms)
+            updates = []
             if isinstance(job, PrepareRound):
-                name = f"{job.run}.{job.round}"
-                self.feed(
-                    ManifestMade(at_ms=until_ms, run=job.run, round=job.round, manifest=f"m-{name}", key_id=f"k-{name}")
-                )
-            elif isinstance(job, JudgeUpdate):
-                self._judge(job, until_ms)
+                self._prepare(job, until_ms)
             elif isinstance(job, FinishRound):
                 self._finish(job, until_ms)
+        self._judge(updates, until_ms)
 
-    def _judge(self, job: JudgeUpdate, at_ms: int) -> None:
-        lease = self.core.state.leases.get(job.lease)
-        if lease is None or (lease.run, lease.round) not in self.core.state.open:
-            return
-        device = self.core.state.device_number(lease.device)
-        code = self.engine.judge((lease.run, lease.round), lease.id, device, self.devices.corrupt.get(lease.id, False))
-        self.feed(UpdatesJudged(at_ms=at_ms, verdicts=(Verdict(lease=lease.id, code=code),)))
+    def _prepare(self, job: PrepareRound, at_ms: int) -> None:
+        name = f"{job.run}.{job.round}"
+        self.engine.begin((job.run, job.round), job.base)
+        self.feed(ManifestMade(at_ms=at_ms, run=job.run, round=job.round, manifest=f"m-{name}", key_id=f"k-{name}"))
+
+    def _judge(self, updates: Sequence[str], at_ms: int) -> None:
+        state = self.core.state
+        by_round: dict[Key, list[Added]] = {}
+        for name in updates:
+            lease = state.leases.get(name)
+            if lease is not None and (lease.run, lease.round) in state.open:
+                device = state.holder(lease)
+                corrupt = self.devices.corrupt.get(name, False)
+                by_round.setdefault((lease.run, lease.round), []).append((name, device, corrupt))
+        for key, added in by_round.items():
+            codes = self.engine.judge(key, added)
+            verdicts = tuple(Verdict(lease=each[0], code=code) for each, code in zip(added, codes, strict=True))
+            self.feed(UpdatesJudged(at_ms=at_ms, verdicts=verdicts))
 
     def _finish(self, job: FinishRound, at_ms: int) -> None:
         key = (job.run, job.round)
-        counted = self.engine.finish(key, job.leases)
-        self.ledger.sealed(key, counted, self.core.state)
-        digest = "sha256:" + hashlib.sha256(f"{key}{counted.tobytes().hex()}".encode()).hexdigest()
+        digest, counted = self.engine.finish(key, job.leases)
+        if key in self.engine.scores:
+            self.recorder.scores[key] = self.engine.scores.pop(key)
+        if self.setting.checked and self._given_engine is None:
+            self.ledger.sealed(key, counted, self.core.state)
         self.feed(
             AggregateMade(
                 at_ms=at_ms,
                 run=job.run,
                 round=job.round,
                 digest=digest,
-                size_bytes=counted.nbytes,
+                size_bytes=counted.nbytes if self.setting.checked else self.setting.model_bytes,
                 statement="",
                 leases=job.leases,
             )
@@ -219,111 +233,70 @@ class World:
 
     def begin(self) -> None:
         """Enrol the fleet and submit the task, without faults."""
-        for event in _beginning(self.task, self.count):
+        if not self.setting.checked:
+            self.core = Core(enrolled(self.setting.devices), step=0, at_ms=0, limits=self.limits)
+        count = self.setting.devices if self.setting.checked else 0
+        for event in beginning(self.task, count):
             self.feed(event)
         steps, self._pending = self._pending, []
-        self.store.commit("begin", steps, [bytes(16)] * sum(len(step.records) for step in steps))
+        if self.setting.checked:
+            self._store(steps)
         self._durable(steps)
         for step in steps:
             for send in step.sends:
                 self._send(send)
 
+    def over(self) -> bool:
+        """Whether there is nothing left to simulate."""
+        if self.setting.until_ms:
+            return self.now_ms >= self.setting.until_ms
+        return self.core.state.runs[RUN].state not in RUN_OPEN and not self._pending
+
     def run(self) -> None:
-        """Drive the simulation to the end of its run and check what must be true then."""
+        """Drive the simulation to its end and check what must be true then."""
         self.begin()
+        for _ in self.windows():
+            pass
+
+    def windows(self) -> Iterator[int]:
+        """As `run`, once it has begun: the virtual moment after each window."""
         for window in itertools.count():
-            if self.core.state.runs[RUN].state not in RUN_OPEN and not self._pending:
+            if self.over():
                 break
             require(self.now_ms < VIRTUAL_MS_MAX, f"the run did not end by {self.now_ms} ms")
             self._window()
-            if window % CHECK_EVERY == 0:
+            if self.setting.checked and window % CHECK_EVERY == 0:
                 check(self.core.state)
+            yield self.now_ms
         check(self.core.state)
-        loaded = self.store.load()
-        self.ledger.reloaded(loaded.rows)
-        self.ledger.ended()
+        if self.setting.checked:
+            self.ledger.reloaded(self.store.load().rows)
+            if not self.setting.until_ms:
+                self.ledger.ended()
 
     def _window(self) -> None:
         """Everything that happens in the next window with something in it, as one batch of each kind."""
         waits = [self.devices.earliest_ms()]
         waits += [self._jobs[0][0]] if self._jobs else []
         waits += [self._wake_ms] if self._wake_ms >= 0 else []
-        end = max(min(waits), self.now_ms) + self.window_ms
+        end = max(min(waits), self.now_ms) + self.setting.window_ms
+        if self.setting.until_ms:
+            end = min(end, max(self.setting.until_ms, self.now_ms + 1))
         self.now_ms = end
-        self._check_ins(end)
+        sessions, asked = self.devices.check_ins(end)
+        if sessions is not None:
+            self.feed(sessions)
+        if asked is not None:
+            self.recorder.came(asked.at, 0 if sessions is None else len(sessions.at))
+            self.feed(asked)
         for act in self.people.acts(end, self.core.state):
             self.feed(act)
         said = self.devices.messages(end)
         if said:
-            self.feed(LeasesTold(at_ms=end, rows=tuple(said)))
+            self.feed(LeasesTold(at_ms=end, rows=tuple(measured(self.engine, self.core.state, said))))
         self._work(end)
         if 0 <= self._wake_ms <= end:
             self.feed(TimePassed(at_ms=end))
         self.commit()
-
-    def _check_ins(self, end: int) -> None:
-        due = self.devices.due(end)
-        if len(due) == 0:
-            return
-        fresh = due[~self.devices.session[due]]
-        self.devices.epoch[fresh] += 1
-        self.devices.session[fresh] = True
-        if len(fresh):
-            self.feed(self._sessions(fresh))
-        at = self.devices.next_ms[due].copy()
-        self.devices.next_ms[due] = end + 60_000  # asked; asks again if nobody answers
-        self.feed(
-            CheckedIn(
-                at_ms=int(at[-1]),
-                at=at,
-                device=due,
-                epoch=self.devices.epoch[due],
-                ticket=due,
-                telemetry=self.devices.telemetry(due),
-            )
-        )
-
-    def _sessions(self, fresh: NDArray[np.int64]) -> SessionsOpened:
-        kinds, which = np.unique(self.devices.ram_mb[fresh], return_index=True)
-        names = self.task.data.datasets
-        examples = np.full(len(fresh), max(100, self.task.data.examples_min), np.int32)
-        return SessionsOpened(
-            at_ms=int(self.devices.next_ms[fresh[-1]]),
-            at=self.devices.next_ms[fresh],
-            device=fresh,
-            epoch=self.devices.epoch[fresh],
-            ticket=np.full(len(fresh), -1),
-            kind=np.searchsorted(kinds, self.devices.ram_mb[fresh]).astype(np.int32),
-            capabilities=tuple(self.devices.capabilities(int(fresh[first])) for first in which),
-            data=data_facts(len(fresh), dict.fromkeys(names, examples)),
-        )
-
-
-def _beginning(task: Task, count: int) -> Iterator[AnyEvent]:
-    """A token, `count` devices enrolled by it, the first version, and the run."""
-    person = "person:administrator"
-    yield TokenIssued(
-        at_ms=0,
-        ticket=-1,
-        actor=person,
-        token_hash="t",
-        population="default",
-        site="",
-        name="",
-        labels={},
-        uses=count,
-        expires_ms=VIRTUAL_MS_MAX,
-    )
-    for number in range(count):
-        name = f"d{number}"
-        yield EnrolAsked(
-            at_ms=0,
-            ticket=-1,
-            token_hash="t",
-            device_id=name,
-            public_key=f"p{number}",
-            population="default",
-            name=name,
-        )
-    yield VersionImported(at_ms=0, actor=person, digest="sha256:0", size_bytes=0, statement="")
-    yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=RUN, task=task, task_digest="sha256:task", base="sha256:0")
+        self.ledger.told_stored.update(self.devices.told_stored)
+        self.devices.told_stored.clear()

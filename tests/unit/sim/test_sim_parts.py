@@ -36,9 +36,9 @@ def test_faults_strike_at_their_rate_and_are_counted() -> None:
 
 def test_the_engine_counts_each_device_once() -> None:
     engine = OneHotEngine(4, 8)
-    assert [engine.judge(KEY, lease, device, False) for lease, device in (("a", 0), ("b", 3), ("a", 0))] == ["", "", ""]
-    assert engine.judge(KEY, "c", 1, True) == "not-finite"
-    assert engine.finish(KEY, ("a", "b")).tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert engine.judge(KEY, [("a", 0, False), ("b", 3, False), ("a", 0, False)]) == ["", "", ""]
+    assert engine.judge(KEY, [("c", 1, True)]) == ["not-finite"]
+    assert engine.finish(KEY, ("a", "b"))[1].tolist() == [1.0, 0.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="is over"):
         engine.finish(KEY, ("a",))
     engine.drop(KEY)
@@ -58,10 +58,10 @@ def test_a_broken_promise_names_its_seed(monkeypatch: pytest.MonkeyPatch) -> Non
     class Doubling(OneHotEngine):
         """Counts everybody twice."""
 
-        def finish(self, key: tuple[str, int], leases: Sequence[str]) -> NDArray[np.float64]:
+        def finish(self, key: tuple[str, int], leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
             """Twice what is true."""
-            counted: NDArray[np.float64] = super().finish(key, leases) * 2
-            return counted
+            digest, counted = super().finish(key, leases)
+            return digest, counted * 2
 
     monkeypatch.setattr("podium.sim.world.OneHotEngine", Doubling)
     with pytest.raises(InvariantBroken, match=r"seed 5, 4 devices, at \d+ ms, step \d+: round .* counted \[2"):

@@ -1,60 +1,70 @@
 """When a synthetic fleet is there: always, or four times as many at night as at noon."""
 
-import random
-
 import numpy as np
 import pytest
 
+from podium.sim.crowd import Crowd
+from podium.sim.fleet import SimFleet
+from podium.sim.fleet_terms import FleetTerms
 from podium.sim.run import simulate_task
-from podium.sim.traces import DAY_MS, HOUR_MS, Trace
-from podium.sim.world import World
+from podium.sim.traces import DAY_MS, HOUR_MS, AlwaysThere, availability_of
 from podium.wire.problems import OperatorFault
 from tests.support.core_made import task
 
 COUNT = 4_000
 
 
-def there(name: str, hour: int) -> int:
-    """How many of the fleet are there at `hour` of the second day."""
-    at = np.full(COUNT, DAY_MS + hour * HOUR_MS, np.int64)
-    return int(np.count_nonzero(Trace(name, COUNT, random.Random(3)).next_ms(np.arange(COUNT), at) == at))
-
-
-def test_a_flat_fleet_is_always_there() -> None:
-    assert {there("flat", hour) for hour in range(24)} == {COUNT}
-
-
-def test_a_diurnal_fleet_swings_fourfold() -> None:
-    by_hour = [there("diurnal", hour) for hour in range(24)]
-    assert by_hour.index(max(by_hour)) in (0, 1, 2, 3)
-    assert by_hour.index(min(by_hour)) in range(10, 20)
-    assert 3.5 < max(by_hour) / min(by_hour) < 4.2
-
-
-def test_a_device_that_is_away_comes_at_the_beginning_of_its_night() -> None:
-    trace = Trace("diurnal", COUNT, random.Random(3))
-    noon = np.full(COUNT, 14 * HOUR_MS, np.int64)
-    came = trace.next_ms(np.arange(COUNT), noon)
-    away = np.flatnonzero(came > noon)
-    assert len(away) > COUNT // 2
-    assert np.array_equal(trace.next_ms(away, came[away]), came[away]), "there when it comes"
-    assert np.all(trace.next_ms(away, came[away] - 1) == came[away]), "and not a moment earlier"
-    assert int((came - noon).max()) < 14 * HOUR_MS
+def fleet() -> SimFleet:
+    return SimFleet(COUNT, FleetTerms(), 3)
 
 
 def test_another_name_is_refused() -> None:
-    with pytest.raises(OperatorFault, match="the traces are flat, diurnal"):
-        Trace("lunar", 1, random.Random(0))
+    with pytest.raises(OperatorFault, match="the traces are flat, diurnal, or a file"):
+        availability_of("lunar", fleet(), 0)
 
 
 def test_only_devices_that_are_there_check_in() -> None:
-    world = World(task(goal=5), devices=COUNT, seed=1, faults=frozenset(), trace="diurnal")
-    noon = 14 * HOUR_MS
-    world.devices.next_ms[:] = noon
-    came = world.devices.due(noon)
-    assert 0.2 < len(came) / COUNT < 0.3
-    later = world.devices.next_ms > noon
-    assert np.count_nonzero(later) == COUNT - len(came), "the others come when their night begins"
+    there = availability_of("diurnal", fleet(), 3)
+    crowd = Crowd(COUNT, there, HOUR_MS, 3)
+    early, _ = crowd.due(HOUR_MS)
+    noon = DAY_MS + 14 * HOUR_MS
+    crowd.back(early, np.full(len(early), noon))
+    came, at = crowd.due(noon)
+    assert np.all(there.next_ms(came, at) == at)
+    missing = np.setdiff1d(np.arange(COUNT), came)
+    assert len(missing) > COUNT // 3, "the others come when their night begins"
+    assert np.all(there.next_ms(missing, np.full(len(missing), noon)) > noon)
+
+
+def test_the_later_word_on_when_a_device_comes_counts() -> None:
+    crowd = Crowd(3, AlwaysThere(), HOUR_MS, 1)
+    crowd.due(HOUR_MS)
+    crowd.back(np.arange(3), np.array([HOUR_MS + 10, HOUR_MS + 20, HOUR_MS + 30]))
+    crowd.back_alone(0, HOUR_MS + 25)
+    crowd.back(np.array([1]), np.array([HOUR_MS + 20]))
+    devices, at = crowd.due(2 * HOUR_MS)
+    assert list(zip(devices.tolist(), (at - HOUR_MS).tolist(), strict=True)) == [(1, 20), (0, 25), (2, 30)]
+
+
+def test_who_heard_nothing_comes_again_and_no_one_else_does() -> None:
+    crowd = Crowd(4, AlwaysThere(), HOUR_MS, 1)
+    crowd.due(HOUR_MS)
+    crowd.answered(np.array([0, 1]))
+    crowd.back(np.array([1]), np.array([3 * HOUR_MS]))
+    crowd.lost(HOUR_MS + 5)
+    devices, _ = crowd.due(2 * HOUR_MS)
+    assert sorted(devices.tolist()) == [2, 3], "0 is at work, 1 comes later"
+
+
+def test_a_session_is_opened_once_it_is_over_or_forgotten() -> None:
+    crowd = Crowd(2, AlwaysThere(), HOUR_MS, 1)
+    both, at = np.arange(2), np.array([5, 6])
+    assert crowd.opening(both, at).tolist() == [0, 1]
+    assert crowd.opening(both, at + HOUR_MS - 1).tolist() == []
+    crowd.forget_sessions(np.array([1]))
+    assert crowd.opening(both, at + 1).tolist() == [1]
+    assert crowd.opening(both, at + HOUR_MS).tolist() == [0]
+    assert crowd.epoch.tolist() == [2, 2]
 
 
 def test_a_run_over_a_diurnal_fleet_is_the_same_every_time() -> None:

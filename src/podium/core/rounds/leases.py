@@ -62,7 +62,7 @@ def _own_lease(state: State, said: Said) -> LeaseRow:
     if said.epoch != state.fleet.epoch[said.device]:
         raise DeviceFault("epoch-stale", what=f"epoch {said.epoch} of lease {said.lease}")
     lease = state.lease(said.lease)
-    if state.device_number(lease.device) != said.device:
+    if state.holder(lease) != said.device:
         raise DeviceFault("lease-unknown", what=f"lease {said.lease}")
     return lease
 
@@ -152,7 +152,7 @@ def judge(state: State, out: Outbox, verdict: Verdict) -> None:
     if not verdict.code:
         _move(out, replace(lease, ended_ms=state.now_ms, norm=verdict.norm), "passed")
         return
-    number = state.device_number(lease.device)
+    number = state.holder(lease)
     told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
     refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms, norm=verdict.norm)
     out.record("lease-refused", lease.id, _next(refused, "refused"), told, code=verdict.code, detail=verdict.detail)

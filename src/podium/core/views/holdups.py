@@ -135,7 +135,7 @@ class Look:
         """Devices that count already: nominated for a forming round, at work for this one, or done with it."""
         whole = np.zeros(self.state.fleet.size, np.bool_)
         kept = (*LEASE_LIVE, *LEASE_STORED)
-        numbers = [self.state.device_number(each.device) for each in self.work.leases.values() if each.state in kept]
+        numbers = [self.state.holder(each) for each in self.work.leases.values() if each.state in kept]
         whole[numbers] = True
         if self.row is not None and self.row.state == "FORMING":
             nominated = self.work.nominated[: len(whole)]

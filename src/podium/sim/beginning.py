@@ -1,0 +1,104 @@
+"""How a simulated world begins: its setting, its fleet, and what a plane knows and hears first.
+
+Decides: which devices there are, enrolled by a token or known already, and the run that they are to serve. Never: what
+follows (world.py).
+"""
+
+import random
+from collections.abc import Iterator
+
+import msgspec
+
+from podium.core.events import AnyEvent, EnrolAsked, RunSubmitted, TokenIssued, VersionImported
+from podium.core.rows import DeviceRow
+from podium.sim.crowd import Crowd
+from podium.sim.devices import Devices
+from podium.sim.faults import Faults
+from podium.sim.fleet import SimFleet, Workload
+from podium.sim.fleet_terms import FleetTerms
+from podium.sim.traces import availability_of
+from podium.tasks.task import Task
+from podium.wire.limits import Limits
+
+RUN = "sim"
+EXAMPLES_MAX = 10_000
+TOKEN_MS = 365 * 86_400_000
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a world is like besides its task. `window_ms`: how much virtual time one batch of each kind holds.
+
+    `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
+    `checked`: compare everything with what was promised; `trace`: when devices are there (sim/traces.py).
+    """
+
+    devices: int
+    seed: int
+    faults: frozenset[str] = frozenset()
+    window_ms: int = 200
+    trace: str = "flat"
+    until_ms: int = 0
+    model_bytes: int = 400_000
+    checked: bool = True
+    terms: FleetTerms = FleetTerms()
+
+
+def synthetic(task: Task, setting: Setting, limits: Limits, chance: random.Random, faults: Faults) -> Devices:
+    """The devices of a world: their fleet after its terms, and what a lease of `task` asks of them."""
+    fleet = SimFleet(setting.devices, setting.terms, setting.seed)
+    there = availability_of(setting.trace, fleet, setting.seed)
+    load = Workload(
+        download_bytes=setting.model_bytes,
+        upload_bytes=0 if task.task.kind == "evaluate" else setting.model_bytes,
+        epochs=int(task.local.get("epochs", 1)),
+        examples_max=EXAMPLES_MAX,
+    )
+    crowd = Crowd(setting.devices, there, limits.session_ms, setting.seed)
+    return Devices(task, fleet, crowd, load, chance, faults)
+
+
+def enrolled(count: int) -> Iterator[DeviceRow]:
+    """The rows of `count` devices that a plane knows already."""
+    for number in range(count):
+        yield DeviceRow(
+            id=f"d{number}",
+            number=number,
+            name="",
+            population="default",
+            site="",
+            labels={},
+            public_key=f"p{number}",
+            enrolled_ms=0,
+            participated_ms=-1,
+            state="active",
+        )
+
+
+def beginning(task: Task, count: int) -> Iterator[AnyEvent]:
+    """A token, `count` devices enrolled by it, the first version, and the run."""
+    person = "person:administrator"
+    yield TokenIssued(
+        at_ms=0,
+        ticket=-1,
+        actor=person,
+        token_hash="t",
+        population="default",
+        site="",
+        name="",
+        labels={},
+        uses=max(1, count),
+        expires_ms=TOKEN_MS,
+    )
+    for number in range(count):
+        name = f"d{number}"
+        yield EnrolAsked(
+            at_ms=0,
+            ticket=-1,
+            token_hash="t",
+            device_id=name,
+            public_key=f"p{number}",
+            population="default",
+            name="",
+        )
+    yield VersionImported(at_ms=0, actor=person, digest="sha256:0", size_bytes=0, statement="")
+    yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=RUN, task=task, task_digest="sha256:task", base="sha256:0")
