@@ -77,12 +77,13 @@ class Seats:
             return kept
         if len(self._capacities) > 1:
             rows = rows[np.argsort(groups[rows], kind="stable")]
+        there = self.holds(devices[rows])
         cuts = np.flatnonzero(np.diff(groups[rows])) + 1
-        for part in np.split(rows, cuts):
-            kept[part] = self._merge(int(groups[part[0]]), devices[part], keys[part])
+        for part, held in zip(np.split(rows, cuts), np.split(there, cuts), strict=True):
+            kept[part] = self._merge(int(groups[part[0]]), devices[part], keys[part], held)
         return kept
 
-    def _merge(self, group: int, devices: Devices, keys: Keys) -> Mask:
+    def _merge(self, group: int, devices: Devices, keys: Keys, there: Mask) -> Mask:
         """Offer what may find a seat in `group`: everybody gets a rank, and a row is kept if few enough come before."""
         capacity, held = self._capacities[group], len(self._devices[group])
         every = np.concatenate([self._devices[group], devices])
@@ -94,20 +95,13 @@ class Seats:
         _, first, same = np.unique(every, return_index=True, return_inverse=True)
         rank = rank[first[same]]
         new = first[same] == np.arange(len(every))
-        elsewhere = self._elsewhere(group, devices)
+        elsewhere = there & ~np.isin(devices, self._devices[group]) if there.any() else there
         new[held:] &= ~elsewhere
         kept, taken = _kept_in_turn(np.sort(rank[:held]), rank[held:], new[held:], capacity)
         chosen = order[taken]
         self._devices[group], self._keys[group] = every[chosen], drawn[chosen]
         self._greatest[group] = self._keys[group][-1] if len(chosen) == capacity else np.inf
         return kept | elsewhere
-
-    def _elsewhere(self, group: int, devices: Devices) -> Mask:
-        held = np.zeros(len(devices), np.bool_)
-        for other, members in self._devices.items():
-            if other != group and len(members):
-                held |= np.isin(devices, members)
-        return held
 
     def copy(self) -> "Seats":
         """Seats of the same capacities with the same members."""

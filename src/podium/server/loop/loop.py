@@ -17,7 +17,6 @@ import msgspec
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Step
 from podium.core.events import AnyEvent, Booted, Denied, LeasesTold, TimePassed
 from podium.core.rounds.leases import Said
-from podium.core.selection.strategies.registry import make_strategy
 from podium.core.state import State
 from podium.core.step import Core
 from podium.ports import Clock
@@ -25,7 +24,6 @@ from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.server.strategies import load_strategies
-from podium.tasks.task import Task
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
 from podium.wire.problems import Bug, PodiumError, StoreFault
@@ -99,7 +97,6 @@ class Loop:
         self._limits = limits
         self._writer = writer
         self._role = role
-        self._strategies = load_strategies()
         self._core: Core | None = None
         self.broken: str = "starting"
         """Why the plane takes no requests now; "" while it serves."""
@@ -157,16 +154,9 @@ class Loop:
         now = self._clock.now_ms()
         down_ms = min(max(0, now - loaded.at_ms), self._limits.down_ms_max) if loaded.step else 0
         self._last_ms = max(now, loaded.at_ms)
-        core = self._fresh(loaded)
+        core = _core_of(loaded, self._limits)
         told = await asyncio.to_thread(prepare, core)
         self._boot(core, down_ms, told)
-
-    def _fresh(self, loaded: Loaded) -> Core:
-        return Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self._limits, strategies=self._strategies)
-
-    def check_strategy(self, task: Task) -> None:
-        """`OperatorFault(task-invalid)` unless this plane has the task's strategy."""
-        make_strategy(task.select, self._strategies)
 
     def _boot(self, core: Core, down_ms: int, told: list[MakeEvent]) -> None:
         self._core = core
@@ -345,9 +335,14 @@ class Loop:
                 self.broken, self._fault = f"{fault.code}: {fault.what}", fault
                 log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
         self._writer.reset()
-        core = self._fresh(loaded)
+        core = _core_of(loaded, self._limits)
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
+
+
+def _core_of(loaded: Loaded, limits: Limits) -> Core:
+    strategies = load_strategies()
+    return Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
 
 
 def note_denied(loop: Loop, subject: str, code: str) -> None:
