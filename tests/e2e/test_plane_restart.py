@@ -75,10 +75,21 @@ def test_a_stopped_plane_goes_on_where_it_was(tmp_path: Path) -> None:
         assert not weights[2:].any(), "nothing was counted twice"
 
 
-def test_a_session_of_before_the_restart_has_to_be_opened_again(tmp_path: Path) -> None:
+def test_a_session_goes_on_after_a_stop(tmp_path: Path) -> None:
     with plane(tmp_path / "data") as (_, operator):
         (device,) = enrolled(operator, 1)
     with plane(tmp_path / "data") as (server, _):
+        device.url = server.url
+        assert device.check_in().reason == "no-task"
+
+
+def test_a_session_that_was_not_kept_has_to_be_opened_again(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with process(data) as (child, operator):
+        (device,) = enrolled(operator, 1)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    with plane(data) as (server, _):
         device.url = server.url
         with pytest.raises(Refused, match="session-unknown"):
             device.check_in()

@@ -5,14 +5,14 @@ encoded only when someone reads the history, so a simulation pays nothing for it
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from podium.core.effects import Record, Step
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record
-from podium.core.rows import TABLES, AnyRow, LeaseRow, table_of
+from podium.core.rows import TABLES, AnyRow, FactsChunk, LeaseRow, table_of
 from podium.ports.plane import Entry, Loaded, SignedHead
 from podium.wire.canonical import decode_canonical
 from podium.wire.messages import Head
@@ -45,6 +45,7 @@ class MemoryStore:
         self._first_unplaced = 1
         self._heads: list[tuple[str, SignedHead]] = []
         self._meta: dict[str, str] = {}
+        self._facts: dict[int, FactsChunk] = {}
         self._step = 0
         self._at_ms = 0
         self._failures: list[tuple[str, bool]] = []
@@ -54,10 +55,10 @@ class MemoryStore:
         self._failures.append((code, applied))
 
     def load(self) -> Loaded:
-        """Every current row by table and key, and where the last durable step stood."""
+        """Every current row by table, in the order in which they came, and where the last durable step stood."""
         with self._lock:
-            keys = sorted(self._rows, key=lambda key: (_ORDER[key[0]], key[1]))
-            return Loaded(rows=tuple(self._rows[key] for key in keys), step=self._step, at_ms=self._at_ms)
+            rows = sorted(self._rows.items(), key=lambda item: _ORDER[item[0][0]])
+            return Loaded(rows=tuple(row for _, row in rows), step=self._step, at_ms=self._at_ms)
 
     def last_ms(self) -> int:
         """`at_ms` of the last durable step, 0 if none."""
@@ -165,6 +166,16 @@ class MemoryStore:
         """Every signed head, oldest first."""
         with self._lock:
             return [signed for _, signed in self._heads]
+
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
+        """Keep `chunks` in place of those of their numbers."""
+        with self._lock:
+            self._facts.update((chunk.number, chunk) for chunk in chunks)
+
+    def facts(self) -> Iterator[FactsChunk]:
+        """The chunks kept, by number."""
+        with self._lock:
+            yield from [self._facts[number] for number in sorted(self._facts)]
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep `value` under `name`."""

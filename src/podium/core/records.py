@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from podium.core.effects import Record
-from podium.core.rows import AnyRow, table_of
+from podium.core.rows import AnyRow, LeaseRow, RoundRow, table_of
 from podium.wire.canonical import canonical
 from podium.wire.plain import duration_from_ms, plain, unplain
 from podium.wire.problems import Bug, StoreFault
@@ -45,6 +45,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 _ROWS: msgspec.json.Decoder[AnyRow] = msgspec.json.Decoder(AnyRow, dec_hook=duration_from_ms)
 
 
+_DECIMAL = re.compile(rb'\{"decimal":"(-?\d[-+.e\d]*)"\}')
+_MEASURED = (LeaseRow, RoundRow)
+"""Rows whose decimals all stand where only a float may: there a plain number reads as the same float. A text within a
+row cannot look like a tag, because its quotation marks are escaped."""
 _DIGITS = re.compile(rb"\d{16}")
 
 
@@ -71,6 +75,10 @@ def decode_row(data: bytes) -> AnyRow:
     try:
         if b"decimal" not in data:  # no float inside: straight from the bytes, ten times as fast
             return _ROWS.decode(data)
+        if (b'"table":"leases"' in data or b'"table":"rounds"' in data) and b'_decimal"' not in data:
+            quick = _ROWS.decode(_DECIMAL.sub(rb"\1", data))
+            if isinstance(quick, _MEASURED):
+                return quick
         row: AnyRow = msgspec.convert(unplain(msgspec.json.decode(data)), AnyRow, dec_hook=duration_from_ms)
         return row
     except (ValueError, msgspec.DecodeError) as error:

@@ -35,7 +35,7 @@ class TokenRow(Row, frozen=True, kw_only=True, tag="tokens"):
     expires_ms: int
 
 
-class DeviceRow(Row, frozen=True, kw_only=True, tag="devices"):
+class DeviceRow(Row, frozen=True, kw_only=True, tag="devices", gc=False):  # in no cycle; a boot makes millions
     """An enrolled device. `number` is its column index, dense from 0 in order of enrolment."""
 
     id: str
@@ -229,6 +229,17 @@ class WebhookRow(Row, frozen=True, kw_only=True, tag="webhooks"):
     ended: str = ""
 
 
+class FactsChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """What devices told, in bytes (fleet/snapshot.py); no row, and no record makes it. `digest`: SHA-256 of `body`."""
+
+    number: int  # from 0
+    at_ms: int  # when it was taken
+    digest: bytes
+    body: bytes
+
+
+LEASES_REMEMBERED_MAX = 100_000
+"""Leases that ended and are remembered all the same, so that a late message hears what became of its lease."""
 AnyRow = (
     TokenRow
     | DeviceRow

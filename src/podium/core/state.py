@@ -1,7 +1,8 @@
 """What the core remembers: the durable rows, and what is volatile by design, each in one place.
 
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
-Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told, `OpenRound`'s
+Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
+kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
 nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved.
 What runs `learned` of devices and what these `spent` is made of the lease rows, each as it is put: a load makes them
 again from every row that the store gives, also of those that are then forgotten.
@@ -11,6 +12,7 @@ only what they tell.
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
+    LEASES_REMEMBERED_MAX,
     AliasMoveRow,
     AliasRow,
     AnyRow,
@@ -49,8 +52,7 @@ from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug, DeviceFault
 
-LEASES_REMEMBERED_MAX = 100_000
-DEVICES_AT_ONCE = 8_192
+ROWS_AT_ONCE = 8_192
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
@@ -147,18 +149,16 @@ class State:
         """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
         others: list[AnyRow] = []
         late: list[DeviceRow] = []
-        batch: list[DeviceRow] = []
-        for row in rows:
-            if not isinstance(row, DeviceRow):
-                others.append(row)
-            elif row.number == len(self.devices) + len(batch):
-                batch.append(row)
+        every = iter(rows)
+        while batch := list(islice(every, ROWS_AT_ONCE)):
+            devices = [row for row in batch if isinstance(row, DeviceRow)]
+            if len(devices) < len(batch):
+                others += [row for row in batch if not isinstance(row, DeviceRow)]
+            first = len(self.devices)
+            if [row.number for row in devices] == list(range(first, first + len(devices))):
+                self.devices.extend(devices)
             else:
-                late.append(row)
-            if len(batch) == DEVICES_AT_ONCE:
-                self.devices.extend(batch)
-                batch = []
-        self.devices.extend(batch)
+                late += devices
         for row in sorted(late, key=lambda row: row.number):
             self.devices.put(row)
         return others

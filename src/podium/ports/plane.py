@@ -1,6 +1,6 @@
 """Ports that only the plane needs: Store, Engine, Metrics. Protocols only."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Step
 from podium.core.events import Verdict
-from podium.core.rows import AliasMoveRow, AnyRow, LeaseRow
+from podium.core.rows import AliasMoveRow, AnyRow, FactsChunk, LeaseRow
 from podium.tasks.task import Task
 
 Arrays = dict[str, NDArray[np.generic]]
@@ -41,9 +41,10 @@ class SignedHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plane starts from."""
+    """What a plane starts from. `rows` are read as they are asked for, a page at a time, each time anew: nothing may be
+    committed meanwhile."""
 
-    rows: tuple[AnyRow, ...]
+    rows: Iterable[AnyRow]
     step: int  # last durable step number, 0 if none
     at_ms: int  # at_ms of that step, 0 if none
 
@@ -55,7 +56,10 @@ class Store(Protocol):
     """
 
     def load(self) -> Loaded:
-        """Every current row, and where the last durable step stood."""
+        """Every current row by table, in the order in which they came, and where the last durable step stood.
+
+        Of leases whose round is over at least the newest `LEASES_REMEMBERED_MAX` (core/state.py).
+        """
         ...
 
     def last_ms(self) -> int:
@@ -97,6 +101,14 @@ class Store(Protocol):
 
     def heads(self) -> list[SignedHead]:
         """Every signed head, oldest first."""
+        ...
+
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
+        """Keep `chunks` in place of those of their numbers; from any thread. `StoreFault`: none is."""
+        ...
+
+    def facts(self) -> Iterator[FactsChunk]:
+        """The chunks kept, by number, one at a time; whoever takes them judges them. `StoreFault`."""
         ...
 
     def set_meta(self, name: str, value: str) -> None:

@@ -38,6 +38,7 @@ from podium.server.identity import open_identity
 from podium.server.journal.audit import META_ROOT
 from podium.server.journal.heads import PURPOSE, check_not_older, from_signed, heads_path, to_signed
 from podium.server.journal.sequencer import Sequencer
+from podium.server.loop.facts import FactsKeeper
 from podium.server.loop.loop import Loop
 from podium.server.loop.writer import Writer
 from podium.server.metrics import PlaneMetrics
@@ -116,6 +117,7 @@ class Plane:
         delivery = Delivery(parts, door, self.loop, self.room)
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
+        self.facts = FactsKeeper(self.loop, parts.store, limits.facts_ms)
         self.submission = Submission(parts, self.loop, self.room, self.notary)
         self.surface = Surface(parts, self.loop, self.room, self.submission, self.metrics, data)
         self.surface.tells_heads(self.heads)
@@ -153,7 +155,7 @@ class Plane:
         self.watch.begin(self._placed())
         await loop.start(lambda core: reconcile(self.parts, core.state))
         await freeze_restored(self._data, loop)
-        standing = (self.retention.run(), self._witness(), self.surface.fleet.run())
+        standing = (self.retention.run(), self._witness(), self.surface.fleet.run(), self.facts.run())
         self._standing = [running.create_task(each) for each in standing]
         await self.surface.open()
         log.info("plane open", extra={"plane": self.parts.identity.plane_id})
@@ -176,6 +178,7 @@ class Plane:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.surface.close()
+        await self.facts.save()
         await self.loop.stop()
         await asyncio.to_thread(self.role.close)
         await asyncio.to_thread(self._writer.stop)

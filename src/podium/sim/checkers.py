@@ -7,6 +7,8 @@ with what it loses, a reload gives the same rows, and at the end nothing is left
 `InvariantBroken` carries the story.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,7 +111,7 @@ class Ledger:
         """The durable leases of a round."""
         return [row for row in self.rows.values() if isinstance(row, LeaseRow) and (row.run, row.round) == key]
 
-    def reloaded(self, loaded: tuple[AnyRow, ...]) -> None:
+    def reloaded(self, loaded: Iterable[AnyRow]) -> None:
         """What the store loads is what the folded records say."""
         now = {(table_of(row), row.key()): row for row in loaded}
         require(now.keys() == self.rows.keys(), f"loaded rows differ: {sorted(now.keys() ^ self.rows.keys())[:3]}")

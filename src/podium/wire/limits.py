@@ -48,6 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     commit_steps_max: int = 512  # steps that share one commit
     journal_merge_ms: int = 1_000
     witness_ms: int = 60_000  # a changed population head is put into the plane's tree this often
+    facts_ms: int = 60_000  # what devices told is kept this often, for a plane that starts again
     down_ms_max: int = 7 * 86_400_000  # most downtime that open deadlines are given back
 
     # rounds

@@ -22,7 +22,7 @@ def check(trial: Trial) -> Counter[str]:
     assert audit.pending == 0, f"{audit.pending} entries have no place after a drained stop"
     assert audit.heads > 0
     reader = open_readonly(trial.data)
-    rows = reader.load().rows
+    rows = tuple(reader.load().rows)
     reader.close()
     run = _run(trial, rows)
     rounds = [row for row in rows if isinstance(row, RoundRow)]

@@ -46,12 +46,13 @@ def check(data: Path, acknowledged: int) -> int:
     pending = verify_data(data).pending
     store = SqliteStore(data)
     loaded = store.load()
+    rows = tuple(loaded.rows)
     assert loaded.step >= acknowledged
     entries = store.entries(0, loaded.step + 1)
     assert [entry.step for entry in entries] == list(range(1, loaded.step + 1))
-    numbers = {int(row.failure) for row in loaded.rows if isinstance(row, DeviceRow)}
+    numbers = {int(row.failure) for row in rows if isinstance(row, DeviceRow)}
     assert numbers == set(range(max(1, loaded.step - 49), loaded.step + 1))
-    assert len(loaded.rows) == loaded.step + len(numbers)
+    assert len(rows) == loaded.step + len(numbers)
     store.close()
     return pending
 

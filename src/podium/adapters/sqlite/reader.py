@@ -16,13 +16,23 @@ from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.migrations import version_of
 from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS
 from podium.core.records import decode_row
+from podium.core.rows import LEASES_REMEMBERED_MAX, AnyRow, FactsChunk
 from podium.ports.plane import Entry, Loaded, SignedHead
 from podium.wire.problems import OperatorFault, StoreFault
 
 DATABASE = "podium.db"
 """The name of the database within a data directory."""
 
+PAGE_ROWS = 10_000
+"""So many rows are read at once."""
+_PAGE = "SELECT rowid, body FROM {table} WHERE rowid > ?1 {if_wanted} ORDER BY rowid LIMIT ?2"
+"""Rows are changed and never removed: those that came last have the highest rowids."""
+_IF_WANTED = {
+    "leases": f"AND (rowid > (SELECT max(rowid) FROM leases) - {LEASES_REMEMBERED_MAX} OR (run, round) IN"
+    " (SELECT run, number FROM rounds WHERE state NOT IN ('SEALED', 'ABANDONED')))",
+}
 _ENTRY = "SELECT number, step, tree, place, salt, record, leaf FROM history"
+_FACTS = "SELECT number, at_ms, digest, body FROM facts"
 _HEAD = "SELECT payload, key_id, signature FROM heads"
 
 
@@ -60,13 +70,10 @@ class SqliteReader:
                 self._reading.rollback()
 
     def load(self) -> Loaded:
-        """Every current row by table and key, and where the last durable step stood."""
-        with self.read("loading the current rows") as db:
-            rows = tuple(
-                decode_row(body) for table in COLUMNS for (body,) in db.execute(f"SELECT body FROM {table} ORDER BY id")
-            )
+        """Every current row that a plane goes on from, and where the last durable step stood."""
+        with self.read("loading the last step") as db:
             step, at_ms = last_step(db)
-        return Loaded(rows=rows, step=step, at_ms=at_ms)
+        return Loaded(rows=_Rows(self), step=step, at_ms=at_ms)
 
     def last_ms(self) -> int:
         """`at_ms` of the last durable step, 0 if none."""
@@ -111,6 +118,17 @@ class SqliteReader:
         with self.read("reading heads") as db:
             return [_head(row) for row in db.execute(f"{_HEAD} ORDER BY number")]
 
+    def facts(self) -> Iterator[FactsChunk]:
+        """The chunks kept, by number, one at a time."""
+        number = -1
+        while True:
+            with self.read("reading facts of devices") as db:
+                row = db.execute(f"{_FACTS} WHERE number > ? ORDER BY number LIMIT 1", (number,)).fetchone()
+            if row is None:
+                return
+            number = row[0]
+            yield FactsChunk(number=number, at_ms=row[1], digest=row[2], body=row[3])
+
     def get_meta(self, name: str) -> str:
         """The value kept under `name`, "" if none; `StoreFault(store-corrupt)` if it was changed."""
         with self.read("reading meta") as db:
@@ -120,6 +138,27 @@ class SqliteReader:
         """Release the connection; the reader is then unusable."""
         with self._lock:
             self._reading.close()
+
+
+class _Rows:
+    """The current rows, read a page at a time by whoever iterates; `StoreFault` from the iterating."""
+
+    def __init__(self, reader: SqliteReader) -> None:
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[AnyRow]:
+        for table in COLUMNS:
+            yield from self._of(table)
+
+    def _of(self, table: str) -> Iterator[AnyRow]:
+        select, after = _PAGE.format(table=table, if_wanted=_IF_WANTED.get(table, "")), 0
+        while True:
+            with self._reader.read(f"loading the rows of {table}") as db:
+                page = db.execute(select, (after, PAGE_ROWS)).fetchall()
+            yield from (decode_row(body) for _, body in page)
+            if len(page) < PAGE_ROWS:
+                return
+            after = page[-1][0]
 
 
 def meta_of(db: sqlite3.Connection, name: str) -> str:

@@ -80,6 +80,11 @@ CREATE INDEX history_by_subject ON history (subject);
 CREATE INDEX history_by_person ON history (actor) WHERE actor NOT LIKE 'device:%' AND actor <> 'plane';
 """
 
+FACTS = """
+-- what devices told, in chunks (core/fleet/snapshot.py): no record makes it, and it may be gone without harm
+CREATE TABLE facts (number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, digest BLOB NOT NULL, body BLOB NOT NULL);
+"""
+
 
 def _labels(table: str) -> str:
     """A select of `number` and `label` ("name=value") of each label of the devices in `table` with its column body.
@@ -102,7 +107,7 @@ ACTS = ACTS.format(
     in_record="CASE WHEN json_valid(CAST(record AS TEXT)) THEN json_extract(CAST(record AS TEXT), '$",
 )
 
-MIGRATIONS: tuple[str, ...] = (FIRST, ACTS)
+MIGRATIONS: tuple[str, ...] = (FIRST, ACTS, FACTS)
 """Migration n takes a database from version n - 1 to n."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {

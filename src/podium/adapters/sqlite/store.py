@@ -23,7 +23,7 @@ from podium.adapters.sqlite.seal import seal, unseal
 from podium.core.effects import Step
 from podium.core.journal.tree import leaf_hash
 from podium.core.records import encode_record, encode_row
-from podium.core.rows import table_of
+from podium.core.rows import FactsChunk, table_of
 from podium.ports.plane import SignedHead
 from podium.wire.canonical import decode_canonical
 from podium.wire.messages import Head
@@ -38,6 +38,7 @@ _HEAD = (
     "INSERT INTO heads (number, tree, size, payload, key_id, signature) VALUES "
     "((SELECT coalesce(max(number), 0) + 1 FROM heads), ?, ?, ?, ?, ?)"
 )
+_FACTS = "INSERT OR REPLACE INTO facts (number, at_ms, digest, body) VALUES (?, ?, ?, ?)"
 _META = (
     "INSERT INTO meta (name, value, digest) VALUES (?, ?, ?)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value, digest = excluded.digest"
@@ -50,7 +51,7 @@ class SqliteStore(SqliteReader):
     """The `Store` port over the data directory `data`, which it makes, locks and migrates.
 
     `OperatorFault(data-in-use)` if another process holds it, `OperatorFault(data-newer)` if a newer release wrote it.
-    Steps and places are written from one thread; `set_meta` and reading methods may be called from any.
+    Steps and places are written from one thread; `set_meta`, `keep_facts` and reading methods may be called from any.
     """
 
     def __init__(self, data: Path) -> None:
@@ -116,6 +117,12 @@ class SqliteStore(SqliteReader):
             for signed in heads:
                 head = decode_canonical(signed.payload, Head)
                 db.execute(_HEAD, (head.tree, head.size, signed.payload, signed.key_id, signed.signature))
+
+    def keep_facts(self, chunks: Sequence[FactsChunk]) -> None:
+        """Keep `chunks` in place of those of their numbers."""
+        cells = [(chunk.number, chunk.at_ms, chunk.digest, chunk.body) for chunk in chunks]
+        with self._transaction("facts") as db:
+            db.executemany(_FACTS, cells)
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep `value` under `name`."""

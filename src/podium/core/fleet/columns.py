@@ -1,11 +1,13 @@
 """The fleet in columns: what the core must know of every device to decide about it, one array element per device.
 
 Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch and facts, last seen, and the
-momentary facts of the last check-in (an operator is told them); they come back with the device's next session.
+momentary facts of the last check-in (an operator is told them). A snapshot of them (snapshot.py) is kept now and then;
+what it misses comes back with the device's next session.
 Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `place`, `banned` and `cordoned`.
 Limits: arrays grow by doubling; some 150 bytes a device. Equal fact sets are kept once.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -13,17 +15,24 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.facts import DATASETS, Facts, data_row
 from podium.core.fleet.sets import SLOTS, FactSets
-from podium.core.fleet.telemetry import ABSENT, QUALITIES, DataFacts, Telemetry, telemetry
+from podium.core.fleet.telemetry import ABSENT, QUALITIES, SWITCHES, DataFacts, Telemetry
 from podium.core.rows import DeviceRow
 
 NEVER = -1
+CHUNK_BITS = 16
+CHUNK = 1 << CHUNK_BITS
+"""Devices of which one `changed` tells, and that are kept together (snapshot.py)."""
+TOLD = np.dtype([(name, np.int8 if name in SWITCHES else np.float32) for name in Telemetry.__struct_fields__])
+DATA = np.dtype([*((name, np.float32) for name in QUALITIES), ("examples", np.int32, (SLOTS,))])
+"""What a device tells at once is one record: a batch's devices are anywhere in memory, and a record costs one access."""
 Place = tuple[str, str, dict[str, str]]
 """Where a device was enrolled: its population, its site, and its labels."""
 
 
 class Fleet:
     """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id`, `place` int32, what is so or
-    not: `banned`, `cordoned`, `live`; and what devices told: `telemetry`, `qualities`, `examples` (n, SLOTS)."""
+    not: `banned`, `cordoned`, `live`; and what devices told: `telemetry`, `qualities`, `examples` (n, SLOTS).
+    `changed` is by chunk: whether one of its devices told something since it was last kept."""
 
     FILLS: ClassVar[dict[str, tuple[type, int]]] = {
         "epoch": (np.int64, NEVER),
@@ -50,46 +59,64 @@ class Fleet:
         self._mark: NDArray[np.int32]
         for name, (kind, fill) in self.FILLS.items():
             setattr(self, name, np.full(16, fill, kind))
-        self.telemetry = telemetry(16)
-        self.qualities: dict[str, NDArray[np.float32]] = {name: np.full(16, np.nan, np.float32) for name in QUALITIES}
-        self.examples: NDArray[np.int32] = np.full((16, SLOTS), ABSENT, np.int32)
+        self._look(_untold(16, TOLD), _untold(16, DATA))
+        self.changed: NDArray[np.bool_] = np.zeros(-(-16 // CHUNK), np.bool_)
         self.facts = FactSets()
         self.places: list[Place] = []
-        self._place_numbers: dict[tuple[str, str, tuple[tuple[str, str], ...]], int] = {}
+        self._place_numbers: dict[tuple[Sequence[str], ...], int] = {}
 
-    def take(self, row: DeviceRow) -> None:
-        """Let the columns hold what `row` says, growing them if it is a new device."""
-        self._grow(row.number + 1)
-        self.size = max(self.size, row.number + 1)
-        self.participated_ms[row.number] = row.participated_ms
-        self.banned[row.number] = row.state == "banned"
-        self.cordoned[row.number] = row.state == "cordoned"
-        place = (row.population, row.site, tuple(sorted(row.labels.items())))
-        number = self._place_numbers.get(place)
+    def take(self, rows: Sequence[DeviceRow]) -> None:
+        """Let the columns hold what `rows` say, whose numbers follow one another; they grow for new devices."""
+        first = rows[0].number
+        end = first + len(rows)
+        self._grow(end)
+        self.size = max(self.size, end)
+        self.participated_ms[first:end] = [row.participated_ms for row in rows]
+        states = [row.state for row in rows]
+        self.banned[first:end] = [state == "banned" for state in states]
+        self.cordoned[first:end] = [state == "cordoned" for state in states]
+        self.place[first:end] = [self._place_of(row) for row in rows]
+
+    def _place_of(self, row: DeviceRow) -> int:
+        """The number of the place of `row`; labels in another order are the same place under a further key."""
+        key = (row.population, row.site, *row.labels.items())
+        number = self._place_numbers.get(key)
         if number is None:
-            number = self._place_numbers[place] = len(self.places)
-            self.places.append((row.population, row.site, dict(row.labels)))
-        self.place[row.number] = number
+            ordered = (row.population, row.site, *sorted(row.labels.items()))
+            number = self._place_numbers.setdefault(ordered, len(self.places))
+            self._place_numbers[key] = number
+            if number == len(self.places):
+                self.places.append((row.population, row.site, dict(row.labels)))
+        return number
 
     def _grow(self, size: int) -> None:
         if size <= len(self.epoch):
             return
         more = max(size, 2 * len(self.epoch)) - len(self.epoch)
+        chunks = -(-(len(self.epoch) + more) // CHUNK) - len(self.changed)
+        self.changed = np.concatenate([self.changed, np.zeros(chunks, np.bool_)])
         for name, (kind, fill) in self.FILLS.items():
             setattr(self, name, np.concatenate([getattr(self, name), np.full(more, fill, kind)]))
-        held, untold = self.telemetry, telemetry(more)
-        names = Telemetry.__struct_fields__
-        self.telemetry = Telemetry(
-            **{name: np.concatenate([getattr(held, name), getattr(untold, name)]) for name in names}
+        told, data = (
+            np.concatenate([self._told, _untold(more, TOLD)]),
+            np.concatenate([self._data, _untold(more, DATA)]),
         )
-        for name, column in self.qualities.items():
-            self.qualities[name] = np.concatenate([column, np.full(more, np.nan, np.float32)])
-        self.examples = np.concatenate([self.examples, np.full((more, SLOTS), ABSENT, np.int32)])
+        self._look(told, data)
+
+    def _look(self, told: NDArray[np.void], data: NDArray[np.void]) -> None:
+        """Let the columns be those of the records `told` and `data`."""
+        self._told, self._data = told, data
+        self.telemetry = Telemetry(**{name: told[name] for name in TOLD.names or ()})
+        self.qualities: dict[str, NDArray[np.float32]] = {name: data[name] for name in QUALITIES}
+        self.examples: NDArray[np.int32] = data["examples"]
 
     def hear(self, devices: NDArray[np.int64], told: Telemetry, rows: NDArray[np.int64] | slice) -> None:
         """Keep what `devices` (int64, shape (n,)) told in `rows` of `told`."""
+        kept = np.empty(len(devices), TOLD)
         for name in Telemetry.__struct_fields__:
-            getattr(self.telemetry, name)[devices] = getattr(told, name)[rows]
+            kept[name] = getattr(told, name)[rows]
+        self._told.put(devices, kept, mode="clip")
+        self.changed[devices >> CHUNK_BITS] = True
 
     def open_sessions(self, devices: NDArray[np.int64], epochs: NDArray[np.int64], sets: NDArray[np.int32]) -> None:
         """Start `epochs` of `devices`, none twice, which hold the fact sets `sets`; those of their last go."""
@@ -98,16 +125,19 @@ class Fleet:
             self.facts.release(int(number), int(holders))
         self.epoch[devices] = epochs
         self.facts_id[devices] = sets
+        self.changed[devices >> CHUNK_BITS] = True
 
     def hear_data(self, devices: NDArray[np.int64], told: DataFacts, rows: NDArray[np.int64]) -> None:
         """Keep what `devices`, whose session is open, told of their data in `rows` of `told`."""
-        for name, column in self.qualities.items():
-            column[devices] = getattr(told, name)[rows]
-        self.examples[devices] = ABSENT
+        kept = np.empty(len(devices), DATA)
+        for name in QUALITIES:
+            kept[name] = getattr(told, name)[rows]
+        kept["examples"] = ABSENT
         for name, counts in told.examples.items():
             slot = self.facts.slot(name)[self.facts_id[devices]]
-            kept = slot >= 0
-            self.examples[devices[kept], slot[kept]] = counts[rows[kept]]
+            has = np.flatnonzero(slot >= 0)
+            kept["examples"][has, slot[has]] = counts[rows[has]]
+        self._data.put(devices, kept, mode="clip")
 
     def examples_of(self, name: str, devices: NDArray[np.int64]) -> NDArray[np.int32]:
         """How many examples of dataset `name` each of `devices`, whose session is open, told; 0 not told, or ABSENT."""
@@ -140,3 +170,12 @@ class Fleet:
     def online(self, since_ms: int) -> int:
         """How many devices were seen at or after `since_ms`."""
         return int(np.count_nonzero(self.seen_ms[: self.size] >= since_ms))
+
+
+def _untold(rows: int, kind: np.dtype[np.void]) -> NDArray[np.void]:
+    """`rows` records in which nothing is known."""
+    made = np.empty(rows, kind)
+    for name in kind.names or ():
+        counted = kind[name].base.kind == "i"
+        made[name] = -1 if counted else np.nan
+    return made

@@ -7,8 +7,9 @@ Limits: some 150 bytes a device: its texts, 22 bytes, and 12 in each of two inde
 Failures are kept only of those that failed. A text has up to 65,535 bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,7 @@ class Roster:
         if row.number == self._size:
             self.extend((row,))
         elif 0 <= row.number < self._size and self._same(row):
-            self._keep((row,))
+            self._replace(row)
         else:
             raise Bug(f"device {row.id} has number {row.number} of {self._size}")
 
@@ -109,47 +110,53 @@ class Roster:
             raise Bug(f"devices of other numbers than {first} to {end - 1} follow {first}")
         if end > len(self._kept):
             self._kept = np.concatenate([self._kept, np.zeros(max(end - len(self._kept), len(self._kept) // 4), _KEPT)])
-        ids = [row.id for row in rows]
-        taken = [name for name in ids if self.number(name) != UNKNOWN] if len(rows) == 1 else []
+        ids, keys = [row.id.encode() for row in rows], [row.public_key.encode() for row in rows]
+        taken = [row.id for row in rows if self.number(row.id) != UNKNOWN] if len(rows) == 1 else []
         if taken or len(set(ids)) < len(ids):
             raise Bug(f"of the devices {first} to {end - 1} one has an id that is taken: {taken}")
         if not rows:
             return
-        self._keep(rows)
+        self._append(rows, [ids, keys, [row.name.encode() for row in rows]])
         self._size = end
         self._indexes[_ID].add(ids, first)
-        self._indexes[_KEY].add([row.public_key for row in rows], first)
+        self._indexes[_KEY].add(keys, first)
 
     def _same(self, row: DeviceRow) -> bool:
         """Whether `row` is of the device that has its number: an id and a key are never changed."""
         kept = (self._text(row.number, _ID), self._text(row.number, _KEY))
         return kept == (row.id.encode(), row.public_key.encode())
 
-    def _keep(self, rows: Sequence[DeviceRow]) -> None:
-        """Write `rows`, whose numbers follow one another, into the columns; texts that change leave their old ones."""
-        packed = []
-        for row in rows:
-            texts = (row.id.encode(), row.public_key.encode(), row.name.encode())
-            if max(map(len, texts)) > TEXT_BYTES_MAX:
-                raise Bug(f"device {row.number} has a text of more than {TEXT_BYTES_MAX} bytes")
-            start = self._start(row.number, b"".join(texts))
-            packed.append((start, *map(len, texts), row.enrolled_ms))
-            if row.failure or row.failure_detail:
-                self._failures[row.number] = (row.failure, row.failure_detail)
-            else:
-                self._failures.pop(row.number, None)
-            self._fleet.take(row)
-        self._kept[rows[0].number : rows[0].number + len(rows)] = packed
+    def _append(self, rows: Sequence[DeviceRow], texts: Sequence[Sequence[bytes]]) -> None:
+        """Write `rows`, which are new, into the columns, each column at once; `texts`: their ids, keys and names."""
+        first, count = self._size, len(rows)
+        lengths = np.array([list(map(len, each)) for each in texts], np.int64)
+        _check_lengths(first, lengths)
+        sizes = lengths.sum(axis=0)
+        kept = self._kept[first : first + count]
+        kept["start"] = len(self._texts) + np.cumsum(sizes) - sizes
+        kept["id"], kept["key"], kept["name"] = lengths
+        kept["enrolled_ms"] = [row.enrolled_ms for row in rows]
+        self._texts += b"".join(chain.from_iterable(zip(*texts, strict=True)))
+        self._failures.update(
+            (row.number, (row.failure, row.failure_detail)) for row in rows if row.failure or row.failure_detail
+        )
+        self._fleet.take(rows)
 
-    def _start(self, number: int, block: bytes) -> int:
-        """Where `block` stands: where it stood if nothing in it changed, else at the end."""
-        if number < self._size:
-            start = int(self._kept["start"][number])
-            if self._texts.startswith(block, start):
-                return start
-        start = len(self._texts)
-        self._texts += block
-        return start
+    def _replace(self, row: DeviceRow) -> None:
+        """Let `row` stand for that of its number; texts that change leave their old ones behind."""
+        texts = (row.id.encode(), row.public_key.encode(), row.name.encode())
+        lengths = np.array([[len(each)] for each in texts], np.int64)
+        _check_lengths(row.number, lengths)
+        block, start = b"".join(texts), int(self._kept["start"][row.number])
+        if not self._texts.startswith(block, start):
+            start = len(self._texts)
+            self._texts += block
+        self._kept[row.number] = (start, *lengths[:, 0].tolist(), row.enrolled_ms)
+        if row.failure or row.failure_detail:
+            self._failures[row.number] = (row.failure, row.failure_detail)
+        else:
+            self._failures.pop(row.number, None)
+        self._fleet.take((row,))
 
     def _text(self, number: int, which: int) -> bytes:
         start, of_id, of_key, *_ = self._kept[number].item()
@@ -158,44 +165,63 @@ class Roster:
 
     def _find(self, which: int, text: str) -> int:
         wanted = text.encode()
-        return next((each for each in self._indexes[which].likely(text) if self._text(each, which) == wanted), UNKNOWN)
+        return next(
+            (each for each in self._indexes[which].likely(wanted) if self._text(each, which) == wanted), UNKNOWN
+        )
 
 
-def _digest(text: str) -> bytes:
-    """The first 8 bytes of its SHA-256: the same in every process, and nobody can aim many keys at one place."""
-    return sha256(text.encode()).digest()[:8]
+def _check_lengths(first: int, lengths: NDArray[np.int64]) -> None:
+    """`Bug` if a text of the devices from `first` is too long; `lengths`: bytes, shape (texts, devices)."""
+    long = (lengths > TEXT_BYTES_MAX).any(axis=0)
+    if long.any():
+        raise Bug(f"device {first + int(np.argmax(long))} has a text of more than {TEXT_BYTES_MAX} bytes")
+
+
+def _hashes(texts: Iterable[bytes]) -> NDArray[np.int64]:
+    """The first 8 bytes of their SHA-256: the same in every process, and nobody can aim many keys at one place."""
+    return np.frombuffer(b"".join([sha256(text).digest() for text in texts]), np.int64)[::4]
 
 
 class _Index:
     """Numbers by text: those whose text has the same hash, so that the caller compares the few."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, int] = {}
+        self._newest: dict[bytes, int] = {}
         self._hashes: NDArray[np.int64] = np.zeros(0, np.int64)  # sorted
         self._numbers: NDArray[np.int32] = np.zeros(0, np.int32)
+        self._runs: list[tuple[NDArray[np.int64], NDArray[np.int32]]] = []  # many at once, older than the newest
 
-    def add(self, texts: Sequence[str], first: int) -> None:
-        """Let `texts` be those of `first` and on."""
+    def add(self, texts: Sequence[bytes], first: int) -> None:
+        """Let `texts` be those of `first` and on. Many at once are sorted in when somebody looks."""
+        if len(texts) >= NEWEST_MIN:
+            self._end_newest()
+            self._runs.append((_hashes(texts), np.arange(first, first + len(texts), dtype=np.int32)))
+            return
         self._newest.update(zip(texts, range(first, first + len(texts)), strict=True))
         if len(self._newest) > max(NEWEST_MIN, len(self._hashes) // NEWEST_PARTS):
-            self._take_in()
+            self._end_newest()
 
-    def _take_in(self) -> None:
-        count = len(self._newest)
-        hashes = np.frombuffer(b"".join(map(_digest, self._newest)), np.int64)
+    def _end_newest(self) -> None:
+        if self._newest:
+            self._runs.append((_hashes(self._newest), np.array(list(self._newest.values()), np.int32)))
+            self._newest = {}
+
+    def _sort_in(self) -> None:
+        hashes, numbers = (np.concatenate(each) for each in zip(*self._runs, strict=True))
         order = np.argsort(hashes, kind="stable")
         places = self._hashes.searchsorted(hashes[order], side="right")
-        numbers = np.fromiter(self._newest.values(), np.int32, count)
         self._hashes = np.insert(self._hashes, places, hashes[order])
         self._numbers = np.insert(self._numbers, places, numbers[order])
-        self._newest = {}
+        self._runs = []
 
-    def likely(self, text: str) -> Iterator[int]:
+    def likely(self, text: bytes) -> Iterator[int]:
         """The numbers that may have `text`, the last one put first."""
         newest = self._newest.get(text)
         if newest is not None:
             yield newest
-        wanted = np.frombuffer(_digest(text), np.int64)[0]
+        if self._runs:
+            self._sort_in()
+        (wanted,) = _hashes((text,))
         end = int(self._hashes.searchsorted(wanted, side="right"))
         while end and self._hashes[end - 1] == wanted:
             end -= 1

@@ -22,6 +22,7 @@ from podium.core.step import Core
 from podium.ports import Clock
 from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
+from podium.server.loop.facts import restore_facts
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
 from podium.server.strategies import load_strategies
 from podium.wire.limits import Limits
@@ -88,6 +89,15 @@ class Timer:
             self._handle = None
 
 
+def load_core(store: Store, limits: Limits, now_ms: int) -> tuple[Core, Loaded]:
+    """A core over what `store` holds and its devices told; any thread, while nothing is written. `StoreFault`."""
+    loaded = store.load()
+    strategies = load_strategies()
+    core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
+    restore_facts(core.state, store, now_ms)
+    return core, loaded
+
+
 class Loop:
     """Owns the core. Every method runs on the event loop's thread, unless it says otherwise."""
 
@@ -150,11 +160,10 @@ class Loop:
 
         `StoreFault` if the store cannot be read.
         """
-        loaded = await asyncio.to_thread(self._store.load)
+        core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
         now = self._clock.now_ms()
         down_ms = min(max(0, now - loaded.at_ms), self._limits.down_ms_max) if loaded.step else 0
         self._last_ms = max(now, loaded.at_ms)
-        core = _core_of(loaded, self._limits)
         told = await asyncio.to_thread(prepare, core)
         self._boot(core, down_ms, told)
 
@@ -328,21 +337,15 @@ class Loop:
         while True:
             await asyncio.sleep(min(RELOAD_MAX_MS, RELOAD_FIRST_MS << min(self._failures, 10)) / 1000)
             try:
-                loaded = await asyncio.to_thread(self._store.load)
+                core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
                 break
             except StoreFault as fault:
                 self._failures += 1
                 self.broken, self._fault = f"{fault.code}: {fault.what}", fault
                 log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
         self._writer.reset()
-        core = _core_of(loaded, self._limits)
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])
-
-
-def _core_of(loaded: Loaded, limits: Limits) -> Core:
-    strategies = load_strategies()
-    return Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
 
 
 def note_denied(loop: Loop, subject: str, code: str) -> None:
