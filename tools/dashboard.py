@@ -87,6 +87,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             ),
             Panel("Round duration", spread("podium_round_duration_seconds"), "s"),
             Panel("Starving", ((on("podium_run_starving_seconds"), "{{instance}}"),), "s"),
+            Panel(
+                "Session shape drift",
+                ((on("podium_session_shape_drift"), "{{instance}}"),),
+                about="Above 0.2 the leases of a run end otherwise than they did.",
+            ),
             Panel("Aggregation, p95", ((quantile(0.95, "podium_aggregation_seconds", "job"), "{{job}}"),), "s"),
         ),
     ),

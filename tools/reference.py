@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 
 from podium.core.views.causes import CAUSES, CauseKind
+from podium.core.views.funnel import STAGES
+from podium.core.views.shapes import DRIFT_MAX, LEGEND, ROUNDS_NEW, ROUNDS_SEEN, SAMPLE_MIN
 from podium.wire import limits, problems
 from podium.wire.advice import advice
 from tools.pages import Pages, table, write
@@ -106,7 +108,24 @@ def causes() -> str:
     )
     rows = [(f"[`{code}`](#{code})", kind.title) for code, kind in CAUSES.items()]
     sections = [_cause(code, kind) for code, kind in CAUSES.items()]
-    return note("core/views/causes.py") + head + table(("code", "what it means"), rows) + "".join(sections)
+    return note("core/views/causes.py") + head + table(("code", "what it means"), rows) + "".join(sections) + _beside()
+
+
+def _beside() -> str:
+    """What an explanation tells besides causes: the funnel's stages, and the shapes of leases."""
+    stages = [(name, means) for name, means in STAGES.items()]
+    marks = [(f"`{mark}`", says) for mark, says in LEGEND.items()]
+    return (
+        "\n# How far devices get\n\nThe funnel of a run's oldest open round: each device once, at the furthest stage "
+        "that it reached, so no stage is larger than the one before. What keeps the others stands under each stage, "
+        "with what would change it.\n\n"
+        + table(("stage", "a device counts that, besides all before, is or has"), stages)
+        + "\n# Session shapes\n\nWhat became of a lease, a mark for each thing that happened; only what the record "
+        "proves, so a device that failed or declined may have got further. Shapes are counted by round and over the "
+        f"newest {ROUNDS_SEEN} rounds of a run. If the newest {ROUNDS_NEW} ended rounds differ from those before by a "
+        f"population stability index above {DRIFT_MAX}, from {SAMPLE_MIN} leases on either side, "
+        "[shape-drift](#shape-drift) says so.\n\n" + table(("mark", "what happened"), marks)
+    )
 
 
 def _cause(code: str, kind: CauseKind) -> str:

@@ -16,7 +16,8 @@ from podium.server.main import PlaneServer
 from podium.tasks.task import Select, Task
 from podium.wire import messages as m
 from podium.wire.asks import TokenAsk
-from podium.wire.operator import Cause, Explanation, RunView
+from podium.wire.explained import Cause, Explanation
+from podium.wire.operator import RunView
 from podium.wire.problems import KINDS, Problem
 from tests.e2e.cli_made import Dev, Said, dev, device_running, podium, task_file
 from tests.e2e.kills.test_full_disk import fill, limit, small_disk
@@ -38,6 +39,7 @@ def explained(server: PlaneServer | Dev, operator: Operator, run: str, name: str
     by_cli = msgspec.json.decode(in_json.out, type=Explanation)
     assert (by_cli.subject, by_cli.cause, by_cli.next) == (told.subject, told.cause, told.next)
     assert causes(by_cli) == causes(told)
+    assert reached(by_cli) == reached(told)
     in_lines = podium("explain", name, "--data", server.data)
     assert in_lines.code == 0, in_lines.err
     lines = in_lines.out.splitlines()
@@ -68,6 +70,11 @@ def causes(told: Explanation) -> list[tuple[str, str, int]]:
     """The causes of `told`; of a plane in trouble that one, since what is known besides depends on when it reloads."""
     told_of = told.causes[:1] if told.cause in TROUBLES else told.causes
     return [(each.code, timeless(each.text), each.devices) for each in told_of]
+
+
+def reached(told: Explanation) -> list[tuple[str, int, dict[str, int]]]:
+    """The funnel: each stage with its devices, and what keeps those that got no further."""
+    return [(each.name, each.devices, {loss.code: loss.devices for loss in each.left}) for each in told.funnel]
 
 
 def timeless(text: str) -> str:

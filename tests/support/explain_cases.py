@@ -6,11 +6,13 @@ Each function drives a core into one situation and gives what is explained of it
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from podium.core.rows import RunRow
 from podium.core.views.explain import explain_device, explain_run
 from podium.tasks.task import Task
+from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
-from podium.wire.operator import Explanation
 from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import LIMITS, PLAN, task
@@ -116,6 +118,19 @@ def timed_out_frozen() -> Drive:
     freeze(drive, why="an incident")
     drive.wait(60_000)
     unfreeze(drive)
+    return drive
+
+
+def drifted() -> Drive:
+    """Of its newest eight rounds a third of the leases stalled, of the eight before a fiftieth."""
+    drive = forming()
+    row = drive.state.rounds["r", 1]
+    for number in range(1, 17):
+        stalled = 2 if number <= 8 else 33
+        outcomes = {"ACCEPTED": 100 - stalled, "LAPSED:stall": stalled}
+        drive.state.put(replace(row, number=number, state="SEALED", outcomes=outcomes))
+    drive.state.put(replace(row, number=17))
+    drive.state.put(replace(drive.run(), rounds_opened=17))
     return drive
 
 
@@ -307,6 +322,7 @@ CASES: dict[str, list[Case]] = {
     "run-stopped": [Case("run", stopped)],
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
+    "shape-drift": [Case("run", drifted, first=False)],
     "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],
     "pausing": [Case("run", pausing)],
     "paused": [Case("run", paused), Case("device", paused)],

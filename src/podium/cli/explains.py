@@ -11,7 +11,7 @@ from podium.cli import completing
 from podium.cli.advice import advised
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import printable, say, say_json
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
@@ -42,8 +42,28 @@ def explain(
     say(f"what   {printable(told.what)}")
     for each in told.causes[1:]:
         say(f"also   {each.code}: {printable(each.text)}")
+    for line in (*funnel_lines(told), *shape_lines(told)):
+        say(line)
     for step in told.next:
         say(f"next   {advised(printable(step))}")
+
+
+def funnel_lines(told: Explanation) -> list[str]:
+    """How far its devices got, a line a stage, and under it what keeps those that got no further."""
+    lines = [f"funnel of round {told.funnel_of}, each device once"] if told.funnel else []
+    for stage in told.funnel:
+        lines.append(f"{stage.devices:>9,}  {stage.name}: {stage.means}")
+        for loss in stage.left:
+            what = printable(f"{loss.code} {loss.what}".rstrip())
+            change = f" -> {advised(printable(loss.change))}" if loss.change else ""
+            lines.append(f"{'':9}    {loss.devices:,} no further: {what}{change}")
+    return lines
+
+
+def shape_lines(told: Explanation) -> list[str]:
+    """The session shapes of a run's newest leases, the most first."""
+    shown = ", ".join(f"{shape} {count:,}" for shape, count in told.shapes.items())
+    return [f"shapes {shown}"] if shown else []
 
 
 def _explained(link: "OperatorLink", name: str) -> Explanation:

@@ -104,6 +104,8 @@ def _say_detail(detail: DeviceDetail) -> None:
             ("lease", view.lease),
             ("failure", advised(f"{view.failure}: podium device logs {view.id}") if view.failure else ""),
             *((f"fact {key}", printable(value)) for key, value in sorted(detail.facts.items())),
+            *((f"now {key}", printable(value)) for key, value in sorted(detail.momentary.items())),
+            ("now told", ago(detail.momentary_age_ms) if detail.momentary else ""),
         ]
     )
     if detail.leases:

@@ -27,6 +27,7 @@ from podium.cli import (
     explains,
     exports,
     fleet,
+    forecasts,
     keys,
     models,
     planes,
@@ -73,6 +74,7 @@ app.command("bench", rich_help_panel=BESIDE)(benches.bench)
 app.command("completion", rich_help_panel=BESIDE)(completing.completion)
 app.command("error", rich_help_panel=BESIDE)(error_pages.error)
 app.command("mlflow", rich_help_panel=RUNS)(experiments.mlflow)
+tasks.app.command("forecast")(forecasts.forecast_task)
 app.add_typer(tasks.app, name="task", rich_help_panel=NOUNS)
 fleet.add_to(devices.app)
 app.add_typer(devices.app, name="device", rich_help_panel=NOUNS)

@@ -42,15 +42,7 @@ def validate(
     json: Json = False,
 ) -> None:
     """Judge a task file: its digest and what it will ask of a fleet, or every fault of it with its key."""
-    from podium.tasks.file import judge_task, read_text
-
-    task, faults = judge_task(read_text(file), str(file))
-    if task is not None and not faults:
-        faults = [*_rule_faults(task), *_strategy_faults(task), *_function_faults(task)]
-    if task is None or faults:
-        for fault in faults:
-            say_error(fault)
-        raise typer.Exit(USAGE)
+    task = checked_task(file)
     judged = _judged(task, file.parent)
     if json:
         say_json(judged)
@@ -62,6 +54,20 @@ def validate(
     for line in forecast_lines(judged.forecast):
         say(line)
     say(f"plan      {judged.plan}: {judged.plan_state} {judged.plan_digest}".rstrip())
+
+
+def checked_task(file: Path) -> Task:
+    """The task of `file`, with its rules compiled; every fault of it to stderr and `typer.Exit` if it does not hold."""
+    from podium.tasks.file import judge_task, read_text
+
+    task, faults = judge_task(read_text(file), str(file))
+    if task is not None and not faults:
+        faults = [*_rule_faults(task), *_strategy_faults(task), *_function_faults(task)]
+    if task is None or faults:
+        for fault in faults:
+            say_error(fault)
+        raise typer.Exit(USAGE)
+    return task
 
 
 def _rule_faults(task: Task) -> list[OperatorFault]:
@@ -104,9 +110,17 @@ def _function_faults(task: Task) -> Iterator[OperatorFault]:
 
 
 def _judged(task: Task, folder: Path) -> Judged:
+    from podium.tasks.digest import task_digest
+
+    down, up, digest, state = sizes(task, folder)
+    seen = forecast(task, down, up)
+    return Judged(digest=task_digest(task), plan=task.task.plan, plan_digest=digest, plan_state=state, forecast=seen)
+
+
+def sizes(task: Task, folder: Path) -> tuple[int, int, str, str]:
+    """(bytes of the first version, of an update, the plan's digest, how the plan is here); -1 and "" if not known."""
     from podium.device.plan import load_plan
     from podium.plane.runs import first_model
-    from podium.tasks.digest import task_digest
 
     digest, state = "", "not installed here, so what it needs is not known"
     down, up = -1, -1
@@ -121,8 +135,7 @@ def _judged(task: Task, folder: Path) -> Judged:
         if error.code != "plan-missing":
             raise
         note(f"{error.what}: {error.why}")
-    seen = forecast(task, down, up)
-    return Judged(digest=task_digest(task), plan=task.task.plan, plan_digest=digest, plan_state=state, forecast=seen)
+    return down, up, digest, state
 
 
 def _update_bytes(model: bytes) -> int:

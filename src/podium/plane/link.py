@@ -10,7 +10,9 @@ import msgspec
 
 from podium.device.link import PlaneAway
 from podium.plane.calls import Calls, name
+from podium.tasks.forecast import Forecast
 from podium.wire.asks import (
+    ForecastAsk,
     FreezeAsk,
     MarkAsk,
     PauseAsk,
@@ -24,6 +26,7 @@ from podium.wire.asks import (
     TokenAsk,
     WebhookAsk,
 )
+from podium.wire.explained import Explanation
 from podium.wire.operator import (
     AliasMoveView,
     AliasView,
@@ -31,7 +34,6 @@ from podium.wire.operator import (
     DeviceDetail,
     DeviceView,
     EntryView,
-    Explanation,
     FleetView,
     FreezeView,
     KeyView,
@@ -120,6 +122,10 @@ class OperatorLink(Calls):
     def task(self, run: str) -> bytes:
         """The canonical bytes of a run's task, whose SHA-256 is its digest. `OperatorFault(run-unknown)`."""
         return self._send("GET", f"runs/{name(run)}/task")
+
+    def forecast(self, ask: ForecastAsk) -> Forecast:
+        """What a task would find in this plane's fleet. `OperatorFault(task-invalid | expression-invalid)`."""
+        return self._post("forecast", ask, Forecast)
 
     def submit(self, ask: RunAsk, key: str = "") -> RunMade:
         """Start a run; with the same `key` again it is the same run. Without one, this call makes its own."""

@@ -23,6 +23,7 @@ from podium.server.operators.act_routes import act_routes
 from podium.server.operators.acts import Acts
 from podium.server.operators.explains import Explains, explain_routes
 from podium.server.operators.fleet_reads import FleetReads, fleet_routes
+from podium.server.operators.forecasts import Forecasts, forecast_routes
 from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.keys import KeyRoom, key_routes
 from podium.server.operators.live import Live
@@ -54,6 +55,7 @@ class Surface:
         self.reads = Reads(parts, loop, room, self._listed, devices)
         self.journal = JournalReads(parts, loop, room, self._listed, data)
         self.explains, self.fleet = Explains(loop, devices), FleetReads(loop)
+        self.forecasts = Forecasts(loop, room, self.fleet)
         self.keys = KeyRoom(parts, loop, room, self._listed)
         self.webhooks = Webhooks(parts, loop, data)
         self.live = Live(loop, parts.limits)
@@ -73,6 +75,7 @@ class Surface:
             *key_routes(self.keys),
             *webhook_routes(self.webhooks),
             *fleet_routes(self.fleet),
+            *forecast_routes(self.forecasts),
         ]
         table.append(openapi_route(table))
         return table

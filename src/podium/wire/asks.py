@@ -29,6 +29,14 @@ class RunAsk(Ask, frozen=True, kw_only=True):
     base: str = ""  # or a version digest
 
 
+class ForecastAsk(Ask, frozen=True, kw_only=True):
+    """POST /api/v1/forecast: a canonical task, with the bytes of its base version and of an update (-1: not known)."""
+
+    task: msgspec.Raw
+    model_bytes: int = -1
+    update_bytes: int = -1
+
+
 class StopAsk(Ask, frozen=True, kw_only=True):
     """POST /api/v1/runs/ID/stop."""
 

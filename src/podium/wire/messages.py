@@ -125,9 +125,9 @@ class Capabilities(FromDevice, frozen=True, kw_only=True):
     runtimes: dict[str, str] = {}
     plans: dict[str, str] = {}
     datasets: dict[str, int] = {}  # dataset name -> examples, only where the site's policy lists it; else 0
-    label_coverage: float | None = None  # 0..1: share of the label classes that it holds, if the policy lists it
-    missing_rate: float | None = None  # 0..1: share of missing values, likewise
-    freshness_h: float | None = None  # hours since its newest example, likewise
+    label_coverage: str | None = None  # decimal, 0..1: share of the label classes that it holds, if the policy lists it
+    missing_rate: str | None = None  # decimal, 0..1: share of missing values, likewise
+    freshness_h: str | None = None  # decimal: hours since its newest example, likewise
 
 
 class SessionStatement(FromDevice, frozen=True, kw_only=True):

@@ -59,6 +59,7 @@ class RoundView(View, frozen=True, kw_only=True):
     ended_age_ms: int = -1
     report_ms: int = -1  # how long reports may take, from the first lease
     norm_max: float = -1.0  # an update of a larger norm is refused
+    shapes: dict[str, int] = {}  # session shape -> leases, the most first: docs/reference/causes.md
 
 
 class RunView(View, frozen=True, kw_only=True):
@@ -88,6 +89,8 @@ class RunView(View, frozen=True, kw_only=True):
     actor: str
     paused_ms: int  # how long it has stood still, -1 while it does not
     frozen: bool  # the plane grants no lease
+    shapes: dict[str, int] = {}  # session shape -> leases of its newest 64 rounds, the most first
+    shape_drift: float = -1.0  # of its newest 8 ended rounds against those before; -1: too few leases to say
 
 
 class LeaseView(View, frozen=True, kw_only=True):
@@ -108,6 +111,7 @@ class LeaseView(View, frozen=True, kw_only=True):
     weight: float
     norm: float  # -1: not known
     metrics: MetricView
+    shape: str = ""  # what became of it, a mark for each thing that happened
 
 
 class DeviceDetail(View, frozen=True, kw_only=True):
@@ -118,27 +122,8 @@ class DeviceDetail(View, frozen=True, kw_only=True):
     participated_age_ms: int
     facts: dict[str, str]  # name -> value as text; none before its first session
     leases: list[LeaseView]
-
-
-class Cause(View, frozen=True, kw_only=True):
-    """One reason why something does not go on: a stable code, how many devices it holds back, and what it means."""
-
-    code: str
-    devices: int
-    text: str
-
-
-class Explanation(View, frozen=True, kw_only=True):
-    """Why a run or a device stands where it stands: the binding cause first, then the others, and what to do next."""
-
-    kind: str  # run | device
-    subject: str
-    state: str
-    cause: str  # the binding cause's code: see docs/reference/causes.md; "" when nothing holds it
-    what: str
-    causes: list[Cause]
-    next: list[str]
-    waiting: "Wait | None"
+    momentary: dict[str, str] = {}  # what it told at its last check-in; what it did not tell is left out
+    momentary_age_ms: int = -1  # since it was last heard, with or after that check-in; -1: it told none
 
 
 class FreezeView(View, frozen=True, kw_only=True):

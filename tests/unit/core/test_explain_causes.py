@@ -5,7 +5,7 @@ import re
 import pytest
 
 from podium.core.views.causes import CAUSES
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 from tests.support.explain_cases import CASES, Case
 
 EVERY = [(code, case) for code, cases in CASES.items() for case in cases]

@@ -1,6 +1,6 @@
 """Why one device does or does not work: what holds whatever runs there are, then run by run."""
 
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 from tests.support.core_acts import freeze, mark, pause
 from tests.support.core_drive import Drive
 from tests.support.core_made import task

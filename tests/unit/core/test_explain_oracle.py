@@ -15,8 +15,8 @@ from podium.core.selection.reasons import CODE
 from podium.core.views.evidence import code_of
 from podium.core.views.explain import explain_device, explain_run
 from podium.core.views.holdups import Look, hold_ups
+from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
-from podium.wire.operator import Explanation
 from tests.support.core_acts import mark
 from tests.support.core_drive import Drive
 from tests.support.core_made import PLAN, task

@@ -3,7 +3,7 @@
 import pytest
 
 from podium.core.views import holdups
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 from tests.support.core_acts import freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import task
@@ -236,7 +236,7 @@ def test_many_momentary_values_are_told_in_per_cent(monkeypatch: pytest.MonkeyPa
 
 def test_data_is_judged_device_by_device_though_the_devices_share_a_fact_set() -> None:
     drive = forming(0, datasets=["hearts"], examples_min=10, requires="device.label_coverage >= 0.5")
-    for examples, coverage in ((9, 1.0), (10, 0.5), (0, 0.4), (50, None)):
+    for examples, coverage in ((9, "1"), (10, "0.5"), (0, "0.4"), (50, None)):
         covers: dict[str, object] = {} if coverage is None else {"label_coverage": coverage}
         drive.fleet(1, site="", datasets={"hearts": examples, "lungs": 3}, **covers)
     assert len(set(drive.state.fleet.facts_id[:4].tolist())) == 1, "numbers are no part of a fact set"

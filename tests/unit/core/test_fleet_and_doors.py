@@ -196,7 +196,7 @@ def test_facts_have_the_names_that_rules_use() -> None:
     drive.enrol("a", "t")
     told = {"os": "linux", "ram_mb": 2048, "plans": {PLAN: "d"}, "runtimes": {"numpy": "2"}, "datasets": {"x": 0}}
     assert drive.state.fleet.facts_of(0) == {}, "nothing is known before its first session"
-    drive.open(0, capabilities=told | {"label_coverage": 0.5})
+    drive.open(0, capabilities=told | {"label_coverage": "0.5"})
     assert drive.state.fleet.facts_of(0) == {
         "device.os": "linux",
         "device.ram_mb": 2048,

@@ -22,9 +22,11 @@ NEVER = -1
 CHUNK_BITS = 16
 CHUNK = 1 << CHUNK_BITS
 """Devices of which one `changed` tells, and that are kept together (snapshot.py)."""
-TOLD = np.dtype([(name, np.int8 if name in SWITCHES else np.float32) for name in Telemetry.__struct_fields__])
+TOLD = np.dtype(
+    [(name, np.int8 if name in SWITCHES else np.float32) for name in Telemetry.__struct_fields__], align=True
+)
 DATA = np.dtype([*((name, np.float32) for name in QUALITIES), ("examples", np.int32, (SLOTS,))])
-"""What a device tells at once is one record: a batch's devices are anywhere in memory, and a record costs one access."""
+"""What a device tells at once is one record: devices of a batch are anywhere in memory, a record costs one access."""
 Place = tuple[str, str, dict[str, str]]
 """Where a device was enrolled: its population, its site, and its labels."""
 

@@ -90,6 +90,16 @@ CAUSES: dict[str, CauseKind] = {
             "podium retry {subject}    # goes on from {version}, as a new run",
         ),
     ),
+    "shape-drift": CauseKind(
+        "leases of a run end otherwise than they did",
+        "what becomes of its leases has changed: over the newest {rounds_new} rounds {shape} is {share_new} of them, "
+        "before it was {share_before} (stability index {index}, above {limit})",
+        "",
+        (
+            "podium device list    # the last failures, if {shape} ends in one",
+            "podium watch {run}    # see whether it passes",
+        ),
+    ),
     "frozen-meanwhile": CauseKind(
         "the plane was frozen while rounds of the run were open",
         "the plane was frozen while {rounds_frozen} went on: no device got a lease then, so what was lost there is not "

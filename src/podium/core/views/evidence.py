@@ -14,6 +14,7 @@ from podium.core.selection.eligible import CLAUSE
 from podium.core.state import FREEZE, State
 from podium.core.views import holdups
 from podium.core.views.holdups import HELD_BY, HoldUps, Look
+from podium.core.views.shapes import DRIFT_MAX, ROUNDS_NEW, RunShapes, drift, most_moved
 from podium.tasks.task import Budgets
 from podium.wire.durations import format_duration
 
@@ -170,6 +171,23 @@ def frozen_facts(state: State, now_ms: int) -> Facts:
     """Who froze the plane, when and why."""
     row = state.freezes[FREEZE]
     return {"age": time_text(now_ms - row.at_ms), "actor": row.actor, "why": f" ({row.why})" if row.why else ""}
+
+
+def drift_found(seen: RunShapes, facts: Facts) -> list[Found]:
+    """Whether the shapes of a run's leases drift: the one cause that says so, or none."""
+    index = drift(seen)
+    if index <= DRIFT_MAX:
+        return []
+    shape, new, before = most_moved(seen)
+    told: Facts = {
+        "shape": shape,
+        "rounds_new": ROUNDS_NEW,
+        "share_new": f"{new:.0%}",
+        "share_before": f"{before:.0%}",
+        "index": f"{index:.2f}",
+        "limit": DRIFT_MAX,
+    }
+    return [Found("shape-drift", 0, facts | told)]
 
 
 def count_text(devices: int) -> str:

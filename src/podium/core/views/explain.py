@@ -25,13 +25,17 @@ from podium.core.views.evidence import (
     at_work,
     count_text,
     devices_found,
+    drift_found,
     first_of,
     frozen_facts,
     time_text,
 )
+from podium.core.views.funnel import funnel
 from podium.core.views.holdups import NUMBER, Look
 from podium.core.views.runs import wait_of
-from podium.wire.operator import RUN_OPEN, Cause, Explanation, Wait
+from podium.core.views.shapes import run_shapes
+from podium.wire.explained import Cause, Explanation
+from podium.wire.operator import RUN_OPEN, Wait
 
 COMING = ("returning", "not-checked-in")
 """Devices that nothing holds back: they need only come."""
@@ -140,8 +144,12 @@ class Standing:
         firm = [each for each in gates if each.code in ("paused", "pausing")]
         stuck = firm or gates or self.binding(devices)
         first = stuck if firm or not self.served else own
+        shapes = run_shapes(self.state, self.run)
         rest = [each for each in [*gates, *own, *devices] if each is not first[0]]
-        return explained("run", self.run.id, self.run.state, [first[0], *rest], self.waiting, self.what(first[0]))
+        found = [first[0], *rest, *drift_found(shapes, self.facts)]
+        told = explained("run", self.run.id, self.run.state, found, self.waiting, self.what(first[0]))
+        stages = funnel(self.look, self.held, devices)
+        return replace(told, funnel=stages, funnel_of=rounds.name_of(self.row), shapes=shapes.every)
 
     def told(self, code: str, devices: int, **facts: object) -> Found:
         """A cause of this run."""
@@ -228,14 +236,14 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
         "fit": fit,
         "window": time_text(holdups.window_now_ms(state)),
     }
-    last = _last_abandoned(state, run)
+    last, shapes = _last_abandoned(state, run), run_shapes(state, run)
     if last is not None:
         lost = ", ".join(f"{name} {count}" for name, count in last.outcomes.items())
         ended = _ENDED.get(last.reason, "was abandoned: " + last.reason).format(need=need)
         facts |= {"round": rounds.name_of(last), "reason": ended + (f" ({lost})" if lost else "")}
     first = Found(OVER[run.state], 0, facts)
     if run.state == "FINISHED":
-        return explained("run", run.id, run.state, [first])
+        return replace(explained("run", run.id, run.state, [first]), shapes=shapes.every)
     others = (
         [Found("frozen-meanwhile", 0, facts | {"rounds_frozen": frozen})] if (frozen := _frozen(state, run)) else []
     )
@@ -248,7 +256,8 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
     if others and fit < need:
         facts["listed"] = "listed below"
     what = f"{sentence(CAUSES[first.code].run, facts)}; a retry would find {fit} of the {need} devices that it needs"
-    return explained("run", run.id, run.state, [first, *others], None, what)
+    others += drift_found(shapes, facts)
+    return replace(explained("run", run.id, run.state, [first, *others], None, what), shapes=shapes.every)
 
 
 def _last_abandoned(state: State, run: RunRow) -> RoundRow | None:
@@ -298,8 +307,21 @@ def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = 
     failed = [Found("failed-last", 0, facts)] if device.failure else []
     found = [*whole, *by_run, *failed]
     what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
-    last = explained("device", device.id, device.state, found, None, what)
+    last = _with_funnel(
+        state, runs[:1], device, now_ms, explained("device", device.id, device.state, found, None, what)
+    )
     return explain_trouble("device", device.id, trouble, last) if trouble else last
+
+
+def _with_funnel(state: State, runs: list[RunRow], device: DeviceRow, now_ms: int, told: Explanation) -> Explanation:
+    """`told` with how far the device is in the oldest open round of the run that was started first."""
+    for run in runs:
+        row = state.open_rounds_of(run.id)[0]
+        look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
+        held = holdups.hold_ups(look)
+        found = devices_found(look, held, 1, {"run": run.id, "round": rounds.name_of(row), "ids": device.id})
+        return replace(told, funnel=funnel(look, held, found), funnel_of=rounds.name_of(row))
+    return told
 
 
 _WANTED = ("reserved", *COMING)

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
-from podium.core.fleet.facts import DATASETS, NOT_TOLD, Fact
+from podium.core.fleet.facts import DATASETS, NOT_TOLD, Fact, momentary_facts
 from podium.core.rows import DeviceRow, LeaseRow
 from podium.core.state import State
 from podium.core.views.runs import ONLINE_MS, finalised
+from podium.core.views.shapes import shape_of
 from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
 
 
@@ -51,18 +52,21 @@ def lease_view(row: LeaseRow, now_ms: int) -> LeaseView:
         weight=row.weight,
         norm=row.norm,
         metrics=finalised(row.metrics),
+        shape=shape_of(row.state, row.reason),
     )
 
 
 def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: int) -> DeviceDetail:
     """One device with its facts; `leases`: its last ones, newest first."""
-    facts = state.fleet.facts_of(row.number)
+    facts, now = state.fleet.facts_of(row.number), momentary_facts(state.fleet.telemetry, row.number)
     return DeviceDetail(
         device=device_view(state, row, now_ms),
         enrolled_age_ms=now_ms - row.enrolled_ms,
         participated_age_ms=_age(row.participated_ms, now_ms),
         facts={name: _told(name, value) for name, value in sorted(facts.items())},
         leases=[lease_view(lease, now_ms) for lease in leases],
+        momentary={name: _told(name, value) for name, value in sorted(now.items())},
+        momentary_age_ms=_age(int(state.fleet.seen_ms[row.number]), now_ms) if now else -1,
     )
 
 
@@ -87,4 +91,6 @@ def _told(name: str, value: Fact) -> str:
     if isinstance(value, dict):
         kept = name == DATASETS
         return ", ".join(f"{key}={NOT_TOLD if kept and not each else each}" for key, each in sorted(value.items()))
+    if isinstance(value, float):
+        return f"{value:.4g}"  # a column's float32
     return str(value).lower() if isinstance(value, bool) else str(value)

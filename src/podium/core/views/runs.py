@@ -16,6 +16,7 @@ from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE, REASONS
 from podium.core.state import OpenRound, State
+from podium.core.views.shapes import drift, run_shapes, shapes_of
 from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
 
 ONLINE_MS = 30_000
@@ -38,6 +39,7 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
     task = state.tasks[run.task].task
     row = _round_shown(state, run)
     history, measured = _history(state, run)
+    shapes = run_shapes(state, run)
     end = now_ms if run.ended_ms < 0 else run.ended_ms
     moved = [rounds.moved(state, state.open[still.run, still.number]) for still in state.open_rounds_of(run.id)]
     return RunView(
@@ -65,6 +67,8 @@ def run_view(state: State, run: RunRow, now_ms: int) -> RunView:
         actor=run.actor,
         paused_ms=now_ms - run.paused_ms if run.paused_ms >= 0 else -1,
         frozen=state.frozen(),
+        shapes=shapes.every,
+        shape_drift=drift(shapes),
     )
 
 
@@ -138,6 +142,7 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         ended_age_ms=now_ms - row.ended_ms if row.ended_ms >= 0 else -1,
         report_ms=int(task.round.report_deadline),
         norm_max=task.aggregate.norm_max,
+        shapes=shapes_of(counts),
     )
 
 

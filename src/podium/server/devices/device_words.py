@@ -9,6 +9,7 @@ import msgspec
 from podium.core.effects import Answer, Offer
 from podium.core.fleet.sets import SLOTS
 from podium.server.http import Response, answer
+from podium.wire.canonical import parse_decimal
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn, LeaseAnswer, OfferMessage
 from podium.wire.problems import DeviceFault
@@ -101,5 +102,6 @@ def check_capabilities(told: Capabilities, limits: Limits) -> None:
 def _check_levels(told: CheckIn | Capabilities) -> None:
     for name, (least, most) in LEVELS.items():
         level = getattr(told, name, None)
+        level = parse_decimal(level) if isinstance(level, str) else level  # what is signed is a decimal
         if level is not None and not least <= level <= most:
             raise DeviceFault("body-malformed", why=f"{name} is within [{least:g}, {most:g}]")

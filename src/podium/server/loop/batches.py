@@ -8,6 +8,7 @@ import numpy as np
 
 from podium.core.events import CheckedIn, SessionsOpened
 from podium.core.fleet.telemetry import LEVELS, QUALITIES, SWITCHES, DataFacts, Telemetry
+from podium.wire.canonical import parse_decimal
 from podium.wire.messages import Capabilities, CheckIn
 
 _NAN = float("nan")
@@ -19,6 +20,10 @@ def _flag(value: bool | None) -> int:
 
 def _level(value: float | None) -> float:
     return _NAN if value is None else value
+
+
+def _signed(text: str | None) -> float:
+    return _NAN if text is None else parse_decimal(text)
 
 
 class CheckinBatch:
@@ -64,7 +69,7 @@ def session_opened(at_ms: int, ticket: int, device: int, epoch: int, told: Capab
     """One device's session as a batch of one; what it tells of its data goes into columns of its own."""
     data = DataFacts(
         examples={name: np.array([count], np.int32) for name, count in told.datasets.items()},
-        **{name: np.array([_level(getattr(told, name))], np.float32) for name in QUALITIES},
+        **{name: np.array([_signed(getattr(told, name))], np.float32) for name in QUALITIES},
     )
     return SessionsOpened(
         at_ms=at_ms,

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from podium.adapters.keys import FileKeys
 from podium.core.state import State
 from podium.core.views.fleet import online
+from podium.core.views.shapes import drift, run_shapes
 from podium.server.loop.loop import Loop
 from podium.server.observe.table import BY_NAME
 from podium.server.observe.watch import Watch
@@ -90,6 +91,9 @@ def _counted(state: State, now_ms: int) -> Iterator[tuple[str, Series]]:
     yield "podium_runs", _by("state", Counter(run.state for run in state.runs.values()), "podium_runs")
     opened = Counter(state.rounds[key].state for key in state.open)
     yield "podium_rounds_open", _by("state", opened, "podium_rounds_open")
+    open_runs = {run for run, _ in state.open}
+    drifts = (drift(run_shapes(state, state.runs[run])) for run in open_runs)
+    yield "podium_session_shape_drift", [({}, max(0.0, *drifts, 0.0))]
     yield "podium_run_starving_seconds", [({}, starving_ms(state, now_ms) / 1000)]
 
 

@@ -161,6 +161,12 @@ METRICS: tuple[Metric, ...] = (
         "seconds",
         "How long the running run that waits longest has been without enough devices; 0 if none waits",
     ),
+    Metric(
+        "podium_session_shape_drift",
+        "gauge",
+        "index",
+        "Largest stability index of a run's session shapes, of runs not over: above 0.2 they have drifted; 0 if none",
+    ),
     Metric("podium_frozen", "gauge", "0 or 1", "1 while the plane is frozen: it grants no lease"),
     # aggregation
     Metric(

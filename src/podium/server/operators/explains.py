@@ -9,7 +9,7 @@ from podium.server.loop.loop import Loop
 from podium.server.operators.naming import Devices, find_run
 from podium.server.operators.route_table import AnyRoute, Route
 from podium.wire.asks import Ask
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 from podium.wire.problems import DeviceFault, StoreFault
 
 

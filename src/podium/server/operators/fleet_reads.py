@@ -9,10 +9,13 @@ import asyncio
 import contextlib
 from collections import deque
 
+import numpy as np
+
 from podium.core.views.census import Census
 from podium.core.views.fleet import online
 from podium.server.loop.loop import Loop
 from podium.server.operators.route_table import AnyRoute, Route
+from podium.tasks.forecast import HOUR_MS, HOURS
 from podium.wire.asks import Ask
 from podium.wire.operator import FleetView, PresencePoint, PresenceView
 from podium.wire.problems import PodiumError
@@ -51,6 +54,15 @@ class FleetReads:
             for at, here, busy in [*counts[:-1][::stride], present]
         ]
         return PresenceView(devices=len(self._loop.state.devices), points=points)
+
+    def by_hour(self) -> list[float]:
+        """The mean of devices online in each hour of the plane's day, NaN of those in which nobody counted."""
+        counts = np.array(self._counts, np.int64).reshape(-1, 3)
+        hours = counts[:, 0] // HOUR_MS % HOURS
+        times = np.bincount(hours, minlength=HOURS)
+        sums = np.bincount(hours, counts[:, 1], HOURS)
+        means = np.divide(sums, times, out=np.full(HOURS, np.nan), where=times > 0)
+        return [float(mean) for mean in means]
 
     def _now(self) -> tuple[int, int, int]:
         state, now = self._loop.state, self._loop.now_ms()

@@ -3,6 +3,7 @@
 Decides: how leases become marks. Never: acts. Limits: `LEASES_DRAWN` leases in charts, a page of them in the table.
 """
 
+from podium.core.views.shapes import meaning
 from podium.server.console.charts import Dot, ago, strip_figure
 from podium.server.console.door import Look
 from podium.server.console.paging import SHORT_ROWS, decoded, links
@@ -46,6 +47,7 @@ class Rounds:
                 "norms": norm_figure(shown, drawn),
                 "funnel": funnel_rows(shown.funnel),
                 "lost": lost_rows(shown.lost),
+                "shapes": [(shape, count, meaning(shape)) for shape, count in shown.shapes.items()],
                 "leases": [{"view": lease, "took": took_ms(lease)} for lease in decoded(page, LeaseView)],
                 "pages": links(look, page),
             },

@@ -5,6 +5,7 @@ Decides: which rounds are drawn: the newest `ROUNDS_DRAWN` in charts, `LANES_DRA
 
 from podium.core.rounds.table import RUN_STATES
 from podium.core.views.explain import TROUBLES
+from podium.core.views.shapes import DRIFT_MAX, meaning
 from podium.ports.plane import EntriesWanted
 from podium.server.console.charts import Lane, Span, Spread, ago, metric_figure, timeline_figure
 from podium.server.console.door import Look
@@ -16,6 +17,7 @@ from podium.server.console.svg import Figure
 from podium.server.operators.explains import Explains
 from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.reads import Reads
+from podium.wire.explained import Explanation
 from podium.wire.operator import PAUSES, RUN_OPEN, EntryView, RoundView, RunView
 
 ROUNDS_DRAWN = 240
@@ -73,8 +75,10 @@ class Runs:
                 "open": view.state in RUN_OPEN,
                 "pause": await self._pause(view),
                 "metrics": metric_figures(view, rounds),
-                "funnel": funnel_rows(view.round.funnel) if view.round else [],
+                "funnel": _funnel(told, view),
                 "lost": lost_rows(view.round.lost) if view.round else [],
+                "shapes": [(shape, count, meaning(shape)) for shape, count in view.shapes.items()],
+                "drift_max": DRIFT_MAX,
                 "gantt": gantt(rounds[-LANES_DRAWN:]) if rounds else None,
                 "rounds": decoded(page, RoundView),
                 "pages": links(look, page),
@@ -134,6 +138,13 @@ def metric_figures(view: RunView, rounds: list[RoundView]) -> list[Figure]:
         ]
         figures.append(metric_figure(f"metric-{place}", metric, points))
     return figures
+
+
+def _funnel(told: Explanation, view: RunView) -> list[tuple[str, int, str]]:
+    """That of the explanation, each device once, while a round is open; else that of the last round's leases."""
+    if told.funnel:
+        return funnel_rows({stage.name: stage.devices for stage in told.funnel})
+    return funnel_rows(view.round.funnel) if view.round else []
 
 
 def funnel_rows(funnel: dict[str, int]) -> list[tuple[str, int, str]]:

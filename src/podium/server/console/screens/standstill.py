@@ -7,7 +7,7 @@ fragment is called as in the whole screens, so that a page opened before says it
 import shlex
 
 from podium.server.console.rendering import Screen
-from podium.wire.operator import Explanation
+from podium.wire.explained import Explanation
 
 
 def standstill(told: Explanation, crumbs: tuple[tuple[str, str], ...]) -> Screen:

@@ -1,0 +1,186 @@
+"""What a running plane knows that a forecast of a task needs: who fits it now, and how its last rounds went.
+
+Decides: who of the fleet counts as fitting, how rounds of the past stand for those to come, and what is said to be
+assumed where nothing was seen. Never: what follows from it (tasks/forecast.py). Reads only.
+Limits: above `SAMPLE` devices a keyed sample of so many stands for all, so that a look costs tens of ms however large
+the fleet is; the last `ROUNDS_SEEN` ended rounds. Momentary rules are judged by what devices told last, for every hour
+alike: the hours differ in how many devices are online.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.draws import draw
+from podium.core.fleet.columns import NEVER
+from podium.core.rounds.table import ROUND_OPEN
+from podium.core.rows import RoundRow
+from podium.core.selection.eligible import CLAUSE, Eligibility, facts_now
+from podium.core.selection.reasons import CODE
+from podium.core.state import State
+from podium.core.views.fleet import online
+from podium.core.views.holdups import horizon_ms
+from podium.tasks.forecast import HOUR_MS, HOURS, LOSS_ASSUMED, POWER_OTHER_W, Evidence, power_w
+from podium.tasks.task import Task
+
+SAMPLE = 100_000
+ROUNDS_SEEN = 32
+LEASES_ENOUGH = 20
+"""From so many decided leases on their loss rate stands for itself."""
+_LOST = ("DECLINED", "FAILED", "LAPSED", "REFUSED")
+
+Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def prospect(state: State, task: Task, fit: Eligibility, by_hour: Sequence[float], now_ms: int) -> Evidence:
+    """The evidence for a `task` whose rules are compiled in `fit`.
+
+    `by_hour`: 24 means of devices online by hour of the plane's day, NaN where none was counted.
+    """
+    size, devices = state.fleet.size, sampled(state.fleet.size)
+    scale = size / len(devices) if len(devices) else 0.0
+    who = Fitting(state, fit, devices, now_ms)
+    fitting, now = round(who.count(who.fits) * scale), round(who.count(who.able) * scale)
+    assumed: list[str] = []
+    past = list(_past(state, task))
+    loss = _loss(past, assumed)
+    round_ms, lease_ms = _times(task, past, assumed)
+    hour = now_ms // HOUR_MS % HOURS
+    return Evidence(
+        source="history",
+        devices=size,
+        sampled=len(devices),
+        fit=fitting,
+        now=now,
+        hour=hour,
+        hours=_hours(state, by_hour, (hour, now, fitting), now_ms, assumed),
+        held={name: round(count * scale) for name, count in who.held().items()},
+        loss_rate=loss,
+        round_ms=round_ms,
+        lease_ms=lease_ms,
+        power_w=who.power_w(),
+        assumed=assumed,
+    )
+
+
+def sampled(size: int) -> Numbers:
+    """The numbers of the devices that are looked at: all, or `SAMPLE` keyed draws with replacement."""
+    if size <= SAMPLE:
+        return np.arange(size)
+    return (draw(0, "forecast", np.arange(SAMPLE)) % np.uint64(size)).astype(np.int64)
+
+
+class Fitting:
+    """How each of `devices` stands to a task: bool columns of their shape.
+
+    fits: it is not barred, and what is known of it fits but for the moment. able: it fits now too, and is connected.
+    """
+
+    def __init__(self, state: State, fit: Eligibility, devices: Numbers, now_ms: int) -> None:
+        fleet = state.fleet
+        self._fleet, self._fit, self._devices = fleet, fit, devices
+        self._barred: Mask = fleet.banned[devices] | fleet.cordoned[devices]
+        self._told: Mask = fleet.facts_id[devices] != NEVER
+        self._codes = np.full(len(devices), CODE["offered"], np.int16)
+        asked = np.flatnonzero(self._told)
+        if len(asked):
+            self._codes[asked] = fit.codes(fleet, facts_now(fleet, devices[asked]))
+        momentary = self._codes >= CLAUSE + 2 * len(fit.requires.clauses)
+        offered = self._codes == CODE["offered"]
+        seen = fleet.seen_ms[devices]
+        heard = ((seen != NEVER) & (seen >= now_ms - horizon_ms(state))) | fleet.live[devices]
+        self.fits: Mask = self._told & ~self._barred & (offered | momentary)
+        self.able: Mask = self.fits & offered & heard
+        self._away: Mask = self.fits & offered & ~heard
+
+    def count(self, which: Mask) -> int:
+        """How many of `which` there are."""
+        return int(np.count_nonzero(which))
+
+    def held(self) -> dict[str, int]:
+        """What keeps devices from being able to train now -> how many, the most first; each device once."""
+        counts = Counter[str]()
+        counts["cordoned or banned"] = self.count(self._barred)
+        counts["not heard since the plane started"] = self.count(~self._told & ~self._barred)
+        counts["not connected"] = self.count(self._away)
+        codes, many = np.unique(self._codes[self._told & ~self._barred], return_counts=True)
+        for code, count in zip(codes.tolist(), many.tolist(), strict=True):
+            if code != CODE["offered"]:
+                counts[self._text(code)] += count
+        return {name: count for name, count in counts.most_common() if count}
+
+    def _text(self, code: int) -> str:
+        if code < CLAUSE:
+            return {CODE["kind"]: "no such plan", CODE["dataset"]: "no such data"}[code]
+        clauses = [*self._fit.requires.clauses, *self._fit.when.clauses]
+        return f"{'unknown' if (code - CLAUSE) % 2 else 'false'}: {clauses[(code - CLAUSE) // 2]}"
+
+    def power_w(self) -> float:
+        """The mean watts of those that fit; of a fleet of nobody an unknown class's."""
+        sets, counts = np.unique(self._fleet.facts_id[self._devices[self.fits]], return_counts=True)
+        if not len(sets):
+            return POWER_OTHER_W
+        facts = [self._fleet.facts.of(int(number)) for number in sets]
+        watts = [power_w(str(each.get("device.os", "")), str(each.get("device.architecture", ""))) for each in facts]
+        return float(np.average(watts, weights=counts))
+
+
+def _hours(
+    state: State, by_hour: Sequence[float], now: tuple[int, int, int], now_ms: int, assumed: list[str]
+) -> list[int]:
+    """Devices that may train by hour, from the present one on: those of `now`, as the day's online devices go.
+
+    `now`: the hour, devices able to train now, devices that fit at all, which no hour exceeds.
+    """
+    hour, able, fitting = now
+    here = online(state, now_ms)
+    known = [by_hour[(hour + step) % HOURS] for step in range(HOURS)]
+    if missing := sum(1 for each in known[1:] if np.isnan(each)):
+        assumed.append(f"{missing} of 24 hours were not seen since the plane started: taken to be as now")
+    level = able / here if here else 0.0
+    told = [-1 if np.isnan(each) else min(fitting, round(each * level)) for each in known]
+    return [able, *told[1:]]
+
+
+def _past(state: State, task: Task) -> Iterator[RoundRow]:
+    """The last ended rounds of tasks with the same plan, newest run first."""
+    left = ROUNDS_SEEN
+    for run in sorted(state.runs.values(), key=lambda run: -run.started_ms):
+        if state.tasks[run.task].task.task.plan != task.task.plan:
+            continue
+        for number in range(run.rounds_opened, 0, -1):
+            row = state.rounds.get((run.id, number))
+            if row is None or row.state in ROUND_OPEN:
+                continue
+            yield row
+            left -= 1
+            if not left:
+                return
+
+
+def _loss(past: list[RoundRow], assumed: list[str]) -> float:
+    outcomes = Counter[str]()
+    for row in past:
+        for name, count in row.outcomes.items():
+            outcomes[name.split(":")[0]] += count
+    lost = sum(outcomes[name] for name in _LOST)
+    decided = lost + outcomes["ACCEPTED"]
+    if decided < LEASES_ENOUGH:
+        assumed.append(f"{decided} leases of this plan have ended: {LOSS_ASSUMED:.0%} are taken to be lost")
+        return LOSS_ASSUMED
+    return min(0.95, lost / decided)
+
+
+def _times(task: Task, past: list[RoundRow], assumed: list[str]) -> tuple[int, int]:
+    """(ms of a round, ms of a lease): medians of the sealed rounds, else the task's own deadlines."""
+    sealed = [row for row in past if row.state == "SEALED" and row.reporting_ms >= 0]
+    if not sealed:
+        assumed.append("no round of this plan was sealed: each is taken to last to its deadlines")
+        report = int(task.round.report_deadline)
+        return int(task.round.form_deadline) + report, report
+    whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
+    # a round's end waits for the slowest that it needs: no lease of those it counted took longer
+    return max(1, int(whole)), max(1, int(np.median([row.ended_ms - row.reporting_ms for row in sealed])))
