@@ -2,7 +2,7 @@
 # package registries pip is configured with. Versions are pinned by constraints.txt, so a month changes nothing.
 
 PYTHON ?= python3
-BENCHES ?= checkin round
+BENCHES ?= checkin round select
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:

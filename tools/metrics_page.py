@@ -44,7 +44,7 @@ def _labels(metric: Metric) -> str:
 
 
 def _values(told: tuple[str, ...]) -> str:
-    if len(told) > SHOWN_MAX + 4:
+    if len(told) > SHOWN_MAX + 8:
         return f"the {len(told) - 1} codes of [Problem codes](errors.md), `{OTHER}`"
     return ", ".join(f"`{value}`" for value in told)
 

@@ -42,6 +42,14 @@ B_TERMS: dict[str, object] = {
     "form_deadline": 5_000,
     "report_deadline": 1_500,
 }
+CHOICES: tuple[dict[str, object], ...] = (
+    {},
+    {"over": 1.0, "strategy": "stratified", "stratify": "device.site"},
+    {"over": 1.0, "strategy": "oort"},
+    {"over": 1.0, "strategy": "power-of-choice", "fairness": {"without_replacement": True}},
+    {"over": 1.0, "strategy": "quality", "prefers": {"charging": 1.0}, "fairness": {"times_max": 1}},
+    {"strategy": "oort", "budgets": {"trainings_per_day": 1}, "weight": 3.0},
+)
 KINDS = (
     *("in", "in", "crowd", "crowd", "crowd", "accept", "accept", "report", "report", "progress"),
     *("decline", "decline", "fail", "work", "work", "stop", "old session"),
@@ -114,12 +122,23 @@ class Story(Drive):
             case "uncordon":
                 mark(self, [f"id-d{device}", f"id-d{(device + 1) % DEVICES}"], "active")
 
+    def first_round(self) -> None:
+        """Who comes trains, so that something is known of some devices."""
+        for _ in range(2):
+            for device in range(DEVICES):
+                self.check_in(device, facts={"charging": True})
+            self.now_ms += 301
+        for lease in sorted(self.state.live_lease.values()):
+            self.accept(lease)
+            self.report(lease, metrics={"loss": (float(self.device_of(lease)), 1.0)})
+        self.work()
+
     def word(self, kind: str, lease: str, gap: int) -> None:
         """A word about a live lease."""
         if kind == "accept":
             self.accept(lease)
         elif kind == "report":
-            self.report(lease)
+            self.report(lease, metrics={"loss": (float(self.device_of(lease)), 1.0)})
         elif kind == "progress":
             self.progress(lease, done=self.now_ms)
         elif kind == "decline":
@@ -128,14 +147,16 @@ class Story(Drive):
             self.fail(lease)
 
 
-def tell(actions: list[Action], rounds: tuple[int, int]) -> Story:
+def tell(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object]) -> Story:
     """The story of `actions` over two runs of so many rounds."""
     story = Story()
     story.bring()
     story.fleet(DEVICES)
-    story.submit(task(**A_TERMS, rounds=rounds[0]), "a")
+    story.submit(task(**{**A_TERMS, **choice}, rounds=rounds[0] + bool(choice)), "a")
     story.submit(task(**B_TERMS, rounds=rounds[1]), "b")
     story.work()
+    if choice:
+        story.first_round()
     for action in actions:
         story.act(action)
     return story
@@ -223,6 +244,7 @@ def count(event: AnyEvent, step: Step, met: Counter[str]) -> None:
     met["timer among check-ins"] += bool(kinds & {"lease-lapsed", "round-started", "round-abandoned", "round-closed"})
     met["grants after a start"] += {"round-started", "lease-granted"} <= kinds
     met["two runs"] += len({record.subject[0] for record in step.records if record.kind == "lease-granted"}) > 1
+    met.update(str(record.why["strategy"]) for record in step.records if record.kind == "round-started")
     for send in step.sends:
         if isinstance(send, CheckinAnswers):
             met.update(REASONS[int(reason)] for reason in send.reason)
@@ -245,6 +267,7 @@ MET = (
     "paused",
     "frozen",
     "cordoned",
+    *("stratified", "oort", "power-of-choice", "quality", "spent", "budget"),
 )
 
 
@@ -252,9 +275,9 @@ def test_cutting_and_joining_batches_changes_no_decision() -> None:
     met: Counter[str] = Counter()
 
     @settings(max_examples=200)
-    @given(ACTIONS, ROUNDS, st.integers(0, 2**32))
-    def holds(actions: list[Action], rounds: tuple[int, int], cut: int) -> None:
-        story = tell(actions, rounds)
+    @given(ACTIONS, ROUNDS, st.sampled_from(CHOICES), st.integers(0, 2**32))
+    def holds(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object], cut: int) -> None:
+        story = tell(actions, rounds, choice)
         single = replay(story.told, Counter())
         several = replay(joined(story.told, random.Random(cut)), met)
         assert several.records == single.records

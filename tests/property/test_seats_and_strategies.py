@@ -46,6 +46,20 @@ def test_seats_depend_on_the_set_alone(devices: list[int], capacities: dict[int,
     assert merged.holds(every).tolist() == [device in expected for device in every.tolist()]
 
 
+@given(DEVICES, st.integers(0, 12), st.integers(1, 60))
+def test_whoever_is_kept_when_it_comes_does_not_depend_on_batches(devices: list[int], capacity: int, cut: int) -> None:
+    """Told one by one, each is kept that then stands among the smallest of those that came so far."""
+    every, heard, came = np.array(devices, np.int64), list[bool](), set[tuple[float, int]]()
+    for device, key in zip(devices, keys_of(every).tolist(), strict=True):
+        came.add((key, device))
+        heard.append((key, device) in sorted(came)[:capacity])
+    seats, told = Seats({0: capacity}), list[bool]()
+    for place in range(0, len(devices), cut):
+        part = every[place : place + cut]
+        told += seats.offer(part, np.zeros(len(part), np.int16), keys_of(part)).tolist()
+    assert told == heard
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=60))
 def test_a_dropped_seat_goes_to_the_next_who_offers(steps: list[tuple[bool, int]]) -> None:
     seats, kept = Seats({0: 4, 1: 3}), dict[int, tuple[int, float]]()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from podium.core.rows import RunRow
 from podium.core.views.explain import explain_device, explain_run
+from podium.tasks.task import Task
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
 from tests.support.core_acts import freeze, mark, pause, unfreeze
@@ -218,9 +220,30 @@ def elsewhere() -> Drive:
     return drive
 
 
-def resting() -> Drive:
+def trained(**terms: object) -> Drive:
+    """Both devices trained once, which is as often as the task lets them."""
+    return resting(separation=0, **terms)
+
+
+class NoPrivacy:
+    """A budget of which nothing is left."""
+
+    def epsilon_left(self, run: RunRow, task: Task) -> float:
+        """None."""
+        return 0.0
+
+
+def without_privacy() -> Drive:
+    """The run has spent its privacy budget."""
+    drive = forming()
+    drive.state.privacy = NoPrivacy()
+    drive.check_in(0, 1)
+    return drive
+
+
+def resting(**terms: object) -> Drive:
     """Both devices trained a moment ago, and the task wants an hour between two trainings."""
-    drive = reporting(2, separation=3_600_000)
+    drive = reporting(2, **{"separation": 3_600_000, **terms})
     for lease in list(drive.state.live_lease.values()):
         drive.report(lease)
     drive.work()
@@ -331,6 +354,10 @@ CASES: dict[str, list[Case]] = {
     "banned": [Case("run", lambda: marked("banned")), Case("device", lambda: marked("banned"))],
     "at-work-elsewhere": [Case("run", elsewhere), Case("device", elsewhere, first=False)],
     "separation": [Case("run", resting), Case("device", resting)],
+    "times-spent": [Case(of, lambda: trained(fairness={"times_max": 1})) for of in ("run", "device")],
+    "budget-spent": [Case(of, lambda: trained(budgets={"trainings_per_day": 1})) for of in ("run", "device")],
+    "region": [Case(of, lambda: waiting(0, forming(regions=["eu"]))) for of in ("run", "device")],
+    "privacy-spent": [Case("run", without_privacy), Case("device", without_privacy)],
     "tries-spent": [Case("run", spent), Case("device", spent_alone)],
     "plan-missing": [Case(of, lambda: with_other("plan")) for of in ("run", "device")],
     "plan-digest": [Case(of, lambda: with_other("digest", plan_digests=["sha256:new"])) for of in ("run", "device")],

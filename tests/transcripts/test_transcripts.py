@@ -6,31 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.choice_stories import minimum_separation, starvation, two_tasks_competing
 from tests.support.core_acts import freeze, pause, promote, release, resume, unfreeze
 from tests.support.core_made import task
 from tests.support.core_story import Teller
 from tests.support.fleet_stories import herd, mass_drop_out, straggler
+from tests.support.story_starts import forming, reporting
 
 HERE = Path(__file__).parent
-
-
-def forming(devices: int, **terms: object) -> Teller:
-    """A run whose first round forms, told from its submission on."""
-    teller = Teller()
-    teller.bring()
-    teller.fleet(devices)
-    teller.telling = True
-    teller.submit(task(**{"goal": 2, "over": 1.0, "stall": 10_000, "deadline": 600_000, **terms}))
-    teller.work()
-    return teller
-
-
-def reporting(devices: int = 2, **terms: object) -> Teller:
-    """A run whose first round has started."""
-    teller = forming(devices, **terms)
-    teller.check_in(*range(devices))
-    teller.wait(300)
-    return teller
 
 
 def happy_round() -> Teller:
@@ -349,6 +332,9 @@ STORIES: tuple[Callable[[], Teller], ...] = (
     mass_drop_out,
     flapping,
     herd,
+    starvation,
+    minimum_separation,
+    two_tasks_competing,
 )
 
 

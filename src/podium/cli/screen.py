@@ -20,6 +20,10 @@ _WHY = {
     "round-done": "that took part in this round already",
     "site": "of another population",
     "epoch": "that need a new session",
+    "spent": "that took part as often as they may",
+    "budget": "that spent what they may on this task",
+    "region": "in none of the task's regions",
+    "privacy": "of a run whose privacy budget is spent",
 }
 """Reason codes of core/selection/reasons.py that a count of devices reads badly with."""
 

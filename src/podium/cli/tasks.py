@@ -18,6 +18,7 @@ from podium.cli.errors import USAGE, say_error
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import count_of_bytes, note, say, say_json
 from podium.tasks.forecast import Forecast, forecast
+from podium.tasks.selecting import is_own
 from podium.tasks.task import Task
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
@@ -61,7 +62,7 @@ def checked_task(file: Path) -> Task:
 
     task, faults = judge_task(read_text(file), str(file))
     if task is not None and not faults:
-        faults = [*_rule_faults(task), *_function_faults(task)]
+        faults = [*_rule_faults(task), *_strategy_faults(task), *_function_faults(task)]
     if task is None or faults:
         for fault in faults:
             say_error(fault)
@@ -80,6 +81,20 @@ def _rule_faults(task: Task) -> list[OperatorFault]:
         return []
     try:
         compile_rules(task)
+    except OperatorFault as fault:
+        return [fault]
+    return []
+
+
+def _strategy_faults(task: Task) -> list[OperatorFault]:
+    """Whether a strategy of the users' own is installed here, as it has to be where the plane runs."""
+    if not is_own(task.select.strategy):
+        return []
+    from podium.core.selection.strategies.registry import make_strategy
+    from podium.server.strategies import load_strategies
+
+    try:
+        make_strategy(task.select, load_strategies())
     except OperatorFault as fault:
         return [fault]
     return []

@@ -9,10 +9,9 @@ from msgspec.structs import replace
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import Booted
 from podium.core.outbox import Outbox
-from podium.core.rounds import adapting, pausing, rounds
+from podium.core.rounds import pausing, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import RoundRow
-from podium.core.selection.reservoir import Reservoir
 from podium.core.state import State
 
 
@@ -40,10 +39,8 @@ def _later(row: RoundRow, down: int) -> RoundRow:
 
 def _resume(state: State, out: Outbox, row: RoundRow) -> None:
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
-    if row.state == "FORMING":
-        work.reservoir = Reservoir(max(1, adapting.open_seats(state, row)))
-        if row.base and not row.manifest:
-            out.send(PrepareRound(run=row.run, round=row.number, base=row.base))
+    if row.state == "FORMING" and row.base and not row.manifest:
+        out.send(PrepareRound(run=row.run, round=row.number, base=row.base))
     for lease in work.leases.values():
         if lease.state in LEASE_LIVE:
             fresh = state.limits.offer_ms if lease.state == "OFFERED" else task.round.stall

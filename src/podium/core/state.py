@@ -4,19 +4,21 @@ Decides: nothing. `put` is the only way a row enters, at load and in a step alik
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
 nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
-was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device is rebuilt from
-the leases that are remembered.
-Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`.
+was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device, what runs know
+of devices (`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
+Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
+what they tell.
 """
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.core.access.privacy import PrivacyBudget, Unlimited
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
 from podium.core.fleet.learned import Learned
@@ -42,9 +44,16 @@ from podium.core.rows import (
     VersionRow,
     WebhookRow,
 )
+from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
-from podium.core.selection.reservoir import Reservoir
+from podium.core.selection.experience import Experience, heeds
+from podium.core.selection.seats import Seats
+from podium.core.selection.strata import Strata
+from podium.core.selection.strategies.registry import Maker, make_strategy
+from podium.core.selection.strategies.strategy import RoundAsk, Strategy
+from podium.tasks.task import Budgets
 from podium.wire.limits import Limits
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug, DeviceFault
 
 ROWS_AT_ONCE = 8_192
@@ -65,7 +74,9 @@ class OpenRound:
         self.reason: NDArray[np.int16] = np.full(16, -1, np.int16)
         self.nominated: NDArray[np.bool_] = np.zeros(16, np.bool_)
         self.nominees = 0
-        self.reservoir: Reservoir | None = None
+        self.seats: Seats | None = None  # these three from a forming round's first nominee on
+        self.ask: RoundAsk | None = None
+        self.strata: Strata | None = None
         self.reserved: set[int] = set()
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
@@ -96,8 +107,20 @@ class OpenRound:
 class State:
     """All rows by key, their indexes, and the volatile memory."""
 
-    def __init__(self, rows: Iterable[AnyRow], limits: Limits) -> None:
+    def __init__(
+        self,
+        rows: Iterable[AnyRow],
+        limits: Limits,
+        strategies: Mapping[str, Maker] | None = None,
+        privacy: PrivacyBudget | None = None,
+    ) -> None:
+        """`strategies`: the users' own by name; `privacy`: what is left to spend, without one there is no bound."""
         self.limits = limits
+        self.privacy = privacy or Unlimited()
+        self._own_strategies = strategies or {}
+        self._strategies: dict[str, Strategy] = {}
+        self.experience: dict[str, Experience] = {}  # by run
+        self.spent: dict[str, Spent] = {}  # by task
         self.now_ms = 0
         self.never = int(NONE)
         self.tokens: dict[str, TokenRow] = {}
@@ -162,9 +185,7 @@ class State:
             case DeviceRow():
                 self.devices.put(row)
             case RunRow():
-                self.runs[row.id] = row
-                if row.ended_ms >= 0:
-                    self.learned.forget(row.id)
+                self._put_run(row)
             case TokenRow():
                 self.tokens[row.id] = row
             case TaskRow():
@@ -196,6 +217,15 @@ class State:
         self.hooks_until.pop(row.id, None)
         if row.credential and not row.removed and not row.ended:
             self.hooks_until[row.id] = self.services[row.credential].expires_ms
+
+    def _put_run(self, row: RunRow) -> None:
+        self.runs[row.id] = row
+        if row.state not in RUN_OPEN:
+            self.experience.pop(row.id, None)
+        elif row.id not in self.experience and heeds(self.tasks[row.task].task.select):
+            self.experience[row.id] = Experience()
+        if row.ended_ms >= 0:
+            self.learned.forget(row.id)
 
     def _put_round(self, row: RoundRow) -> None:
         key = (row.run, row.number)
@@ -234,8 +264,7 @@ class State:
             self.fleet.live[device] = False
             self.lease_deadlines.drop(row.id)
         self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
-        if row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE):
-            self._note_end(row, device)
+        _learn(self, device, row, before)
         work = self.open.get((row.run, row.round))
         if work is None:
             if before is None:
@@ -252,15 +281,6 @@ class State:
         work.count[row.state] = work.count.get(row.state, 0) + 1
         if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
             work.attempts[device] = BARRED
-
-    def _note_end(self, row: LeaseRow, device: int) -> None:
-        """What the end of a lease says of its device; that the plane took one back says nothing."""
-        reported = row.state in (*LEASE_STORED, "REFUSED")
-        if not reported and row.state not in ("DECLINED", "FAILED", "LAPSED"):
-            return
-        took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
-        at_ms, group = max(row.reported_ms, row.ended_ms), int(self.fleet.facts_id[device])
-        self.learned.note(row.run, device, group, not reported, took, at_ms)
 
     def _forget_later(self, lease: str) -> None:
         self._ended.append(lease)
@@ -288,11 +308,21 @@ class State:
         """The task of a run."""
         return self.tasks[self.runs[run].task]
 
+    def bytes_of(self, version: str) -> int:
+        """The size of a version, 0 of one that is not known."""
+        return self.versions[version].size_bytes if version in self.versions else 0
+
     def eligibility_of(self, task: TaskRow) -> Eligibility:
         """What a task asks of devices, compiled; kept while the process lives."""
         if task.id not in self.eligibilities:
             self.eligibilities[task.id] = Eligibility(task.task)
         return self.eligibilities[task.id]
+
+    def strategy_of(self, task: TaskRow) -> Strategy:
+        """Who takes part in a task, kept while the process lives; `OperatorFault(task-invalid)` if there is none."""
+        if task.id not in self._strategies:
+            self._strategies[task.id] = make_strategy(task.task.select, self._own_strategies)
+        return self._strategies[task.id]
 
     def device_number(self, device_id: str) -> int:
         """The column index of a device; `DeviceFault(device-unknown)`."""
@@ -340,3 +370,22 @@ _LOAD_ORDER: tuple[type[AnyRow], ...] = (
     TokenRow,
     LeaseRow,
 )
+
+
+def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
+    """Let whoever heeds it know what a lease's row tells of its device: its run, its task, and the end of a lease all.
+
+    That the plane took a lease back says nothing of its device.
+    """
+    if row.run in state.experience:
+        state.experience[row.run].take(device, row, before)
+    task = state.task_of(row.run)
+    if task.task.select.budgets != Budgets():
+        spent = state.spent.setdefault(task.id, Spent())
+        spent.take(device, row, before, state.bytes_of(row.base))
+    reported = row.state in (*LEASE_STORED, "REFUSED")
+    ended = row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE)
+    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED")):
+        took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
+        at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
+        state.learned.note(row.run, device, group, not reported, took, at_ms)

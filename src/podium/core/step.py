@@ -6,7 +6,7 @@ clock, entropy, I/O, a thread or a log: a core fed the same events gives the sam
 Limits: `wake_ms` of a step is the next moment at which something is due.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from msgspec.structs import replace
@@ -53,17 +53,31 @@ from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
+from podium.core.selection.strategies.registry import Maker
 from podium.core.state import State
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
+from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
 
 
 class Core:
     """One population's decisions: rows in memory, changed by `step` alone."""
 
-    def __init__(self, rows: Iterable[AnyRow], *, step: int, at_ms: int, limits: Limits) -> None:
-        self.state = State(rows, limits)
+    def __init__(
+        self,
+        rows: Iterable[AnyRow],
+        *,
+        step: int,
+        at_ms: int,
+        limits: Limits,
+        strategies: Mapping[str, Maker] | None = None,
+    ) -> None:
+        """`strategies`: the users' own; `OperatorFault(task-invalid)` if a run's is neither there nor built in."""
+        self.state = State(rows, limits, strategies)
+        for run in self.state.runs.values():
+            if run.state in RUN_OPEN:
+                self.state.strategy_of(self.state.tasks[run.task])
         self.state.now_ms = at_ms
         self._number = step
         self._due_ms: int | None = None  # what `_due` found, until something changes

@@ -122,15 +122,6 @@ def _unoffered(task: Task) -> Iterator[OperatorFault]:
         ("aggregate.secure", task.aggregate.secure, (False,)),
         ("privacy", task.privacy and task.privacy.mechanism, (None,)),
         ("select.sampling", task.select.sampling, ("none",)),
-        ("select.strategy", task.select.strategy, ("uniform",)),
-        ("select.prefers", task.select.prefers, ({},)),
-        ("select.stratify", task.select.stratify, ("",)),
-        ("select.options", task.select.options, ({},)),
-        ("select.fairness.times_max", task.select.fairness.times_max, (0,)),
-        ("select.fairness.without_replacement", task.select.fairness.without_replacement, (False,)),
-        ("select.budgets.trainings_per_day", task.select.budgets.trainings_per_day, (0,)),
-        ("select.budgets.bytes_per_month", task.select.budgets.bytes_per_month, (0,)),
-        ("select.budgets.energy_wh_per_day", task.select.budgets.energy_wh_per_day, (0.0,)),
     )
     for key, got, offered in terms:
         if got not in offered:

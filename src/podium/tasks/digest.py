@@ -16,8 +16,9 @@ from podium.wire.canonical import canonical
 from podium.wire.plain import convert, plain, unplain
 from podium.wire.problems import OperatorFault
 
+_LATER_OF_SELECT = ("stratify", "fairness", "budgets", "options", "weight", "priority", "regions")
 LATER: dict[str, dict[str, object]] = {
-    "select": {name: getattr(Select(), name) for name in ("stratify", "fairness", "budgets", "options")},
+    "select": {name: getattr(Select(), name) for name in _LATER_OF_SELECT},
     "round": {name: getattr(Round(), name) for name in ("ramp", "abort")},
 }
 """Section -> term that the first release did not know -> its default, which is never written."""

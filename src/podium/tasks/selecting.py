@@ -60,8 +60,8 @@ PREFERS: dict[str, Scale] = {
     "disk_free_mb": Scale(256.0, 262_144.0, log=True),
     "cores": Scale(1.0, 64.0, log=True),
     "thermal_c": Scale(25.0, 45.0, falling=True),
-    "download_bytes_per_s": Scale(1e4, 1e8, log=True),
-    "upload_bytes_per_s": Scale(1e4, 1e8, log=True),
+    "download_mb_s": Scale(0.01, 100.0, log=True),
+    "upload_mb_s": Scale(0.01, 100.0, log=True),
     "latency_ms": Scale(10.0, 2_000.0, log=True, falling=True),
     "examples": Scale(1.0, 10_000.0, log=True),
     "label_coverage": Scale(0.0, 1.0),
@@ -70,6 +70,8 @@ PREFERS: dict[str, Scale] = {
 }
 """Fact -> its scale. A switch is 0 or 1; bounds span what devices from a controller to a server tell."""
 
+WEIGHT_LEAST, WEIGHT_MOST = 0.01, 100.0
+PRIORITY_MOST = 1_000
 _OWN = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
 _STRATUM = re.compile(r"device\.(os|architecture|variant|accelerator|agent|site|region)|device\.labels\['[^'\\]+'\]")
 
@@ -99,6 +101,13 @@ def select_faults(select: Select) -> Iterator[OperatorFault]:
         ("budgets.bytes_per_month", select.budgets.bytes_per_month),
         ("budgets.energy_wh_per_day", select.budgets.energy_wh_per_day),
     )
+    if not WEIGHT_LEAST <= select.weight <= WEIGHT_MOST:
+        yield _refuse("select.weight", select.weight, f"it is within {WEIGHT_LEAST} and {WEIGHT_MOST}")
+    if abs(select.priority) > PRIORITY_MOST:
+        yield _refuse("select.priority", select.priority, f"it is within -{PRIORITY_MOST} and {PRIORITY_MOST}")
+    for place, region in enumerate(select.regions):
+        if not region:
+            yield _refuse(f"select.regions[{place}]", '""', "a region has a name: it is the device's label `region`")
     for key, got in least:
         if got < 0:
             yield _refuse(f"select.{key}", got, "it is at least 0; 0 means no bound")

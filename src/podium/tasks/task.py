@@ -63,7 +63,8 @@ class Budgets(Section, frozen=True, kw_only=True):
 class Select(Section, frozen=True, kw_only=True):
     """[select]: hard (`requires`) and momentary (`when`) rules in CEL, preferences, strategy, over-selection.
 
-    `stratify` names the fact whose values are the strata; `options` are the strategy's (tasks/selecting.py).
+    `stratify` names the fact whose values are the strata; `options` are the strategy's (tasks/selecting.py). Of several
+    runs a device goes to the highest `priority`, among equals by `weight`. `regions`: where devices may be; none: all.
     """
 
     requires: str = ""
@@ -77,6 +78,9 @@ class Select(Section, frozen=True, kw_only=True):
     fairness: Fairness = Fairness()
     budgets: Budgets = Budgets()
     options: dict[str, float] = {}
+    weight: float = 1.0
+    priority: int = 0
+    regions: tuple[str, ...] = ()
 
 
 class Ramp(Section, frozen=True, kw_only=True):

@@ -15,7 +15,6 @@ from tests.tidy.rules.sources import Finding, Source
 _PROOFS = "src/podium/core/journal/proofs.py"
 _NEXT = "the simulator's world takes its devices from here next"
 _PROOF = "an auditor with one head and one entry needs it; our own verbs read whole journals"
-_WIRED_NEXT = "admission and rounds take it up next, with the task's strategy"
 _NEXT = "the core's step is wired to it next"
 KEPT: dict[str, str] = {
     "src/podium/core/fleet/reliability.py::plausible": _NEXT,
@@ -23,15 +22,6 @@ KEPT: dict[str, str] = {
     f"{_PROOFS}::consistency_proof": _PROOF,
     f"{_PROOFS}::verify_inclusion": _PROOF,
     f"{_PROOFS}::verify_consistency": _PROOF,
-    "src/podium/core/selection/seats.py::Seats": _WIRED_NEXT,
-    "src/podium/core/selection/scores.py::preference_scores": _WIRED_NEXT,
-    "src/podium/core/selection/scores.py::quality_score": _WIRED_NEXT,
-    "src/podium/core/selection/plan.py::View": _WIRED_NEXT,
-    "src/podium/core/selection/plan.py::propose": _WIRED_NEXT,
-    "src/podium/core/selection/plan.py::lint": _WIRED_NEXT,
-    "src/podium/core/selection/strategies/fair.py::may_take_part": _WIRED_NEXT,
-    "src/podium/core/selection/strategies/registry.py::make_strategy": _WIRED_NEXT,
-    "src/podium/server/strategies.py::load_strategies": _WIRED_NEXT,
     "src/podium/sim/calendar.py::Calendar": _NEXT,
     "src/podium/sim/trace_files.py::read_capacity": _NEXT,
     "src/podium/sim/traces.py::share_there": _NEXT,

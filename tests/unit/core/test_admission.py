@@ -128,9 +128,9 @@ def test_reservations_give_no_seat_that_is_not_there() -> None:
     assert heard(drive, *range(6)) == [*["offered"] * 3, *["full"] * 3]
 
 
-def test_runs_are_served_in_order_of_their_start() -> None:
+def test_runs_are_served_by_priority() -> None:
     drive = Drive()
-    drive.begin(task(goal=1, over=1.0), 4, run="late-by-name-z")
+    drive.begin(task(goal=1, over=1.0, priority=1), 4, run="late-by-name-z")
     drive.wait(5)
     drive.begin(task(goal=1, over=1.0), run="a")
     assert heard(drive, 0) == ["reserved"]

@@ -1,4 +1,4 @@
-"""Calculations of the core against numbers derived by hand: draws, windows, reservoir, deadlines."""
+"""Calculations of the core against numbers derived by hand: draws, windows, deadlines."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.draws import draw, uniform
-from podium.core.selection.reservoir import Reservoir
 from podium.wire.limits import Limits
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "draws.json").read_text())["draws"]
@@ -33,23 +32,6 @@ def test_draws_are_uniform_enough_and_differ_by_label_and_seed() -> None:
     assert np.abs(counts - 10_000).max() < 570
     assert abs(float(np.corrcoef(shares, uniform(1, "b", ids))[0, 1])) < 0.02
     assert abs(float(np.corrcoef(shares, uniform(2, "a", ids))[0, 1])) < 0.02
-
-
-def test_a_reservoir_keeps_the_smallest_keys() -> None:
-    reservoir = Reservoir(3)
-    keys = np.array([50, 10, 40, 20, 30], np.uint64)
-    reservoir.offer(np.array([1, 2, 3, 4, 5]), keys)
-    assert reservoir.members().tolist() == [2, 4, 5]
-    reservoir.offer(np.array([6]), np.array([15], np.uint64))
-    assert reservoir.members().tolist() == [2, 6, 4]
-    reservoir.offer(np.array([6]), np.array([15], np.uint64))
-    assert reservoir.members().tolist() == [2, 6, 4], "a device already kept stays once"
-
-
-def test_ties_go_to_the_smaller_number() -> None:
-    reservoir = Reservoir(2)
-    reservoir.offer(np.array([9, 3, 5]), np.array([7, 7, 7], np.uint64))
-    assert reservoir.members().tolist() == [3, 5]
 
 
 def test_deadlines_by_hand() -> None:

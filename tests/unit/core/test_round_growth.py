@@ -362,7 +362,7 @@ def test_reserved_seats_are_held_and_then_given_free() -> None:
 
 def test_no_more_leases_live_than_the_plane_allows_whatever_the_runs() -> None:
     drive = Drive(Limits(leases_live_max=3))
-    drive.begin(task(goal=2, over=1.0), 8, run="a")
+    drive.begin(task(goal=2, over=1.0, priority=1), 8, run="a")
     drive.begin(task(goal=2, over=1.0), run="b")
     drive.check_in(0, 1)
     drive.wait(1)

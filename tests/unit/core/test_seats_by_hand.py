@@ -6,7 +6,7 @@ import pytest
 from podium.core.draws import uniform
 from podium.core.selection.plan import Plan, View, lint, propose
 from podium.core.selection.scores import NEUTRAL, preference_scores, quality_score
-from podium.core.selection.seats import SAMPLE_STEP, SAMPLED_ABOVE, Seats
+from podium.core.selection.seats import BLOCK, FIRST, Seats
 from podium.core.selection.strategies.strategy import Candidates, Floats, Groups, Numbers, RoundAsk
 from podium.core.selection.strategies.uniform import Uniform
 from podium.tasks.selecting import PREFERS
@@ -48,8 +48,8 @@ def test_a_device_told_many_times_in_a_batch_takes_one_seat() -> None:
     assert seats.members().tolist() == [1, 2, 3]
 
 
-def test_a_large_batch_is_cut_by_a_sample_and_keeps_the_same() -> None:
-    devices = np.arange(3 * SAMPLED_ABOVE, dtype=np.int64)
+def test_a_large_batch_is_looked_at_in_parts_and_keeps_the_same() -> None:
+    devices = np.arange(40 * FIRST, dtype=np.int64)
     keys, of = np.floor(uniform(1, "large", devices) * 50_000), (devices % 3).astype(np.int16)
     seats = Seats({0: 500, 1: 20, 2: 100_000})
     seats.offer(devices, of, keys)
@@ -60,12 +60,19 @@ def test_a_large_batch_is_cut_by_a_sample_and_keeps_the_same() -> None:
     assert seats.members().tolist() == np.concatenate(expected).tolist()
 
 
-def test_a_sample_that_holds_the_best_cuts_none_of_them() -> None:
-    devices = np.arange(2 * SAMPLED_ABOVE, dtype=np.int64)
-    keys = np.where(devices % SAMPLE_STEP == 0, devices, 10**9).astype(np.float64)
-    seats = Seats({0: 1_000})
-    seats.offer(devices, np.zeros(len(devices), np.int16), keys)
-    assert seats.members().tolist() == devices[::SAMPLE_STEP][:1_000].tolist()
+def test_each_hears_whether_it_is_kept_when_it_comes() -> None:
+    seats = Seats({0: 2})
+    kept = seats.offer(np.array([5, 6, 7, 5, 8, 6]), groups(*[0] * 6), np.array([3.0, 5.0, 1.0, 3.0, 2.0, 5.0]))
+    # 6 had a seat until 7 came; 5 still had its own when it came again, and lost it to 8
+    assert kept.tolist() == [True, True, True, True, True, False]
+    assert seats.members().tolist() == [7, 8]
+
+
+def test_beyond_a_block_each_hears_the_same() -> None:
+    falling = np.arange(3 * BLOCK, 0, -1).astype(np.float64)
+    seats, devices = Seats({0: 1}), np.arange(3 * BLOCK, dtype=np.int64)
+    assert seats.offer(devices, np.zeros(3 * BLOCK, np.int16), falling).all()
+    assert not seats.offer(devices[:-1], np.zeros(3 * BLOCK - 1, np.int16), falling[:-1]).any()
 
 
 def test_a_later_tie_of_a_smaller_number_comes_first() -> None:

@@ -108,8 +108,6 @@ NOT_YET: list[tuple[Section, str, str]] = [
     (Privacy(mechanism="gaussian", epsilon=8.0, delta=1e-7), 'privacy = "gaussian"', "none"),
     (Privacy(mechanism="", epsilon=8.0, delta=1e-7), 'privacy = ""', "none"),
     (Select(sampling="poisson"), 'select.sampling = "poisson"', '"none"'),
-    (Select(strategy="oort"), 'select.strategy = "oort"', '"uniform"'),
-    (Select(prefers={"battery": 1.0}), "select.prefers", "{}"),
 ]
 
 PLACES: dict[type[Section], str] = {

@@ -33,6 +33,9 @@ BAD = [
     (Select(prefers={"battery": 0.0}), "select.prefers.battery", "above zero"),
     (Select(fairness=Fairness(times_max=-1)), "select.fairness.times_max", "at least 0"),
     (Select(budgets=Budgets(energy_wh_per_day=-0.5)), "select.budgets.energy_wh_per_day", "at least 0"),
+    (Select(weight=0.0), "select.weight", "within 0.01 and 100"),
+    (Select(priority=1_001), "select.priority", "within -1000 and 1000"),
+    (Select(regions=("eu", "")), "select.regions[1]", "a region has a name"),
 ]
 
 
@@ -53,8 +56,8 @@ def test_defaults_are_within_their_bounds() -> None:
         assert all(option.least <= option.default <= option.most for option in options.values())
 
 
-@pytest.mark.parametrize("select", GOOD[1:])
-def test_none_of_them_is_ignored_while_none_is_offered(select: Select) -> None:
+@pytest.mark.parametrize("select", GOOD)
+def test_every_one_of_them_is_offered(select: Select) -> None:
     head = Head(name="heart", plan="podium_examples.hospital:train", purpose="tell heart disease")
     task = Task(task=head, model=ModelSource(init="podium_examples.hospital:init"), select=select)
-    assert "not-available" in {fault.code for fault in task_faults(task)}
+    assert list(task_faults(task)) == []

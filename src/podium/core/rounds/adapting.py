@@ -77,7 +77,7 @@ def open_seats(state: State, row: RoundRow) -> int:
 def with_learned(state: State, row: RoundRow) -> RoundRow:
     """`row`, about to start, with what was learned of the devices that it counts on."""
     work, run, task = state.open[row.run, row.number], state.runs[row.run], state.task_of(row.run).task
-    devices = np.empty(0, np.int64) if work.reservoir is None else work.reservoir.members()
+    devices = np.empty(0, np.int64) if work.seats is None else work.seats.members()
     if len(devices) == 0:
         return row
     classes = state.fleet.facts_id[devices].astype(np.int64)

@@ -21,7 +21,7 @@ from podium.core.rounds.adapting import choice, goal_of, minimum_of, next_goal, 
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rows import LeaseRow, RoundRow, RunRow
-from podium.core.selection.reservoir import Reservoir
+from podium.core.selection.cohort import choose
 from podium.core.state import FREEZE, OpenRound, State
 from podium.wire.problems import Bug
 
@@ -66,8 +66,6 @@ def open_round(state: State, out: Outbox, run: RunRow) -> None:
         goal=next_goal(run, task),
     )
     out.record("round-opened", name_of(row), row, replace(run, rounds_opened=number))
-    work = state.open[run.id, number]
-    work.reservoir = Reservoir(max(1, open_seats(state, row)))
     if base:
         out.send(PrepareRound(run=run.id, round=number, base=base))
 
@@ -95,13 +93,15 @@ def start_due(state: State, row: RoundRow) -> int:
 
 
 def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
-    """Offers go out: seats are reserved for the reservoir's members until `reserve_ms` passed."""
-    work = state.open[row.run, row.number]
+    """Offers go out: seats are reserved for the chosen until `reserve_ms` passed; the others are counted by reason."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run)
     learned = with_learned(state, row)
+    plan = choose(state, row, open_seats(state, learned), minimum_of(row, task.task))
     started = replace(learned, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
-    out.record("round-started", name_of(row), started, nominated=work.nominees, **choice(state, started))
-    if work.reservoir is not None:
-        work.reserved = {int(device) for device in work.reservoir.members()}
+    by, chosen, full = state.strategy_of(task).name, len(plan.devices), plan.unchosen["full"]
+    why, kind, name = choice(state, started), "round-started", name_of(row)
+    out.record(kind, name, started, nominated=work.nominees, strategy=by, chosen=chosen, full=full, **why)
+    work.reserved = set(plan.devices.tolist())
     return started
 
 

@@ -10,14 +10,16 @@ from podium.core.state import State
 
 
 def wanting(state: State) -> list[RoundRow]:
-    """The open rounds that take nominations or have seats; runs in order of their start, older rounds first.
+    """The open rounds that take nominations or have seats; runs by priority and start, older rounds first.
 
     None while the plane is frozen; none of a paused run; of a pausing one only the round that is at work.
     """
     if state.frozen():
         return []
     wants = {"RUNNING": ("FORMING", "REPORTING"), "PAUSING": ("REPORTING",), "PAUSED": ()}
-    keys = sorted(state.open, key=lambda key: (state.runs[key[0]].started_ms, key))
+    keys = sorted(
+        state.open, key=lambda key: (-state.task_of(key[0]).task.select.priority, state.runs[key[0]].started_ms, key)
+    )
     return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 

@@ -1,10 +1,11 @@
 """Admission: which of the devices that checked in get a lease, a reserved seat, or a reason why not.
 
 Decides, per batch and in columns: Filter (known, not banned, holds no lease, has the plan and the data, satisfies the
-task's rules, took part long enough ago and not in this round), Score (a keyed draw), Reserve (a forming round's
-reservoir), Permit (an open seat). The answer to a row depends on the rows before it and on nothing after it, so cutting
-or joining batches changes no decision. Never: when a round starts (rounds). Limits: a batch holds no device twice and
-spans no timer (step.py cuts it so).
+task's rules, took part long enough ago, not too often, not in this round, and within its budgets), Score and Reserve
+(a forming round's strategy and seats, cohort.py), Permit (an open seat). Which of several runs a device is for is
+decided first (sharing.py). The answer to a row depends on the rows before it and on nothing after it, so cutting or
+joining batches changes no decision: only whoever is kept right after its own row is told that a seat is reserved.
+Never: when a round starts (rounds). Limits: a batch holds no device twice and spans no timer (step.py cuts it so).
 Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework.
 """
 
@@ -12,19 +13,23 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from podium.core.draws import draw
 from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
+from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
+from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
-from podium.core.state import BARRED, OpenRound, State
+from podium.core.selection.seats import Mask
+from podium.core.selection.sharing import asking, claim, turn
+from podium.core.state import BARRED, State
 
 Numbers = NDArray[np.int64]
 
@@ -40,6 +45,8 @@ class Batch:
         self.epoch: Numbers = event.epoch[rows]
         self.ticket: Numbers = event.ticket[rows]
         self.reason: Reasons = np.full(len(self.at), -1, np.int16)
+        self.claimed: Mask = np.zeros(len(self.at), np.bool_)  # rows that ask a round of their own, of several runs
+        self.codes: dict[tuple[str, int], Reasons] = {}  # what was filtered already, by round
         self.permits: list[tuple[int, tuple[str, int]]] = []
         self.offers: dict[int, Offer] = {}
         self.news: dict[int, str] = {}
@@ -68,8 +75,9 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     _offer_again(state, batch)
     batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
     last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
-    for row in wanting(state):
-        _consider(state, batch, row, last)
+    wanted = wanting(state)
+    for row, asks in zip(wanted, _shared(state, batch, wanted), strict=True):
+        _consider(state, batch, row, last, asks)
     _grant(state, out, batch)
     left = batch.undecided()
     batch.reason[left] = last[left]
@@ -113,20 +121,58 @@ def _idle_reason(state: State) -> str:
     return "paused" if state.open and all(state.runs[run].state == "PAUSED" for run, _ in state.open) else "no-task"
 
 
-def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons) -> None:
+def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | None]:
+    """For each round the rows of the batch that ask it, where several runs want devices; None: all that are left."""
+    rows, count = batch.undecided(), len(batch.at)
+    if len({row.run for row in wanting}) < 2 or len(rows) == 0:
+        return [None] * len(wanting)
+    claims: dict[str, NDArray[np.float64]] = {}
+    turns = np.full((len(wanting), count), np.inf)
+    for place, row in enumerate(wanting):
+        work = state.open[row.run, row.number]
+        work.grow(state.fleet.size)
+        batch.codes[row.run, row.number] = codes = np.full(count, -1, np.int16)
+        codes[rows] = _filter(state, batch, rows, row)
+        if row.run not in claims:
+            claims[row.run] = claim(state.runs[row.run], state.task_of(row.run).task, batch.device)
+        turns[place] = turn(claims[row.run], codes == CODE["offered"], work.reason[batch.device] == CODE["reserved"])
+
+    def accepts(place: int, asked: Numbers) -> Mask:
+        row = wanting[place]
+        if row.state != "FORMING":
+            return _seated(state, row, batch, asked)
+        return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
+
+    asks = asking(turns, accepts)
+    batch.claimed |= asks.any(axis=0)
+    return list(asks)
+
+
+def _told(batch: Batch, rows: Numbers) -> tuple[Numbers, tuple[Telemetry, Numbers]]:
+    """The devices of `rows`, and where what they told stands."""
+    return batch.device[rows], (batch.event.telemetry, batch.first + rows)
+
+
+def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Mask | None) -> None:
     """Filter the undecided rows for one round, then reserve or permit; `last` keeps why the others did not fit."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     work.grow(state.fleet.size)
     rows = batch.undecided()
-    codes = _filter(state, batch, rows, work, task)
-    work.reason[batch.device[rows]] = codes
-    last[rows] = np.where(codes < CLAUSE, codes, _general(codes, task, state))
-    fit = rows[codes == CODE["offered"]]
+    judged = batch.codes.get((row.run, row.number))
+    codes = _filter(state, batch, rows, row) if judged is None else judged[rows]
+    unfit = codes != CODE["offered"]
+    work.reason[batch.device[rows[unfit]]] = codes[unfit]
+    why = np.where(codes < CLAUSE, codes, _general(codes, task, state))
+    silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
+    last[rows[silent]] = why[silent]
+    fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
     if row.state == "FORMING":
-        _reserve(state, batch, row, fit)
-        batch.decide(fit, "reserved")
-        return
-    _permit(state, batch, row, fit)
+        kept = _reserve(state, batch, row, fit)
+        work.reason[batch.device[fit[kept]]] = CODE["reserved"]
+        batch.decide(fit[kept], "reserved")
+    else:
+        work.reason[batch.device[fit]] = CODE["offered"]
+        _permit(state, batch, row, fit)
     left = fit[batch.reason[fit] < 0]
     last[left] = work.reason[batch.device[left]] = CODE["full"]
 
@@ -140,15 +186,23 @@ def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
     return general
 
 
-def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: TaskRow) -> Reasons:
-    """A reason code per row of `rows`; CODE["offered"] for those that fit."""
+def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons:
+    """A reason code per row of `rows` for one round; CODE["offered"] for those that fit."""
+    work, task, run = state.open[row.run, row.number], state.task_of(row.run), state.runs[row.run]
     devices, fleet = batch.device[rows], state.fleet
     codes: Reasons = np.full(len(rows), CODE["offered"], np.int16)
+    if state.privacy.epsilon_left(run, task.task) <= 0:
+        codes[:] = CODE["privacy"]
+        return codes
     separation = task.task.select.separation
     if separation:
         took = fleet.participated_ms[devices]
         codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
     codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
+    often, spent = too_often(state, run, devices), over_budget(state, run, devices, batch.at[rows])
+    for mask, reason in ((often, "spent"), (spent, "budget")):
+        if mask is not None:
+            codes[mask & (codes == CODE["offered"])] = CODE[reason]
     left = np.flatnonzero(codes == CODE["offered"])
     if len(left):
         facts = told_facts(fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
@@ -156,20 +210,19 @@ def _filter(state: State, batch: Batch, rows: Numbers, work: OpenRound, task: Ta
     return codes
 
 
-def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
-    """Nominate `fit` for the forming round, and note when it has its minimum or its goal."""
-    work, task = state.open[row.run, row.number], state.task_of(row.run).task
-    new = fit[~work.nominated[batch.device[fit]]]
-    if len(new) == 0 or work.reservoir is None:
-        return
-    devices = batch.device[new]
-    work.nominated[devices] = True
-    before, work.nominees = work.nominees, work.nominees + len(new)
-    work.reservoir.offer(devices, draw(task.run.seed, f"reserve/{row.run}/{row.number}", devices))
+def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> Mask:
+    """Nominate `fit` for the forming round, and note when it has its minimum or its goal; which of `fit` are kept."""
+    work = state.open[row.run, row.number]
+    new, before = fit[~work.nominated[batch.device[fit]]], work.nominees
+    if len(fit) == 0:
+        return np.zeros(0, np.bool_)
+    seats = adapting.open_seats(state, row)
+    kept = nominate(state, row, seats, *_told(batch, fit))
     for need, settle in rounds.readiness(state, row):
         if before < need <= work.nominees:
             ready = int(batch.at[new[need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
+    return kept
 
 
 def withdraw(state: State, device: int) -> None:
@@ -180,8 +233,8 @@ def withdraw(state: State, device: int) -> None:
             continue
         work.nominated[device] = False
         work.nominees -= 1
-        if work.reservoir is not None:
-            work.reservoir.drop(device)
+        if work.seats is not None:
+            work.seats.drop(device)
         if work.nominees < adapting.minimum_of(state.rounds[key], state.task_of(key[0]).task):
             work.ready_ms = -1
 
@@ -191,27 +244,23 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
     Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
     """
+    seated = fit[_seated(state, row, batch, fit)]
+    state.open[row.run, row.number].reserved.difference_update(batch.device[seated].tolist())
+    batch.permits += [(int(place), (row.run, row.number)) for place in seated]
+    batch.decide(seated, "offered")
+
+
+def _seated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> Mask:
+    """Which of `rows`, in their order, get a lease of a reporting round: none of them did before in this batch."""
     if state.leases_left() == 0:
-        return
-    work = state.open[row.run, row.number]
-    seats = adapting.open_seats(state, row)
-    free = seats - len(work.reserved)
-    if seats <= 0:
-        return
-    pays = adapting.pays(state, row, batch.device[fit], batch.at[fit])
-    for place, worth in zip(fit, pays, strict=True):
-        device = int(batch.device[place])
-        if seats <= 0:
-            return
-        if device in work.reserved:
-            work.reserved.discard(device)
-        elif free > 0 and worth:
-            free -= 1
-        else:
-            continue
-        seats -= 1
-        batch.permits.append((int(place), (row.run, row.number)))
-        batch.reason[place] = CODE["offered"]
+        return np.zeros(len(rows), np.bool_)
+    devices = batch.device[rows]
+    reserved, seats = state.open[row.run, row.number].reserved, adapting.open_seats(state, row)
+    kept: Mask = np.isin(devices, np.fromiter(reserved, np.int64, len(reserved)))
+    free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
+    seated: Mask = kept | (free & (np.cumsum(free) <= seats - len(reserved)))
+    seated &= np.cumsum(seated) <= seats
+    return seated
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:

@@ -49,7 +49,8 @@ class Eligibility:
         return codes
 
     def plan_codes(self, fleet: Fleet, sets: NDArray[np.int32]) -> Reasons:
-        """By the devices' fact sets: `CODE["kind"]` if they lack the task's plan, else `CODE["offered"]`."""
+        """By the devices' fact sets: `CODE["kind"]` if they lack the task's plan, `CODE["region"]` if they are not
+        known to be in one of its regions, else `CODE["offered"]`."""
         last = int(sets.max(initial=0))
         if last >= len(self._plans):
             more = np.full(max(last + 1, 2 * len(self._plans)) - len(self._plans), _UNSEEN, np.int16)
@@ -58,9 +59,15 @@ class Eligibility:
         unseen = codes == _UNSEEN
         if unseen.any():
             for number in np.unique(sets[unseen]):
-                self._plans[number] = CODE["offered" if self._has_plan(fleet.facts.of(int(number))) else "kind"]
+                self._plans[number] = CODE[self._refused(fleet.facts.of(int(number)))]
             codes = self._plans[sets]
         return codes
+
+    def _refused(self, facts: Facts) -> str:
+        regions = self._task.select.regions
+        if not self._has_plan(facts):
+            return "kind"
+        return "region" if regions and facts.get("device.region") not in regions else "offered"
 
     def _has_plan(self, facts: Facts) -> bool:
         head, plans = self._task.task, facts.get("device.plans")

@@ -21,6 +21,10 @@ REASONS: tuple[str, ...] = (
     "cordoned",  # an operator keeps it from new leases
     "paused",  # every run is paused
     "frozen",  # an operator froze the plane
+    "spent",  # took part in this run as often as it may
+    "budget",  # has spent what it may on this task today or this month
+    "region",  # is in none of the task's regions
+    "privacy",  # the run has spent its privacy budget
 )
 CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}
 DECLINES: tuple[str, ...] = ("battery", "metered", "thermal", "schedule", "busy", "private")

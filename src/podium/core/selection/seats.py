@@ -1,8 +1,9 @@
 """The seats of a forming round: one keyed bottom-k per group, whatever the order of whoever comes.
 
-Decides: which nominees are kept: in each group those with the smallest keys, ties by the smaller number. Never: who is
-nominated, in which group and with which key (a strategy). The kept set depends only on the set of nominees, not on
-their order, batches or gateways; two seat-keepings over the same keys merge by `offer`ing one's members to the other.
+Decides: which nominees are kept: in each group those with the smallest keys, ties by the smaller number; and who of a
+batch is kept right after its own row, which depends on the rows before it alone. Never: who is nominated, in which
+group and with which key (a strategy). The kept set depends only on the set of nominees, not on their order, batches or
+gateways; two seat-keepings over the same keys merge by `offer`ing one's members to the other.
 Limits: memory of the sum of the capacities; a device has one group and one key while a round forms (of a second one,
 the first kept counts).
 Source: bottom-k sketches (Cohen and Kaplan 2007, "Summarizing data using bottom-k sketches").
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 Devices = NDArray[np.int64]
 Groups = NDArray[np.int16]
 Keys = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
-
-SAMPLED_ABOVE = 65_536
-"""A batch of more rows is first cut by a bound from every `SAMPLE_STEP`-th of them."""
-SAMPLE_STEP = 16
+FIRST = 4_096
+"""So many rows of a batch are looked at first, then twice as many, and so on: each part by the bound of the last."""
+BLOCK = 128
+"""Rows that are compared with each other, each with all, to tell which of them were kept when they came."""
+_BEFORE = np.tri(BLOCK, k=-1, dtype=np.bool_)
 
 
 class Seats:
@@ -35,50 +38,77 @@ class Seats:
         for group in self._capacities:
             self._greatest[group] = np.inf
 
-    def offer(self, devices: Devices, groups: Groups, keys: Keys) -> None:
+    def offer(self, devices: Devices, groups: Groups, keys: Keys) -> Mask:
         """Nominate `devices` (int64) in `groups` (int16) with `keys` (float64), all of one shape.
 
-        A key that is NaN, and a group without capacity, find no seat; a device already kept stays once. A batch of
-        more than `SAMPLED_ABOVE` rows holds no device twice (as none of admission's does).
+        Which of them are kept right after their own row (bool, same shape); a later row may still take the seat. A
+        group without capacity has no seat; a device already kept stays once, with its first key. A key that is NaN
+        nominates nobody: such a row asks whether the device is kept.
         """
-        spare = len(self._greatest) - 1
+        kept = np.zeros(len(devices), np.bool_)
+        groups, keys = self._own(devices, groups, keys)
+        start, count = 0, FIRST
+        while start < len(devices):
+            part = slice(start, start + count)
+            kept[part] = self._offer(devices[part], groups[part], keys[part])
+            start, count = start + count, 2 * count
+        return kept
+
+    def _own(self, devices: Devices, groups: Groups, keys: Keys) -> tuple[Groups, Keys]:
+        """`groups` and `keys` with those of the kept devices where nobody is nominated."""
+        asks, members = np.flatnonzero(np.isnan(keys)), self.members()
+        if len(asks) == 0 or len(members) == 0:
+            return groups, keys
+        order = np.argsort(members)
+        place = order[np.minimum(members[order].searchsorted(devices[asks]), len(members) - 1)]
+        there = members[place] == devices[asks]
+        asks, place = asks[there], place[there]
+        groups, keys = groups.copy(), keys.copy()
+        sizes = [len(each) for each in self._devices.values()]
+        groups[asks] = np.repeat(np.array(list(self._devices), np.int16), sizes)[place]
+        keys[asks] = np.concatenate(list(self._keys.values()))[place]
+        return groups, keys
+
+    def _offer(self, devices: Devices, groups: Groups, keys: Keys) -> Mask:
+        spare, kept = len(self._greatest) - 1, np.zeros(len(devices), np.bool_)
         known = groups if len(groups) and groups.min() >= 0 and groups.max() < spare else np.clip(groups, -1, spare)
-        rows = np.flatnonzero(keys <= self._bounds(groups, keys)[known])
+        rows = np.flatnonzero(keys <= self._greatest[known])
         if len(rows) == 0:
-            return
+            return kept
         if len(self._capacities) > 1:
             rows = rows[np.argsort(groups[rows], kind="stable")]
+        there = self.holds(devices[rows])
         cuts = np.flatnonzero(np.diff(groups[rows])) + 1
-        for part in np.split(rows, cuts):
-            self._merge(int(groups[part[0]]), devices[part], keys[part])
+        for part, held in zip(np.split(rows, cuts), np.split(there, cuts), strict=True):
+            kept[part] = self._merge(int(groups[part[0]]), devices[part], keys[part], held)
+        return kept
 
-    def _bounds(self, groups: Groups, keys: Keys) -> Keys:
-        """By group, a key above which nobody of this batch finds a seat."""
-        if len(keys) <= SAMPLED_ABOVE:
-            return self._greatest
-        # a part of the batch that fills a group with keys up to a bound shows that the whole does
-        some, of, bounds = keys[::SAMPLE_STEP], groups[::SAMPLE_STEP], self._greatest.copy()
-        for group, capacity in self._capacities.items():
-            own = some[of == group]
-            if len(own) > capacity:
-                bounds[group] = np.fmin(bounds[group], np.partition(own, capacity - 1)[capacity - 1])
-        return bounds
-
-    def _merge(self, group: int, devices: Devices, keys: Keys) -> None:
-        capacity = self._capacities[group]
-        devices, keys = _smallest(devices, keys, capacity)
-        if np.isin(self.members(), devices).any():
-            new = ~self.holds(devices)
-            devices, keys = devices[new], keys[new]
+    def _merge(self, group: int, devices: Devices, keys: Keys, there: Mask) -> Mask:
+        """Offer what may find a seat in `group`: everybody gets a rank, and a row is kept if few enough come before."""
+        capacity, held = self._capacities[group], len(self._devices[group])
         every = np.concatenate([self._devices[group], devices])
         drawn = np.concatenate([self._keys[group], keys])
-        # nearly in order already, so a stable sort is quick; only ties need the device number too
-        order = np.argsort(drawn, kind="stable")
-        if (np.diff(drawn[order]) == 0).any():
-            order = np.lexsort((every, drawn))
-        order = order[:capacity]
-        self._devices[group], self._keys[group] = every[order], drawn[order]
-        self._greatest[group] = self._keys[group][-1] if len(order) == capacity else np.inf
+        order = np.lexsort((every, drawn))
+        rank = np.empty(len(order), np.int64)
+        rank[order] = np.arange(len(order))
+        # whoever is there already, here or in another group, is asked after and not taken in again
+        _, first, same = np.unique(every, return_index=True, return_inverse=True)
+        rank = rank[first[same]]
+        new = first[same] == np.arange(len(every))
+        elsewhere = there & ~np.isin(devices, self._devices[group]) if there.any() else there
+        new[held:] &= ~elsewhere
+        kept, taken = _kept_in_turn(np.sort(rank[:held]), rank[held:], new[held:], capacity)
+        chosen = order[taken]
+        self._devices[group], self._keys[group] = every[chosen], drawn[chosen]
+        self._greatest[group] = self._keys[group][-1] if len(chosen) == capacity else np.inf
+        return kept | elsewhere
+
+    def copy(self) -> "Seats":
+        """Seats of the same capacities with the same members."""
+        made = Seats(self._capacities)
+        made._devices, made._keys = dict(self._devices), dict(self._keys)
+        made._greatest = self._greatest.copy()
+        return made
 
     def drop(self, device: int) -> None:
         """Let the seat of `device` go, if it holds one; whoever found none before gets it only by a new `offer`."""
@@ -92,21 +122,26 @@ class Seats:
         """The kept device numbers (int64): groups in order, in each the smallest key first."""
         return np.concatenate([np.empty(0, np.int64), *self._devices.values()])
 
-    def holds(self, devices: Devices) -> NDArray[np.bool_]:
+    def holds(self, devices: Devices) -> Mask:
         """Which of `devices` (int64) hold a seat now (bool, same shape)."""
-        held: NDArray[np.bool_] = np.isin(devices, self.members())
+        held: Mask = np.isin(devices, self.members())
         return held
 
 
-def _smallest(devices: Devices, keys: Keys, count: int) -> tuple[Devices, Keys]:
-    """The `count` smallest keys with their devices, each device once, and whatever ties with the last of them."""
-    taken, wanted = np.arange(len(keys)), count
-    while wanted < len(keys):
-        # a device told twice in one batch takes two of the places: then look further
-        taken = np.flatnonzero(keys <= np.partition(keys, wanted - 1)[wanted - 1])
-        if len(taken) == len(keys) or len(np.unique(devices[taken])) >= count:
-            break
-        taken, wanted = np.arange(len(keys)), 2 * wanted
-    taken = taken[np.argsort(keys[taken], kind="stable")]
-    _, first = np.unique(devices[taken], return_index=True)
-    return devices[taken[first]], keys[taken[first]]
+def _kept_in_turn(
+    standing: NDArray[np.int64], ranks: NDArray[np.int64], new: Mask, capacity: int
+) -> tuple[Mask, NDArray[np.int64]]:
+    """Of rows that come in turn with `ranks`: who is among the `capacity` smallest right then; and the last such ranks.
+
+    `standing`: the sorted ranks of those kept before. Rows that are not `new` are asked after and take nobody's place.
+    """
+    kept = np.zeros(len(ranks), np.bool_)
+    for start in range(0, len(ranks), BLOCK):
+        part = slice(start, start + BLOCK)
+        asked, adding = ranks[part], new[part]
+        count = len(asked)
+        before = (asked[None, :] < asked[:, None]) & adding[None, :] & _BEFORE[:count, :count]
+        kept[part] = standing.searchsorted(asked) + before.sum(axis=1) < capacity
+        came = np.sort(asked[adding & kept[part]])
+        standing = np.insert(standing, standing.searchsorted(came), came)[:capacity]
+    return kept, standing

@@ -217,6 +217,30 @@ CAUSES: dict[str, CauseKind] = {
         "run {run} wants {separation} between two trainings (select.separation): it is free in {first_free}",
         ("wait {enough_free}", _AGAIN),
     ),
+    "times-spent": CauseKind(
+        "devices took part in the run as often as they may",
+        "{n} that took part {times} times (select.fairness.times_max)",
+        "run {run} takes a device {times} times at most (select.fairness.times_max), and it was",
+        ("podium device token --uses {count}    # for other devices", _AGAIN),
+    ),
+    "budget-spent": CauseKind(
+        "devices have spent what they may on the task",
+        "{n} with nothing left of select.budgets: {budgets}",
+        "task of run {run} lets a device spend {budgets} (select.budgets), and it has",
+        ("wait: a day of the plane's clock for trainings and energy, 30 days for bytes", _AGAIN),
+    ),
+    "region": CauseKind(
+        "devices are in none of the task's regions",
+        "{n} outside {regions} (select.regions; they have {values})",
+        "run {run} wants devices in {regions} (select.regions); it has {values}",
+        ("podium device token --label region=REGION    # for other devices: labels are the token's", _AGAIN),
+    ),
+    "privacy-spent": CauseKind(
+        "the run has spent its privacy budget",
+        "run {subject} has spent its privacy budget: no device takes part any more",
+        "run {run} has spent its privacy budget",
+        ("podium stop {run}",),
+    ),
     "tries-spent": CauseKind(
         "devices used up their tries in this round",
         "{n} out of tries in round {round}: {outcomes}",

@@ -15,11 +15,18 @@ from podium.core.state import FREEZE, State
 from podium.core.views import holdups
 from podium.core.views.holdups import HELD_BY, HoldUps, Look
 from podium.core.views.shapes import DRIFT_MAX, ROUNDS_NEW, RunShapes, drift, most_moved
+from podium.tasks.task import Budgets
 from podium.wire.durations import format_duration
 
 ENROLLED = ("device.site", "device.labels")
 """Facts that a device has from its enrolment."""
 
+_LOOSER = {
+    "separation": "a shorter select.separation",
+    "times-spent": "a larger select.fairness.times_max",
+    "budget-spent": "larger select.budgets",
+    "region": "more select.regions",
+}
 Facts = dict[str, object]
 
 
@@ -84,11 +91,27 @@ def facts_of(look: Look, held: HoldUps, number: int, lacking: int) -> Facts:
             "first_free": time_text(int(free[0])),
             "enough_free": time_text(int(free[min(max(1, lacking), len(free)) - 1])),
         }
+    if code == "times-spent":
+        return {"times": task.select.fairness.times_max}
+    if code == "budget-spent":
+        return {"budgets": budgets_text(task.select.budgets)}
+    if code == "region":
+        return {"regions": ", ".join(task.select.regions), "values": values_text(look, held, number)}
     if code == "at-work-elsewhere":
         others = at_work(look.state, look.row.run if look.row else "")
         told = {"others": ", ".join(f"run {run} ({count})" for run, count in others.items())}
         return told | first_of(others)
     return lost_facts(look) if code == "tries-spent" else {}
+
+
+def budgets_text(budgets: Budgets) -> str:
+    """The bounds that a task sets to what one device spends on it."""
+    bounds = (
+        (budgets.trainings_per_day, "trainings a day"),
+        (budgets.bytes_per_month, "bytes a month"),
+        (budgets.energy_wh_per_day, "Wh a day"),
+    )
+    return ", ".join(f"{bound:,} {what}" for bound, what in bounds if bound)
 
 
 def lost_facts(look: Look) -> Facts:
@@ -127,7 +150,7 @@ def loosened(code: str) -> Facts:
     """The term of the task that would have to be otherwise, where it is not the size of a round."""
     if code.startswith(("requires", "when")):
         return {"looser": f"a wider select.{code.split('-')[0]}"}
-    return {"looser": "a shorter select.separation"} if code == "separation" else {}
+    return {"looser": _LOOSER[code]} if code in _LOOSER else {}
 
 
 def at_work(state: State, run: str) -> dict[str, int]:

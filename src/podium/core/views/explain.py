@@ -40,12 +40,7 @@ from podium.wire.operator import RUN_OPEN, Wait
 
 COMING = ("returning", "not-checked-in")
 """Devices that nothing holds back: they need only come."""
-OVER = {
-    "FINISHED": "run-finished",
-    "STOPPED": "run-stopped",
-    "TIMED_OUT": "run-timed-out",
-    "ABANDONED": "run-abandoned",
-}
+OVER = {state: f"run-{state.lower().replace('_', '-')}" for state in ("FINISHED", "STOPPED", "TIMED_OUT", "ABANDONED")}
 TROUBLES = ("store-full", "store-failed", "plane-loading")
 """What holds a plane that decides nothing, whatever is asked about: the causes that `explain_trouble` tells."""
 _ENDED = {
@@ -169,6 +164,8 @@ class Standing:
             found.append(self.told("pausing", 0))
         if state.frozen():
             found.append(self.told("frozen", 0, **frozen_facts(state, self.now_ms)))
+        if state.privacy.epsilon_left(self.run, self.look.task.task) <= 0:
+            found.append(self.told("privacy-spent", 0))
         if state.leases_left() == 0:
             others = first_of(at_work(state, self.run.id))
             found.append(self.told("leases-full", len(state.live_lease), live=len(state.live_lease), **others))
@@ -368,6 +365,8 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
     told: Facts = {"run": run.id, "age": time_text(now_ms - max(0, run.paused_ms))}
     if run.state == "PAUSED":
         return [Found("paused", 0, facts | told)]
+    if state.privacy.epsilon_left(run, state.tasks[run.task].task) <= 0:
+        return [Found("privacy-spent", 0, facts | told)]
     found: list[Found] = []
     for row in state.open_rounds_of(run.id):
         look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
@@ -380,10 +379,12 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
 def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
     state, work = look.state, look.work
     if look.taking_part()[0]:
+        if row.state != "FORMING":
+            return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
+        if work.seats is not None and not work.seats.holds(look.numbers()).all():
+            return [Found("seats-taken", 0, facts)]
         need = adapting.minimum_of(row, look.task.task)
-        if row.state == "FORMING":
-            return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
-        return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
+        return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
     held = holdups.hold_ups(look)
     if row.state != "FORMING" and held.first[0] in (NUMBER[code] for code in COMING):
         free = adapting.open_seats(state, row) - len(work.reserved - {look.pick.start})

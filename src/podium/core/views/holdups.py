@@ -22,6 +22,7 @@ from podium.core.rounds.wants import pace_view
 from podium.core.rows import DeviceRow, RoundRow, TaskRow
 from podium.core.selection.declared import OWN
 from podium.core.selection.eligible import CLAUSE, facts_now
+from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
 from podium.core.selection.rules import UNKNOWN
 from podium.core.state import OpenRound, State
@@ -43,9 +44,12 @@ HELD_BY = (
     "cordoned",
     "tries-spent",
     "separation",
+    "times-spent",
+    "budget-spent",
     "not-connected",
     "plan-missing",
     "plan-digest",
+    "region",
     "dataset",
     "not-checked-in",
     "returning",
@@ -53,7 +57,7 @@ HELD_BY = (
 """The reasons without a clause, by number; `CLAUSE` and above is a clause's, numbered as in `OpenRound.reason`."""
 NUMBER = {name: number for number, name in enumerate(HELD_BY)}
 _FIT = [CODE[word] for word in ("offered", "reserved", "full")]
-_TOLD = {"kind": "plan-missing", "dataset": "dataset"}
+_TOLD = {"kind": "plan-missing", "region": "region", "dataset": "dataset"}
 _FACT = re.compile(r"""(?:['"]([^'"]+)['"]\s+in\s+)?device\.(\w+)(?:\[\s*['"]([^'"]+)['"]\s*\])?""")
 
 T = TypeVar("T", bound=np.generic)
@@ -123,6 +127,10 @@ class Look:
             values = np.concatenate([values, np.full(short, missing, values.dtype)])
         return values[: self.state.fleet.size][self.pick]
 
+    def numbers(self) -> NDArray[np.int64]:
+        """The device numbers of `pick`."""
+        return np.arange(*self.pick.indices(self.state.fleet.size))
+
     def taking_part(self) -> Mask:
         """Devices that count already: nominated for a forming round, at work for this one, or done with it."""
         whole = np.zeros(self.state.fleet.size, np.bool_)
@@ -167,6 +175,7 @@ def hold_ups(look: Look) -> HoldUps:
     found.mark(away & spent, NUMBER["tries-spent"])
     resting = free_ms(look) > 0
     found.mark(away & resting, NUMBER["separation"])
+    _mark_bounds(look, found, away)
     # a device that took part was told to come back after its separation, one that is out of tries with the next round
     found.mark(away & ~here & ~resting, NUMBER["not-connected"])
     _mark_standing(look, found, away, reason)
@@ -178,6 +187,18 @@ def hold_ups(look: Look) -> HoldUps:
     found.mark(fit & ~looked_at, NUMBER["not-checked-in"])
     found.mark(fit & looked_at, NUMBER["returning"])
     return found
+
+
+def _mark_bounds(look: Look, found: HoldUps, away: Mask) -> None:
+    """Devices that took part as often as they may, or have spent what they may."""
+    if look.row is None:
+        return
+    run, every = look.state.runs[look.row.run], look.numbers()
+    often = too_often(look.state, run, every)
+    spent = over_budget(look.state, run, every, np.full(len(every), look.now_ms))
+    for mask, name in ((often, "times-spent"), (spent, "budget-spent")):
+        if mask is not None:
+            found.mark(away & mask, NUMBER[name])
 
 
 def free_ms(look: Look) -> NDArray[np.int64]:
@@ -203,11 +224,13 @@ def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> Non
 
     if len(asked):
         facts = facts_now(fleet, look.pick.indices(fleet.size)[0] + asked)
-        lacking = fit.plan_codes(fleet, facts.sets) == CODE["kind"]
+        standing = fit.plan_codes(fleet, facts.sets)
+        lacking = standing == CODE["kind"]
         sets = [number for number in np.unique(facts.sets[lacking]).tolist() if _plan(look, number) is not None]
         other = lacking & np.isin(facts.sets, np.array(sets, np.int32))
         mark(lacking & ~other, NUMBER["plan-missing"])
         mark(other, NUMBER["plan-digest"])
+        mark(standing == CODE["region"], NUMBER["region"])
         mark(fit.short_of_data(facts), NUMBER["dataset"])
         for index, verdict in enumerate(fit.requires.verdicts(facts)):
             mark(verdict > 0, CLAUSE + 2 * index + (verdict == UNKNOWN).astype(np.int16))
@@ -279,6 +302,8 @@ def _had(look: Look, code: int, facts: Facts) -> str:
             parts.append(f"{f'{name}[{key}]' if key else name} {shown(facts.get(f'device.{name}'), key)}")
     elif code == NUMBER["plan-digest"]:
         parts = [shown(facts.get("device.plans"), task.task.plan)]
+    elif code == NUMBER["region"]:
+        parts = [shown(facts.get("device.region"))]
     elif code == NUMBER["plan-missing"]:
         parts = _offered(facts.get("device.plans"), task.task.plan)
     else:

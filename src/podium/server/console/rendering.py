@@ -48,7 +48,7 @@ ORDINARY = (
     "",
     *("run-finished", "run-stopped", "pausing", "paused", "preparing", "starting", "waiting-for-reports"),
     *("being-checked", "aggregating", "returning", "not-checked-in", "at-work", "reserved", "contributed"),
-    *("seats-taken", "separation", "no-run", "at-work-elsewhere"),
+    *("seats-taken", "separation", "times-spent", "budget-spent", "no-run", "at-work-elsewhere"),
 )
 """Causes that time or a person's own act takes away: said calmly."""
 

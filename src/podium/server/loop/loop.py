@@ -24,6 +24,7 @@ from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
 from podium.server.loop.facts import restore_facts
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
+from podium.server.strategies import load_strategies
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
 from podium.wire.problems import Bug, PodiumError, StoreFault
@@ -91,7 +92,8 @@ class Timer:
 def load_core(store: Store, limits: Limits, now_ms: int) -> tuple[Core, Loaded]:
     """A core over what `store` holds and its devices told; any thread, while nothing is written. `StoreFault`."""
     loaded = store.load()
-    core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits)
+    strategies = load_strategies()
+    core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
     restore_facts(core.state, store, now_ms)
     return core, loaded
 

@@ -15,6 +15,7 @@ from podium.core.events import RunSubmitted, TokenIssued, VersionImported
 from podium.core.rounds.runs import start_refusal
 from podium.core.rows import RunRow
 from podium.core.selection.rules import compile_rules
+from podium.core.selection.strategies.registry import make_strategy
 from podium.crypto.seal import sealed_length
 from podium.server.aggregation.manifests import Notary
 from podium.server.devices.device_words import checked
@@ -23,6 +24,7 @@ from podium.server.loop.loop import Loop
 from podium.server.operators.naming import find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.retention import check_kept
+from podium.server.strategies import load_strategies
 from podium.tasks.check import check_task
 from podium.tasks.digest import read_task_bytes, task_digest
 from podium.tasks.task import Task
@@ -62,6 +64,7 @@ class Submission:
             what = f"plan {task.task.plan} is not pinned"
             raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
         await self._room.run(compile_rules, task)
+        await self._room.run(make_strategy, task.select, load_strategies())
         run = self._run_id(actor, "submit", key)
         model = unb64(ask.model)
         brought = await self._room.run(sha256_digest, model) if model else ""

@@ -13,7 +13,7 @@ from podium.core.selection.strategies.quality import Quality
 from podium.core.selection.strategies.strategy import Strategy
 from podium.core.selection.strategies.stratified import Stratified
 from podium.core.selection.strategies.uniform import Uniform
-from podium.tasks.selecting import STRATEGIES
+from podium.tasks.selecting import STRATEGIES, nearest_of
 from podium.tasks.task import Select
 from podium.wire.problems import OperatorFault
 
@@ -36,7 +36,8 @@ def make_strategy(select: Select, own: Mapping[str, Maker]) -> Strategy:
     """
     makers = {**own, **BUILT_IN}
     if select.strategy not in makers:
-        why = f"this plane has {', '.join(sorted(makers))}"
+        nearest = nearest_of(select.strategy, makers)
+        why = f'the nearest of those installed is "{nearest}" ({", ".join(sorted(makers))})'
         raise OperatorFault("task-invalid", what=f'select.strategy = "{select.strategy}"', why=why)
     defaults = {name: option.default for name, option in STRATEGIES.get(select.strategy, {}).items()}
     try:

@@ -1,0 +1,124 @@
+"""What it costs to choose a cohort: 1,000 of 1,000,000 devices that wait, by each built-in strategy.
+
+Rows: one for each strategy, in ms: choose, check the plan, reserve the seats and count the others by reason, as a round
+does when it starts. A million devices were nominated before, batch after batch as they check in; a note says what that
+took for each. Half of them told a loss, a utility and a duration; ten strata. Target: 50 ms.
+Limit: numpy's argpartition of as many keys in the same run.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench._rows import Row, row
+from podium.cli.output import note
+from podium.core.draws import uniform
+from podium.core.events import CheckedIn, ManifestMade, RunSubmitted, TimePassed
+from podium.core.fleet.facts import Facts, standing_facts
+from podium.core.fleet.telemetry import telemetry
+from podium.core.rows import VersionRow
+from podium.core.step import Core
+from podium.tasks.selecting import STRATEGIES
+from podium.tasks.task import Head, ModelSource, Round, RunRules, Select, Task
+from podium.wire.limits import Limits
+from podium.wire.messages import Capabilities
+
+DEVICES = 1_000_000
+COHORT = 1_000
+BATCH = 16_384
+STRATA = 10
+TARGET_MS = 50.0
+REPEATS = 5
+BASE, PLAN = "sha256:base", "bench:train"
+
+
+def measure() -> Iterator[Row]:
+    """A row a strategy."""
+    limit = argpartition_ms()
+    for name in STRATEGIES:
+        yield row(("select", name), start_ms(name), "ms", ("argpartition", limit), TARGET_MS / limit)
+
+
+def argpartition_ms() -> float:
+    """Milliseconds in which numpy finds the `COHORT` smallest of `DEVICES` keys."""
+    keys, took = np.random.default_rng(1).random(DEVICES), []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        np.argpartition(keys, COHORT)[:COHORT].sum()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1_000
+
+
+def start_ms(strategy: str) -> float:
+    """Milliseconds of the step in which a round of `strategy` starts with its cohort, a million devices nominated."""
+    core = waiting(strategy)
+    devices, began = np.arange(DEVICES, dtype=np.int64), time.perf_counter()
+    for start in range(0, DEVICES, BATCH):
+        core.step(check_in(devices[start : start + BATCH]))
+    note(f"{strategy}: nominated in {(time.perf_counter() - began) / DEVICES * 1e9:.0f} ns a device")
+    work = core.state.open["r", 1]
+    assert work.nominees == DEVICES, work.nominees
+    core.step(ManifestMade(at_ms=0, run="r", round=1, manifest="m", key_id="k"))
+    began = time.perf_counter()
+    core.step(TimePassed(at_ms=1))
+    took = time.perf_counter() - began
+    assert len(work.reserved) == COHORT, len(work.reserved)
+    return took * 1_000
+
+
+def waiting(strategy: str) -> Core:
+    """A core with `DEVICES` devices in a session and a run whose first round forms."""
+    core = Core((), step=0, at_ms=0, limits=Limits())
+    state, fleet = core.state, core.state.fleet
+    devices = np.arange(DEVICES, dtype=np.int64)
+    fleet._grow(DEVICES)
+    fleet.size = DEVICES
+    sets = [fleet.facts.hold(facts_of(f"site-{place}"), DEVICES // STRATA) for place in range(STRATA)]
+    fleet.open_sessions(devices, np.zeros(DEVICES, np.int64), np.array(sets, np.int32)[devices % STRATA])
+    state.put(
+        VersionRow(
+            id=BASE, number=0, parent="", run="", round=0, task="", made_ms=0, size_bytes=1_000,
+            statement="", contributors=0, metrics={},
+        )
+    )  # fmt: skip
+    task = Task(
+        task=Head(name="bench", plan=PLAN, purpose="a figure"),
+        model=ModelSource(version=BASE),
+        select=Select(strategy=strategy, over=1.0, stratify="device.site" if strategy == "stratified" else ""),
+        round=Round(goal=COHORT, minimum=COHORT),
+        run=RunRules(rounds=1),
+    )
+    core.step(RunSubmitted(at_ms=0, ticket=1, actor="person:bench", run="r", task=task, task_digest="t", base=BASE))
+    if "r" in state.experience:
+        told, learned = uniform(1, "told", devices), state.experience["r"]
+        learned.grow(DEVICES)
+        known = np.flatnonzero(told < 0.5)
+        learned.utility[known] = learned.loss[known] = 10 * told[known]
+        learned.duration_ms[known] = 1_000 + 60_000 * told[known]
+        learned.times[known], learned.last_round[known] = 1, 1
+    return core
+
+
+def facts_of(site: str) -> Facts:
+    """What the devices of a site tell."""
+    held = Capabilities(
+        os="linux", architecture="amd64", variant="", ram_mb=2048, cores=4, accelerator="", agent="bench",
+        runtimes={}, plans={PLAN: "sha256:plan"}, datasets={},
+    )  # fmt: skip
+    return standing_facts(held, (), site, {})
+
+
+def check_in(devices: NDArray[np.int64]) -> CheckedIn:
+    """`devices` check in at once, with momentary facts that nobody asks for."""
+    count = len(devices)
+    return CheckedIn(
+        at_ms=0,
+        at=np.zeros(count, np.int64),
+        device=devices,
+        epoch=np.zeros(count, np.int64),
+        ticket=devices,
+        telemetry=telemetry(count),
+    )
