@@ -46,7 +46,7 @@ CHOICES: tuple[dict[str, object], ...] = (
     {},
     {"over": 1.0, "strategy": "stratified", "stratify": "device.site"},
     {"over": 1.0, "strategy": "oort"},
-    {"over": 1.0, "strategy": "power-of-choice", "fairness": {"without_replacement": True}},
+    {"over": 1.0, "strategy": "power_of_choice", "fairness": {"without_replacement": True}},
     {"over": 1.0, "strategy": "quality", "prefers": {"charging": 1.0}, "fairness": {"times_max": 1}},
     {"strategy": "oort", "budgets": {"trainings_per_day": 1}, "weight": 3.0},
 )
@@ -267,7 +267,7 @@ MET = (
     "paused",
     "frozen",
     "cordoned",
-    *("stratified", "oort", "power-of-choice", "quality", "spent", "budget"),
+    *("stratified", "oort", "power_of_choice", "quality", "spent", "budget"),
 )
 
 

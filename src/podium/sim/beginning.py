@@ -5,7 +5,7 @@ follows (world.py).
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -29,7 +29,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """What a world is like besides its task. `window_ms`: how much virtual time one batch of each kind holds.
 
     `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
-    `checked`: compare everything with what was promised; `trace`: when devices are there (sim/traces.py).
+    `labels`: what devices were enrolled with, by turns (unchecked worlds). `checked`: compare everything with what was
+    promised; `trace`: when devices are there (sim/traces.py).
     """
 
     devices: int
@@ -39,6 +40,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     trace: str = "flat"
     until_ms: int = 0
     model_bytes: int = 400_000
+    labels: tuple[dict[str, str], ...] = ({},)
     checked: bool = True
     terms: FleetTerms = FleetTerms()
 
@@ -57,8 +59,8 @@ def synthetic(task: Task, setting: Setting, limits: Limits, chance: random.Rando
     return Devices(task, fleet, crowd, load, chance, faults)
 
 
-def enrolled(count: int) -> Iterator[DeviceRow]:
-    """The rows of `count` devices that a plane knows already."""
+def enrolled(count: int, labels: Sequence[dict[str, str]]) -> Iterator[DeviceRow]:
+    """The rows of `count` devices that a plane knows already, with `labels` by turns."""
     for number in range(count):
         yield DeviceRow(
             id=f"d{number}",
@@ -66,7 +68,7 @@ def enrolled(count: int) -> Iterator[DeviceRow]:
             name="",
             population="default",
             site="",
-            labels={},
+            labels=labels[number % len(labels)],
             public_key=f"p{number}",
             enrolled_ms=0,
             participated_ms=-1,

@@ -111,7 +111,9 @@ def simulate_fleet(
     """
     engine = TrainingEngine(task, trained) if trained else None
     if engine is not None:
-        setting = msgspec.structs.replace(setting, model_bytes=engine.model_bytes)
+        # the label that most of a device's examples have is what its owner would say of it at enrolment
+        labels = tuple({"mostly": str(label)} for label in engine.examples.label_counts().argmax(axis=1).tolist())
+        setting = msgspec.structs.replace(setting, model_bytes=engine.model_bytes, labels=labels)
     world = World(task, setting, engine)
     if engine is not None:
         world.devices.fleet.hold(engine.examples.counts(np.arange(engine.examples.shards)), engine.examples.coverage())

@@ -234,7 +234,7 @@ class World:
     def begin(self) -> None:
         """Enrol the fleet and submit the task, without faults."""
         if not self.setting.checked:
-            self.core = Core(enrolled(self.setting.devices), step=0, at_ms=0, limits=self.limits)
+            self.core = Core(enrolled(self.setting.devices, self.setting.labels), step=0, at_ms=0, limits=self.limits)
         count = self.setting.devices if self.setting.checked else 0
         for event in beginning(self.task, count):
             self.feed(event)

@@ -33,7 +33,7 @@ STRATEGIES: dict[str, dict[str, Option]] = {
         "explore_least": Option(0.2, 0.0, 1.0),
         "decay": Option(0.98, 0.0, 1.0),
     },
-    "power-of-choice": {"candidates": Option(2.0, 1.0, 100.0)},
+    "power_of_choice": {"candidates": Option(2.0, 1.0, 100.0)},
     "quality": {},
 }
 """Built-in strategy -> its options. `candidates`: how many are compared for one seat."""

@@ -182,7 +182,7 @@ def test_least_often_comes_first_in_key_and_choice() -> None:
     log = [-math.log(1 - draw) for draw in (0.0, 0.5, 0.6, 0.1)]
     assert keys == pytest.approx([times + each / (1 + each) for times, each in zip((1, 0, 0, 1), log, strict=True)])
     assert chosen(fair, kept, 3) == [3, 2, 1]
-    assert (fair.name, fair.groups(ask(4))) == ("power-of-choice", {0: 8})
+    assert (fair.name, fair.groups(ask(4))) == ("power_of_choice", {0: 8})
 
 
 def test_every_named_strategy_is_made_with_its_options() -> None:

@@ -9,7 +9,7 @@ from podium.tasks.task import Budgets, Fairness, Head, ModelSource, Select, Task
 GOOD = [
     Select(),
     Select(strategy="oort", options={"alpha": 0.0, "explore": 1.0, "explore_least": 0.0, "decay": 1.0}),
-    Select(strategy="power-of-choice", options={"candidates": 1.5}),
+    Select(strategy="power_of_choice", options={"candidates": 1.5}),
     Select(strategy="stratified", stratify="device.region"),
     Select(strategy="stratified", stratify="device.labels['locale']"),
     Select(strategy="acme.nightly", options={"anything": -1.0}),
@@ -27,7 +27,7 @@ BAD = [
     (Select(strategy="stratified", stratify="device.labels[locale]"), "select.stratify", "standing fact"),
     (Select(strategy="oort", options={"alhpa": 1.0}), "select.options.alhpa", "alpha"),
     (Select(strategy="oort", options={"decay": 1.1}), "select.options.decay", "within 0.0 and 1.0"),
-    (Select(strategy="power-of-choice", options={"candidates": 0.5}), "select.options.candidates", "within 1.0"),
+    (Select(strategy="power_of_choice", options={"candidates": 0.5}), "select.options.candidates", "within 1.0"),
     (Select(options={"alpha": 1.0}), "select.options.alpha", "it has none"),
     (Select(prefers={"batery": 1.0}), "select.prefers.batery", "nearest is battery"),
     (Select(prefers={"battery": 0.0}), "select.prefers.battery", "above zero"),

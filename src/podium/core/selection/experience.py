@@ -16,7 +16,7 @@ from podium.core.rows import LeaseRow
 from podium.tasks.selecting import is_own
 from podium.tasks.task import Fairness, Select
 
-GUIDED = ("oort", "power-of-choice")
+GUIDED = ("oort", "power_of_choice")
 NEVER = -1
 SOME = 65_536
 _MOST = 1e30

@@ -5,7 +5,7 @@ the ones of them that never took part, then the highest losses, ties by draw. On
 as the median of those that did: not telling is no way to the front. Never: asks a device for its loss before
 the round: the last one it told stands in for it (the paper's variant rpow-d). Candidates 1.0 is the uniform strategy.
 Limit: a higher share of candidates learns faster and less evenly; the paper's d between the cohort and the whole fleet.
-Source: Cho, Wang and Joshi 2020, "Client selection in federated learning: convergence analysis and power-of-choice
+Source: Cho, Wang and Joshi 2020, "Client selection in federated learning: convergence analysis and power_of_choice
 selection strategies", section 4.
 """
 
@@ -23,7 +23,7 @@ class PowerOfChoice(msgspec.Struct, frozen=True):
     """The highest losses of a random set that has `candidates` devices for each seat."""
 
     candidates: float
-    name: ClassVar[str] = "power-of-choice"
+    name: ClassVar[str] = "power_of_choice"
 
     def groups(self, ask: RoundAsk) -> dict[int, int]:
         """One group: the random set."""

@@ -24,7 +24,7 @@ BUILT_IN: dict[str, Maker] = {
     "uniform": Uniform,
     "stratified": Stratified,
     "oort": Oort,
-    "power-of-choice": PowerOfChoice,
+    "power_of_choice": PowerOfChoice,
     "quality": Quality,
 }
 
