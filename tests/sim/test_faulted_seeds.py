@@ -41,7 +41,7 @@ def test_a_plane_that_dies_all_the_time_still_ends(monkeypatch: pytest.MonkeyPat
     short = replace(DIGITS, round=replace(DIGITS.round, goal=6, minimum=3), run=replace(DIGITS.run, rounds=4))
     for seed in range(4):
         result = simulate_task(
-            short, devices=40, seed=seed, faults=frozenset({"crash", "lost-ack", "clock-jump", "lapse"})
+            short, devices=40, seed=seed, window_ms=200, faults=frozenset({"crash", "lost-ack", "clock-jump", "lapse"})
         )
         assert result.state == "FINISHED"
         assert result.struck["crash"] + result.struck["lost-ack"] > 10

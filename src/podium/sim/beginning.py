@@ -36,7 +36,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     devices: int
     seed: int
     faults: frozenset[str] = frozenset()
-    window_ms: int = 200
+    window_ms: int = 500
     trace: str = "flat"
     until_ms: int = 0
     model_bytes: int = 400_000

@@ -45,7 +45,7 @@ def simulate_task(
     devices: int,
     seed: int,
     faults: frozenset[str] = frozenset(),
-    window_ms: int = 200,
+    window_ms: int = 500,
     trace: str = "flat",
 ) -> SimResult:
     """Run `task` to its end over `devices` synthetic devices; `InvariantBroken` names seed, moment and story."""
