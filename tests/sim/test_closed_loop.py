@@ -35,7 +35,7 @@ def test_a_large_fleet_comes_at_one_rate_all_day() -> None:
     fleet = SimFleet(20_000, FleetTerms(), 5)
     there = availability_of("diurnal", fleet, 5)
     # twenty thousand stand for twenty million: the floor and the ceiling apply in full
-    loop = Loop(fleet, there, Limits(checkins_per_s_easy=1), LOAD)
+    loop = Loop(fleet, there, Limits(checkins_easy_per_s_max=1), LOAD)
     loop.bring()
     loop.submit(task(goal=1_000, requires="device.cores > 999", form_deadline=9 * DAY_MS, deadline=9 * DAY_MS))
     loop.work()
@@ -69,7 +69,7 @@ def test_a_small_fleet_meets_in_its_first_window() -> None:
 
 def cost(over: str | float, seed: int) -> tuple[int, int, int, int]:
     """(abandoned rounds, leases that came to nothing, their device work in ms, ms that the run took)."""
-    loop = Loop(SimFleet(2_000, QUICK, seed), AlwaysThere(), Limits(checkins_per_s_easy=1_000), LOAD)
+    loop = Loop(SimFleet(2_000, QUICK, seed), AlwaysThere(), Limits(checkins_easy_per_s_max=1_000), LOAD)
     loop.bring()
     terms = {"goal": 100, "minimum": 90, "rounds": 30, "report_deadline": 300_000, "stall": 300_000}
     loop.submit(task(**terms, over=over, deadline=DAY_MS, abandoned_max=30))

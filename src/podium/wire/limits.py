@@ -69,11 +69,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window_ceiling_ms: int = 3_600_000  # ... and no later, unless the plane would have too many check-ins
     window_max_ms: int = 4 * 3_600_000
     window_reserved_ms: int = 5_000  # a device kept for a forming round: within reserve_ms even at its jitter's end
-    window_spread: float = 0.5  # a large population's windows differ by so much: a herd is apart after one of them
+    window_large_jitter: float = (
+        0.5  # a large population's windows differ by so much: a herd is apart after one of them
+    )
     window_jitter: float = 0.2
     rendezvous_devices_max: int = 200
     checkins_per_s_max: int = 5_000  # what pacing aims at, for one plane
-    checkins_per_s_easy: int = 500  # up to this a population may come sooner than the floor: it costs the plane little
+    checkins_easy_per_s_max: int = (
+        500  # up to this a population may come sooner than the floor: it costs the plane little
+    )
 
     # device-side retries (device-protocol.md)
     retry_tries_max: int = 3

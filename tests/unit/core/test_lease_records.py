@@ -137,7 +137,7 @@ def test_an_answer_has_both_windows_and_its_ticket() -> None:
 
 
 def test_the_windows_of_a_large_population_are_spread_about_its_mean() -> None:
-    drive = Drive(Limits(rendezvous_devices_max=1, window_spread=1e-9))
+    drive = Drive(Limits(rendezvous_devices_max=1, window_large_jitter=1e-9))
     drive.begin(task(goal=2, over=1.0), 12)
     drive.check_in(*range(12))
     drive.wait(1)

@@ -21,7 +21,7 @@ Tell = Callable[[Numbers, Numbers], Numbers]
 DEVICES = 20_000
 STEP_MS = 60_000
 # twenty thousand stand for twenty million: the floor and the ceiling apply in full
-LIMITS = Limits(checkins_per_s_easy=1)
+LIMITS = Limits(checkins_easy_per_s_max=1)
 
 
 def awake_share(at_ms: int, phase: float) -> float:

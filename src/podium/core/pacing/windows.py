@@ -68,7 +68,7 @@ def windows(
         spread = every - at_ms % every + (share * (every * GATHER_JITTER)).astype(np.int64)
     else:
         mean = spread_ms(limits, view) * push
-        span = limits.window_spread * mean
+        span = limits.window_large_jitter * mean
         spread = (mean - span + share * (2.0 * span)).astype(np.int64)
     if reserved.any():
         kept = limits.window_reserved_ms * (1.0 + limits.window_jitter * (2.0 * share - 1.0))
@@ -83,7 +83,7 @@ def longest_ms(limits: Limits, view: PaceView, at_ms: int) -> int:
     if view.awake <= limits.rendezvous_devices_max:
         every = int(gather_ms(limits, view, np.array([at_ms]))[0]) * math.ceil(push)
         return min(int(every * (1.0 + GATHER_JITTER)), limits.window_max_ms)
-    return min(int(spread_ms(limits, view) * push * (1.0 + limits.window_spread)), limits.window_max_ms)
+    return min(int(spread_ms(limits, view) * push * (1.0 + limits.window_large_jitter)), limits.window_max_ms)
 
 
 def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -126,9 +126,11 @@ def target_per_s(limits: Limits, view: PaceView) -> float:
 def reach_ms(limits: Limits, high: float) -> tuple[float, float]:
     """The least and the longest mean window in ms of a large population of at most `high` devices awake.
 
-    Those of the limits where they come to `checkins_per_s_easy`; a smaller one may return sooner, in proportion.
+    Those of the limits where they come to `checkins_easy_per_s_max`; a smaller one may return sooner, in proportion.
     """
-    floor = min(limits.window_floor_ms, max(high * 1000.0 / limits.checkins_per_s_easy, limits.window_rendezvous_ms))
+    floor = min(
+        limits.window_floor_ms, max(high * 1000.0 / limits.checkins_easy_per_s_max, limits.window_rendezvous_ms)
+    )
     return floor, floor * limits.window_ceiling_ms / limits.window_floor_ms
 
 
