@@ -2,8 +2,8 @@
 
 Decides: which of the three is asked for, how it is told on the way, and what is printed. A broken promise ends it with
 exit code 1 and its story, seed and commit. Never: simulates.
-By the clock (--hours, --train or --report) is for millions of devices: the core is the same, what is checked from
-outside it is not.
+By the clock (--hours, --train, --report or --capacity) is for millions of devices: the core is the same, what is
+checked from outside it is not.
 """
 
 import os
@@ -43,13 +43,14 @@ class Clock(NamedTuple):
 
     hours: Annotated[float, typer.Option("--hours", min=0, help="Virtual time; 0: until the run ends.")] = 0.0
     trace: Annotated[str, typer.Option("--trace", metavar="flat|diurnal|FILE", help="When devices are there.")] = "flat"
+    capacity: Annotated[Path | None, typer.Option("--capacity", metavar="FILE", help="What devices are.")] = None
     train: Annotated[int, typer.Option("--train", min=0, help="Devices of each cohort that train for real.")] = 0
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="A page with plots.")] = None
     json: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Results as JSON; - is stdout.")] = None
 
     def asked_for(self) -> bool:
         """Whether it is one."""
-        return bool(self.hours or self.train or self.report)
+        return bool(self.hours or self.train or self.report or self.capacity)
 
 
 @gathered(Clock)
@@ -116,7 +117,13 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
     megabytes = BASE_MB + devices * DEVICE_BYTES // 1_000_000
     note(f"simulating {devices:,} devices, seed {seed}, trace {clock.trace}; it takes up to {megabytes:,} MB")
     setting = Setting(
-        devices=devices, seed=seed, window_ms=WINDOW_MS, trace=clock.trace, until_ms=until_ms, checked=False
+        devices=devices,
+        seed=seed,
+        window_ms=WINDOW_MS,
+        trace=clock.trace,
+        capacity=clock.capacity,
+        until_ms=until_ms,
+        checked=False,
     )
     result, report = simulate_fleet(task, setting, clock.train, _Bar(until_ms).tell)
     if clock.json is None:

@@ -6,6 +6,7 @@ follows (world.py).
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -16,7 +17,8 @@ from podium.sim.devices import Devices
 from podium.sim.faults import Faults
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.fleet_terms import FleetTerms
-from podium.sim.traces import availability_of
+from podium.sim.trace_files import read_availability, read_capacity
+from podium.sim.traces import TRACES, availability_of
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
@@ -30,7 +32,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
     `labels`: what devices were enrolled with, by turns (unchecked worlds). `checked`: compare everything with what was
-    promised; `trace`: when devices are there (sim/traces.py).
+    promised; `trace`: when devices are there (sim/traces.py); `capacity`: a file of what they are.
     """
 
     devices: int
@@ -42,12 +44,15 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     model_bytes: int = 400_000
     labels: tuple[dict[str, str], ...] = ({},)
     checked: bool = True
+    capacity: Path | None = None
     terms: FleetTerms = FleetTerms()
 
 
 def synthetic(task: Task, setting: Setting, limits: Limits, chance: random.Random, faults: Faults) -> Devices:
     """The devices of a world: their fleet after its terms, and what a lease of `task` asks of them."""
-    fleet = SimFleet(setting.devices, setting.terms, setting.seed)
+    names = () if setting.trace in TRACES else read_availability(Path(setting.trace)).names
+    capacity = None if setting.capacity is None else read_capacity(setting.capacity, names)
+    fleet = SimFleet(setting.devices, setting.terms, setting.seed, capacity)
     there = availability_of(setting.trace, fleet, setting.seed)
     load = Workload(
         download_bytes=setting.model_bytes,

@@ -109,9 +109,3 @@ def availability_of(trace: str, fleet: Nights, seed: int) -> Availability:
     if not trace.endswith((".csv", ".jsonl")):
         raise OperatorFault("usage", what=f"trace {trace!r}", why=f"the traces are {', '.join(TRACES)}, or a file")
     return TracedThere(read_availability(Path(trace)), seed)
-
-
-def share_there(availability: Availability, devices: NDArray[np.int64], at_ms: int) -> float:
-    """The share of `devices` (int64, not empty) that are there at `at_ms`."""
-    moment = np.full(len(devices), at_ms, np.int64)
-    return float(np.mean(availability.next_ms(devices, moment) == moment))

@@ -13,28 +13,17 @@ from collections.abc import Iterable, Iterator
 from tests.tidy.rules.sources import Finding, Source
 
 _PROOFS = "src/podium/core/journal/proofs.py"
-_NEXT = "the simulator's world takes its devices from here next"
 _PROOF = "an auditor with one head and one entry needs it; our own verbs read whole journals"
-_NEXT = "the core's step is wired to it next"
 KEPT: dict[str, str] = {
-    "src/podium/core/fleet/reliability.py::plausible": _NEXT,
+    "src/podium/core/fleet/reliability.py::plausible": "a claim is held against what the plane measures: next",
     f"{_PROOFS}::inclusion_proof": _PROOF,
     f"{_PROOFS}::consistency_proof": _PROOF,
     f"{_PROOFS}::verify_inclusion": _PROOF,
     f"{_PROOFS}::verify_consistency": _PROOF,
-    "src/podium/sim/calendar.py::Calendar": _NEXT,
-    "src/podium/sim/trace_files.py::read_capacity": _NEXT,
-    "src/podium/sim/traces.py::share_there": _NEXT,
     "src/podium/adapters/blobs.py::MemoryBlobs": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/adapters/keys.py::MemoryKeys": "the port's second adapter: the contract suite holds both to one text",
     "src/podium/kernels/exact.py::sum_steps": "the slow exact twin of kernels/sums.py, its definition",
     "src/podium/kernels/exact.py::exact_mean": "the slow exact twin of kernels/sums.py, its definition",
-    "src/podium/cli/simulation_pages.py::comparison_markdown": "simulate --train and its comparison ask for it: next",
-    "src/podium/cli/simulation_pages.py::comparison_page": "simulate --train and its comparison ask for it: next",
-    "src/podium/cli/simulation_pages.py::report_page": "simulate --train and its comparison ask for it: next",
-    "src/podium/sim/compare.py::read_comparison": "simulate --train and its comparison ask for it: next",
-    "src/podium/sim/compare.py::run_comparison": "simulate --train and its comparison ask for it: next",
-    "src/podium/sim/examples.py::examples_of": "simulate --train asks for it: next",
     "src/podium/learning/fedavg.py::merge": "one of the four functions of every aggregation rule: shards merge",
 }
 """path::name -> why it stays although nothing here names it."""

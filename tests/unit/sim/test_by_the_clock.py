@@ -49,11 +49,11 @@ def test_a_simulation_by_the_clock_ends_in_the_middle_of_a_run() -> None:
 
 def test_cohorts_that_train_learn_and_the_same_seed_learns_the_same() -> None:
     setting = Setting(devices=500, seed=3, checked=False)
-    (result, report), (again, _) = (simulate_fleet(few_rounds(), setting, trained=25) for _ in range(2))
+    (result, report), (again, _) = (simulate_fleet(few_rounds(10), setting, trained=25) for _ in range(2))
     assert result == again
     accuracies = [each.accuracy for each in report.rounds]
-    assert accuracies[-1] > 0.5 > accuracies[0]
-    assert result.bytes_up == sum(each.bytes_up for each in report.rounds) > 4 * 25 * 7_850 * 4 * 0.9
+    assert accuracies[-1] > 0.6 > accuracies[0], accuracies
+    assert result.bytes_up == sum(each.bytes_up for each in report.rounds) >= 10 * 25 * 7_850 * 4
 
 
 def test_a_sample_of_a_cohort_trains_and_every_update_counts() -> None:
@@ -103,3 +103,19 @@ def test_the_verb_writes_a_page_and_json(tmp_path: Path, capsys: pytest.CaptureF
     assert "<svg" in page.read_text() and "2,000 devices" in capsys.readouterr().err
     with pytest.raises(OperatorFault, match="--faults by the clock"):
         simulate(hours=1.0, task=MNIST, faults="all")
+
+
+def test_traces_of_ones_own_say_who_is_there_and_what_they_are(tmp_path: Path) -> None:
+    traces, told = MNIST.parents[1] / "traces", tmp_path / "told.json"
+    simulate(
+        hours=2.0,
+        trace=str(traces / "availability.csv"),
+        capacity=traces / "capacity.csv",
+        json=told,
+        task=MNIST,
+        devices="600",
+    )
+    (result,) = msgspec.json.decode(told.read_bytes())
+    assert result["checkins"] > 600 and result["rounds_sealed"] > 0
+    with pytest.raises(OperatorFault, match=r"capacity\.csv"):
+        simulate(hours=1.0, trace=str(traces / "capacity.csv"), task=MNIST)

@@ -10,8 +10,9 @@ from podium.core.draws import uniform
 from podium.sim.fleet import MEGABYTE, RECORD, SimFleet, Workload
 from podium.sim.fleet_terms import FleetTerms, Platform, Region, always_share
 from podium.sim.trace_files import Capacity
-from podium.sim.traces import DAY_MS, HOUR_MS, NIGHT_UNIT_MS, availability_of, share_there
+from podium.sim.traces import DAY_MS, HOUR_MS, NIGHT_UNIT_MS, availability_of
 from podium.wire.problems import OperatorFault
+from tests.support.sim_there import share_there
 
 COUNT = 200_000
 TERMS = FleetTerms()

@@ -7,11 +7,12 @@ import pytest
 from podium.sim.fleet import SimFleet
 from podium.sim.fleet_terms import FleetTerms
 from podium.sim.prospect import SAMPLE, trace_prospect
-from podium.sim.traces import HOUR_MS, availability_of, share_there
+from podium.sim.traces import HOUR_MS, availability_of
 from podium.tasks.forecast import Evidence
 from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Select, Task
 from podium.wire.durations import Duration
 from podium.wire.problems import OperatorFault
+from tests.support.sim_there import share_there
 
 COUNT = 2_000
 UNKNOWN = (-1, -1)
