@@ -111,16 +111,19 @@ def test_claims_are_held_to_history() -> None:
 
 
 ROW = st.tuples(
-    st.integers(0, 40), st.booleans(), st.sampled_from([NAN, 50.0, 1e3, 3e4, 2e8]), st.integers(0, 3 * HOUR_MS)
+    st.integers(0, 40),
+    st.booleans(),
+    st.sampled_from([NAN, 50.0, 1e3, 3e4, 2e8]),
+    st.sampled_from([0, 1, 60_000, HOUR_MS - 1, 3 * HOUR_MS]),
 )
 REACHED = {"device twice in a batch": 0, "hour turns in a batch": 0, "hour turns between": 0}
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)
-@given(st.lists(ROW, min_size=1, max_size=60), st.data())
+@given(st.lists(ROW, min_size=2, max_size=60), st.data())
 def test_cutting_batches_changes_no_bit(rows: list[tuple[int, bool, float, int]], data: st.DataObject) -> None:
     moments = np.cumsum([row[3] for row in rows]).tolist()
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=8)))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(rows) - 1), min_size=1, max_size=8)))
     whole, parts = Reliability(), Reliability()
     whole.observe(_slice(rows, moments, 0, len(rows)))
     for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
@@ -154,7 +157,7 @@ def test_an_hour_of_a_class_is_added_up_before_it_is_rounded() -> None:
 
 
 def test_the_cells_were_reached() -> None:
-    assert min(REACHED.values()) > 0, REACHED
+    assert min(REACHED.values()) > 10, REACHED
 
 
 def _slice(rows: list[tuple[int, bool, float, int]], moments: list[int], start: int, end: int) -> Observations:
