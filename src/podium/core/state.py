@@ -26,6 +26,7 @@ from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.pacing.arrivals import Arrivals
 from podium.core.pacing.pace import Pace
+from podium.core.rounds.buffered import round_of, take_over
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
@@ -94,6 +95,13 @@ class OpenRound:
         self.attempts = np.concatenate([self.attempts, np.zeros(room, np.uint8)])
         self.reason = np.concatenate([self.reason, np.full(room, -1, np.int16)])
         self.nominated = np.concatenate([self.nominated, np.zeros(room, np.bool_)])
+
+    def add(self, device: int, lease: LeaseRow) -> None:
+        """`lease`, of `device`, stands in this round from now on."""
+        self.leases[lease.id] = lease
+        self.count[lease.state] = self.count.get(lease.state, 0) + 1
+        self.grow(device + 1)
+        self.attempts[device] += self.attempts[device] < BARRED
 
     def live(self) -> int:
         """Leases OFFERED or HELD."""
@@ -235,6 +243,7 @@ class State:
             self._put_line(row)
         if row.state in ROUND_OPEN and key not in self.open:
             self.open[key] = OpenRound()
+            take_over(self, row)
         elif row.state not in ROUND_OPEN:
             if before is None or before.state in ROUND_OPEN:
                 ended = self.outcomes.setdefault(row.run, Counter())
@@ -265,20 +274,19 @@ class State:
             self.lease_deadlines.drop(row.id)
         self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
         _learn(self, device, row, before)
-        work = self.open.get((row.run, row.round))
+        work = self.open.get(round_of(self, row))
         if work is None:
             if before is None:
                 self._forget_later(row.id)
             return
-        work.leases[row.id] = row
         if row.state not in LEASE_LIVE:
             work.late.discard(row.id)
-        if before is not None:
-            work.count[before.state] -= 1
+        if before is None:
+            work.add(device, row)
         else:
-            work.grow(device + 1)
-            work.attempts[device] += work.attempts[device] < BARRED
-        work.count[row.state] = work.count.get(row.state, 0) + 1
+            work.leases[row.id] = row
+            work.count[before.state] -= 1
+            work.count[row.state] = work.count.get(row.state, 0) + 1
         if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
             work.attempts[device] = BARRED
 

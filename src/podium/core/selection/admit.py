@@ -20,9 +20,10 @@ from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
-from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.permits import over_budget, too_often
@@ -107,7 +108,7 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
         state=lease.state,
         run=lease.run,
         round=lease.round,
-        manifest=state.rounds[lease.run, lease.round].manifest,
+        manifest=state.rounds[lease.run, granting_round(lease.id)].manifest,
         base=lease.base,
         remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
@@ -139,13 +140,18 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
 
     def accepts(place: int, asked: Numbers) -> Mask:
         row = wanting[place]
-        if row.state != "FORMING":
+        if not _forms(state, row):
             return _seated(state, row, batch, asked)
         return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
 
     asks = asking(turns, accepts)
     batch.claimed |= asks.any(axis=0)
     return list(asks)
+
+
+def _forms(state: State, row: RoundRow) -> bool:
+    """Whether `row` forms a cohort; a buffered round that is not prepared yet has no seat, and no cohort ever."""
+    return row.state == "FORMING" and not is_buffered(state.task_of(row.run).task)
 
 
 def _told(batch: Batch, rows: Numbers) -> tuple[Numbers, tuple[Telemetry, Numbers]]:
@@ -166,7 +172,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
     last[rows[silent]] = why[silent]
     fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
-    if row.state == "FORMING":
+    if _forms(state, row):
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
