@@ -69,7 +69,7 @@ def test_training_is_idempotent_and_forgets_rounds_and_their_bases() -> None:
     assert engine.judge(KEY, [("a", 1, False), ("b", 2, True)]) == ["", "not-finite"]
     assert engine.judge(KEY, [("a", 1, False)]) == [""]
     once, _ = engine.finish(KEY, ("a",))
-    engine.drop(KEY)
+    engine.drop(KEY, [KEY])
     engine.begin(KEY, FIRST)
     engine.judge(KEY, [("a", 1, False)])
     assert engine.finish(KEY, ("a",))[0] == once, "it was added once"
@@ -78,7 +78,7 @@ def test_training_is_idempotent_and_forgets_rounds_and_their_bases() -> None:
     ((weight, metrics),) = engine.measure(KEY, np.array([1]))
     assert weight == metrics["loss"][1] == 8.0
     assert metrics["loss"][0] / 8 == pytest.approx(np.log(10), rel=1e-3), "a model of zeros knows nothing"
-    engine.drop(KEY)
+    engine.drop(KEY, [KEY])
     assert engine.measure(KEY, np.array([1])) == []
 
 
