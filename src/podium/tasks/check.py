@@ -190,7 +190,9 @@ def _mode_faults(task: Task) -> Iterator[OperatorFault]:
     }
     for key, (got, default) in chosen.items():
         if got != default:
-            yield _refuse(key, got, "buffered rounds choose no cohort: whoever comes and may take part fills a free seat")
+            yield _refuse(
+                key, got, "buffered rounds choose no cohort: whoever comes and may take part fills a free seat"
+            )
 
 
 def _adaptive_faults(task: Task) -> Iterator[OperatorFault]:

@@ -46,12 +46,12 @@ def take_over(state: "State", row: RoundRow) -> None:
 
 
 def staleness(state: "State", lease: LeaseRow) -> int:
-    """How many versions the base of a live lease is behind the one that the newest window adds to.
+    """How many versions the base of a live lease is behind the one that the round it counts in adds to.
 
-    A version that is being made counts: the window that waits for it will add to that.
+    A version that is being made counts: a window that waits for it will add to that.
     """
-    newest = state.rounds[lease.run, state.runs[lease.run].rounds_opened]
-    return _behind(state, lease, newest.base or state.runs[lease.run].base) + (not newest.base)
+    row = state.rounds[round_of(state, lease)]
+    return _behind(state, lease, row.base or state.runs[lease.run].base) + (not row.base)
 
 
 def _behind(state: "State", lease: LeaseRow, base: str) -> int:

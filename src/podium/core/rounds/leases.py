@@ -158,7 +158,9 @@ def judge(state: State, out: Outbox, verdict: Verdict) -> None:
     number = state.holder(lease)
     told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
     refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms, norm=verdict.norm)
-    out.record("lease-refused", lease.id, _next(state, refused, "refused"), told, code=verdict.code, detail=verdict.detail)
+    out.record(
+        "lease-refused", lease.id, _next(state, refused, "refused"), told, code=verdict.code, detail=verdict.detail
+    )
     out.send(EndLease(lease=lease.id))
     state.news[number] = verdict.code
 
