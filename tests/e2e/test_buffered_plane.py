@@ -23,7 +23,7 @@ from podium.wire import messages as m
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
 from podium.wire.operator import LeaseView, Page
-from podium.wire.tensors import read_arrays, write_arrays
+from podium.wire.tensors import read_arrays
 from podium_examples.digits import data as digits
 from podium_examples.digits import init
 from tests.e2e.test_plane_restart import moved

@@ -26,6 +26,11 @@ def is_buffered(task: Task) -> bool:
     return task.round.mode == "buffered"
 
 
+def forms(row: RoundRow, task: Task) -> bool:
+    """Whether `row` gathers a cohort; a window that is yet to be prepared does not: it has no seat, and takes over."""
+    return row.state == "FORMING" and not is_buffered(task)
+
+
 def round_of(state: "State", lease: LeaseRow) -> tuple[str, int]:
     """The key of the round in which `lease` counts; a live one of a buffered run stands in the newest."""
     if lease.state in LEASE_LIVE and is_buffered(state.task_of(lease.run).task):

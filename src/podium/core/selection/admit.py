@@ -20,7 +20,7 @@ from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
-from podium.core.rounds.buffered import is_buffered
+from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
@@ -140,18 +140,13 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
 
     def accepts(place: int, asked: Numbers) -> Mask:
         row = wanting[place]
-        if not _forms(state, row):
+        if not forms(row, state.task_of(row.run).task):
             return _seated(state, row, batch, asked)
         return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
 
     asks = asking(turns, accepts)
     batch.claimed |= asks.any(axis=0)
     return list(asks)
-
-
-def _forms(state: State, row: RoundRow) -> bool:
-    """Whether `row` forms a cohort; a buffered round that is not prepared yet has no seat, and no cohort ever."""
-    return row.state == "FORMING" and not is_buffered(state.task_of(row.run).task)
 
 
 def _told(batch: Batch, rows: Numbers) -> tuple[Numbers, tuple[Telemetry, Numbers]]:
@@ -172,7 +167,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
     last[rows[silent]] = why[silent]
     fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
-    if _forms(state, row):
+    if forms(row, task.task):
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")

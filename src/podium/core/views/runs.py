@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from podium.core.rounds import adapting, pausing, rounds
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
@@ -79,7 +80,7 @@ def _round_shown(state: State, run: RunRow) -> RoundRow | None:
     newest = state.rounds.get((run.id, run.rounds_opened))
     for number in range(run.rounds_opened, 0, -1):
         row = state.rounds.get((run.id, number))
-        if row is not None and row.leases_made:
+        if row is not None and row.outcomes:
             return row
     return newest
 
@@ -172,7 +173,7 @@ def _funnel(state: State, row: RoundRow, work: OpenRound | None, counts: dict[st
         unfit = [CODE["kind"], CODE["dataset"], CODE["requires"]]
         funnel["eligible"] = int(np.count_nonzero(~np.isin(seen, unfit) & (seen < CLAUSE)))
         funnel["checked in"] = len(seen)
-    funnel["leased"] = row.leases_made
+    funnel["leased"] = by_state.total()
     funnel["training"] = by_state["HELD"] if work else 0
     funnel["reported"] = sum(by_state[name] for name in ("REPORTED", "ACCEPTED", "REFUSED"))
     funnel["accepted"] = by_state["ACCEPTED"]
@@ -185,6 +186,15 @@ def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | Non
         return None
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     name = rounds.name_of(row)
+    if row.state == "FORMING" and is_buffered(task):
+        return Wait(
+            what=f"round {name} is being prepared",
+            have=work.stored(),
+            need=adapting.goal_of(row, task),
+            since_ms=now_ms - row.opened_ms,
+            left_ms=_left(state, row, now_ms),
+            why={"at work": work.live(), "being checked": work.count.get("REPORTED", 0)},
+        )
     if row.state == "FORMING":
         since = now_ms - row.opened_ms
         what = f"round {name} needs devices to start"

@@ -114,6 +114,6 @@ def starving_ms(state: State, now_ms: int) -> int:
             continue
         if row.state == "FORMING" and row.form_deadline_ms >= 0:
             longest = max(longest, now_ms - (row.form_deadline_ms - state.task_of(run).task.round.form_deadline))
-        elif row.state == "REPORTING" and not row.leases_made:
+        elif row.state == "REPORTING" and not state.open[run, number].leases:
             longest = max(longest, now_ms - row.reporting_ms)
     return longest
