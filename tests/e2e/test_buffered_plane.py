@@ -1,4 +1,4 @@
-"""Buffered rounds on a real plane over real HTTP: updates of older versions are opened, counted once, and their key dies.
+"""Buffered rounds on a real plane over real HTTP: updates of older versions are opened and counted, and their key dies.
 
 One-hot updates say who is in which version: each adds the mean of the updates that were counted in its window.
 """
@@ -122,13 +122,14 @@ def _running(devices: list[Device]) -> Iterator[None]:
 
 def test_real_devices_learn_the_digits_in_windows(tmp_path: Path) -> None:
     made = _buffered(read_task(DIGITS), goal=3, concurrency=6, staleness_max=8, rounds=8)
+    first = {name: values.astype(np.float32) for name, values in init(42).items()}
     with plane(tmp_path / "data") as (server, operator):
         token = operator.token(uses=8)
         devices = [Device(operator.url, token=token, data=digits(str(n)), probes=GivenProbes()) for n in range(8)]
         for device in devices:
             device.limits, device.plans = QUICK, PLANS
         with _running(devices):
-            view = ended(operator, operator.submit(made, init(42)), within_s=60.0)
+            view = ended(operator, operator.submit(made, first), within_s=60.0)
         assert (view.state, view.rounds_sealed) == ("FINISHED", 8)
         assert view.history["accuracy"][-1] > view.history["accuracy"][0]
         assert server.plane is not None

@@ -42,6 +42,22 @@ STANDINGS = (
     *("given up while frozen", "given up after a freeze"),
     *MET,
 )
+ROUNDS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(("train", "train", "evaluate")),
+        "concurrency": st.sampled_from((0, 2)),
+        "rounds": st.integers(1, 4),
+        "over": st.just(2.0),
+    }
+)
+WINDOWS = st.fixed_dictionaries(
+    {
+        "mode": st.just("buffered"),
+        "concurrency": st.sampled_from((1, 3)),
+        "rounds": st.integers(3, 6),
+        "staleness_max": st.integers(0, 2),
+    }
+)
 STORED_ANSWERS = {("stored", ""), ("refused", "not-finite"), ("stop", "lease-over")}
 
 
@@ -97,26 +113,14 @@ class Plane(RuleBasedStateMachine):
         self.over: dict[tuple[str, int], RoundRow] = {}
         self.stored: set[str] = set()
 
-    @initialize(
-        goal=st.integers(1, 3),
-        minimum=st.integers(0, 1),
-        concurrency=st.sampled_from((0, 2)),
-        kind=st.sampled_from(("train", "train", "evaluate", "buffered", "buffered")),
-        rounds=st.integers(1, 4),
-        stale=st.integers(0, 2),
-    )
-    def begin(self, goal: int, minimum: int, concurrency: int, kind: str, rounds: int, stale: int) -> None:
+    @initialize(drawn=ROUNDS | WINDOWS, goal=st.integers(1, 3), minimum=st.integers(0, 1))
+    def begin(self, drawn: dict[str, object], goal: int, minimum: int) -> None:
         """Two runs, of which the first is drawn."""
         drive = self.drive
         drive.bring()
         drive.fleet(DEVICES)
         terms = {"stall": 3_000, "form_deadline": 20_000, "report_deadline": 9_000, "abandoned_max": 4}
-        drawn = {"goal": goal, "minimum": minimum, "concurrency": concurrency, "rounds": rounds, **terms}
-        if kind == "buffered":
-            drawn |= {"mode": kind, "concurrency": concurrency + 1, "staleness_max": stale, "rounds": rounds + 2}
-        else:
-            drawn |= {"kind": kind, "over": 2.0}
-        drive.submit(task(**drawn), "a")
+        drive.submit(task(goal=goal, minimum=minimum, **terms, **drawn), "a")
         soon = {"deadline": 10_000, "form_deadline": 4_000, "abandoned_max": 2}
         drive.submit(task(goal=2, rounds=3, **{**terms, **soon}), "b")
 

@@ -1,4 +1,4 @@
-"""Buffered windows over the digits' fleet in virtual time, with every fault: no update is lost, counted twice or too late.
+"""Buffered windows over a fleet in virtual time, with every fault: no update is lost, counted twice or too late.
 
 The checked world compares from outside: sums are one-hot, so a 2 is a double count; each counted update's staleness is
 told by the numbers of the versions alone.
@@ -19,7 +19,7 @@ SHAPES = ((3, 2, 0), (10, 24, 4), (20, 9, 1), (6, 40, 10))
 
 def test_every_fault_strikes_windows_and_no_promise_is_broken() -> None:
     struck, states, updates = Counter[str](), Counter[str](), 0
-    for seed in range(16):
+    for seed in range(8):
         goal, concurrency, staleness_max = SHAPES[seed % 4]
         terms = replace(
             DIGITS.round,
@@ -29,14 +29,14 @@ def test_every_fault_strikes_windows_and_no_promise_is_broken() -> None:
             concurrency=concurrency,
             staleness_max=staleness_max,
         )
-        task = replace(DIGITS, round=terms, run=replace(DIGITS.run, rounds=10, abandoned_max=50))
+        task = replace(DIGITS, round=terms, run=replace(DIGITS.run, rounds=8, abandoned_max=50))
         result = simulate_task(task, devices=60, seed=seed, faults=ALL)
         states[result.state] += 1
         updates += result.updates
         struck.update(result.struck)
-    assert states["FINISHED"] >= 14, states
-    assert updates > 16 * 10 * 2
-    assert struck.keys() == ALL and min(struck.values()) > 2, struck
+    assert states["FINISHED"] >= 7, states
+    assert updates > 8 * 8 * 2
+    assert struck.keys() == ALL and min(struck.values()) > 0, struck
 
 
 def test_without_faults_windows_come_sooner_than_rounds_and_a_seed_is_one_story() -> None:

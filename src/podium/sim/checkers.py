@@ -1,9 +1,9 @@
 """What must be true of every simulation, checked from outside the core.
 
 Decides: whether a run kept Podium's promises. It keeps its own copy of what became durable and of what devices were
-told, and compares: no stored update is lost, counted twice or counted too late, every transition is in the tables, nobody gets a lease
-who should not, a paused run loses no time, a frozen plane starts no round, lets none give up forming and charges no run
-with what it loses, a reload gives the same rows, and at the end nothing is left running.
+told, and compares: no stored update is lost, counted twice or counted too late, every transition is in the tables,
+nobody gets a lease who should not, a paused run loses no time, a frozen plane starts no round, lets none give up
+forming and charges no run with what it loses, a reload gives the same rows, and at the end nothing is left running.
 `InvariantBroken` carries the story.
 """
 

@@ -145,7 +145,7 @@ class SqliteStore(SqliteReader):
 
 def _moved(leases: Sequence[Cells]) -> list[Cells]:
     """(round, id) of the leases whose id names another round than they count in."""
-    return [(number, name) for name, run, number, *_ in leases if not str(name).startswith(f"{run}.{number}.")]
+    return [(number, name) for name, run, number, *_ in leases if not str(name).startswith(f"{run!s}.{number!s}.")]
 
 
 def _cells(
