@@ -9,11 +9,12 @@ from collections import Counter
 import numpy as np
 
 from podium.core.deadlines import NONE
+from podium.core.open_round import OpenRound
 from podium.core.rounds import adapting, buffered, rounds
 from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import RoundRow, granting_round
-from podium.core.state import OpenRound, State
+from podium.core.state import State
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
 

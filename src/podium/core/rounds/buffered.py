@@ -13,12 +13,13 @@ al. 2022, PAPAYA, section 4 (concurrency apart from the aggregation goal, a boun
 
 from typing import TYPE_CHECKING
 
+from podium.core.open_round import OpenRound
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import LeaseRow, RoundRow, granting_round
 from podium.tasks.task import Task
 
 if TYPE_CHECKING:  # the state asks where a lease stands
-    from podium.core.state import OpenRound, State
+    from podium.core.state import State
 
 
 def is_buffered(task: Task) -> bool:
@@ -68,7 +69,7 @@ def past_bound(state: "State", row: RoundRow, lease: LeaseRow) -> bool:
     return _behind(state, lease, row.base) >= state.task_of(row.run).task.round.staleness_max
 
 
-def seats(row: RoundRow, task: Task, work: "OpenRound") -> int:
+def seats(row: RoundRow, task: Task, work: OpenRound) -> int:
     """How many leases a window can grant now: what its concurrency leaves, while it still wants updates.
 
     None once its goal is stored: whoever began then would be stale from the start.
@@ -78,7 +79,7 @@ def seats(row: RoundRow, task: Task, work: "OpenRound") -> int:
     return max(0, task.round.concurrency - work.live())
 
 
-def dead_keys(state: "State", row: RoundRow, work: "OpenRound") -> tuple[int, ...]:
+def dead_keys(state: "State", row: RoundRow, work: OpenRound) -> tuple[int, ...]:
     """The numbers of the rounds whose upload key nobody needs any more, now that `row` ended.
 
     A key is needed while its round is open, a live lease names it, or an update under it waits in an open window.

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from podium.core.effects import EndRound, FinishRound, PrepareRound
 from podium.core.events import AggregateMade, ManifestMade, MetricSums
 from podium.core.models.versions import make_version
+from podium.core.open_round import OpenRound
 from podium.core.outbox import Outbox
 from podium.core.rounds.adapting import choice, goal_of, minimum_of, next_goal, open_seats, with_learned
 from podium.core.rounds.buffered import dead_keys, is_buffered, past_bound
@@ -24,7 +25,7 @@ from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rows import LeaseRow, RoundRow, RunRow, granting_round
 from podium.core.selection.cohort import choose
-from podium.core.state import FREEZE, OpenRound, State
+from podium.core.state import FREEZE, State
 from podium.wire.problems import Bug
 
 LOSS_MEMORY = 0.7

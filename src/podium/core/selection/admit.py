@@ -17,6 +17,7 @@ from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
+from podium.core.open_round import BARRED
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
@@ -30,7 +31,7 @@ from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
-from podium.core.state import BARRED, State
+from podium.core.state import State
 
 Numbers = NDArray[np.int64]
 

@@ -10,13 +10,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from podium.core.open_round import OpenRound
 from podium.core.rounds import adapting, pausing, rounds
 from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE, REASONS
-from podium.core.state import OpenRound, State
+from podium.core.state import State
 from podium.core.views.shapes import drift, run_shapes, shapes_of
 from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
 
