@@ -104,6 +104,30 @@ def test_an_update_of_an_older_version_is_opened_after_a_restart_and_counted_onc
     assert verify_data(data).entries > 0
 
 
+def test_a_lost_key_of_an_older_version_ends_those_who_need_it_and_the_run_goes_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with plane(data) as (server, operator):
+        slow, second, third = enrolled(operator, 3)
+        run = operator.submit(_buffered(task(), goal=2, concurrency=3, staleness_max=3, rounds=2))
+        offer = offer_to(slow)
+        assert slow.lease(offer.lease, "accept", m.Accept()).word == "go"
+        for place, device in ((1, second), (2, third)):
+            assert train(device, offer_to(device), place).word == "stored"
+        _sealed(operator, run, 1)
+        assert server.plane is not None
+        server.plane.parts.keys.erase(f"upload/{run}.1")
+    with plane(data) as (server, operator):
+        for device in (slow, second):
+            moved(device, server.url)
+            assert train(device, offer_to(device), 3).word == "stored"
+        view = ended(operator, run)
+        assert (view.state, view.rounds_sealed) == ("FINISHED", 2)
+        assert view.round is not None and view.round.number == 3, "the second needed what was lost"
+        assert _leases(operator, run, 2) == {offer.lease: "REVOKED"}
+        assert server.plane is not None
+        _empty(server.plane.parts)
+
+
 @contextlib.contextmanager
 def _running(devices: list[Device]) -> Iterator[None]:
     threads = [threading.Thread(target=device.run_forever, daemon=True) for device in devices]
