@@ -143,7 +143,7 @@ def close(state: State, out: Outbox, row: RoundRow, **why: str) -> None:
     run, task = state.runs[row.run], state.task_of(row.run).task
     goes_on = is_buffered(task) and run.rounds_sealed + 1 < task.run.rounds
     for lease in list(state.open[row.run, row.number].leases.values()):
-        if lease.state in LEASE_LIVE and not (goes_on and not past_bound(state, row, lease)):
+        if lease.state in LEASE_LIVE and (not goes_on or past_bound(state, row, lease)):
             end_lease(out, lease, "superseded", "stale" if goes_on else "round-closed")
     if goes_on:
         open_round(state, out, run)
