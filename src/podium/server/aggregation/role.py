@@ -137,7 +137,8 @@ class Aggregation:
             delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(tries, 8))
             asyncio.get_running_loop().call_later(delay_ms / 1000, self._if_current(again))
         else:
-            log.critical("the aggregation role broke", exc_info=error, extra={"served": served})
+            run, number = served or ("", 0)
+            log.critical("the aggregation role broke", exc_info=error, extra={"run": run, "round": number})
             self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
 
     def _if_current(self, call: Callable[[], None]) -> Callable[[], None]:
