@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from podium.core.rows import RunRow
-from podium.core.views.explain import explain_device, explain_run
+from podium.core.views.explain import explain_run
+from podium.core.views.explain_device import explain_device
 from podium.tasks.task import Task
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE
 from podium.core.views.evidence import code_of
-from podium.core.views.explain import explain_device, explain_run
+from podium.core.views.explain import explain_run
+from podium.core.views.explain_device import explain_device
 from podium.core.views.holdups import Look, hold_ups
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits

@@ -144,7 +144,7 @@ CAUSES: dict[str, CauseKind] = {
     ),
     "waiting-for-reports": CauseKind(
         "devices are at work",
-        "{n} at work on round {round}: {have} of {need} reports are stored, {left} until its deadline",
+        "{n} at work on round {round}: {have} of {need} reports are stored, {left} until its deadline{over}",
         "",
         (
             "wait: round {round} closes with the report that makes {need}, or in {left} with at least {minimum}",
