@@ -1,4 +1,4 @@
-"""Faulted seeds of every kind of world: no promise is broken, and what there is to meet is met. `make seeds` runs 1,000."""
+"""Faulted seeds of every kind of world: no promise is broken, and all that is to be met is. `make seeds` runs 1,000."""
 
 import pytest
 

@@ -69,8 +69,8 @@ def test_the_screen_names_run_round_leases_losses_and_metrics() -> None:
         "kb-nwp  run 7f3a  RUNNING  round 12/100  v41 -> v42   elapsed 41 min 10 s  eta 5 h 33 min",
         " reported [##################------------------]  400/800   reporting, goal 800, minimum 500, "
         "deadline 3 min 10 s",
-        " leases   granted 1,300  training 800  reported 400  accepted 390  (asks 1,000 for 800: 18.0% of such leases are "
-        "lost)",
+        " leases   granted 1,300  training 800  reported 400  accepted 390  (asks 1,000 for 800: 18.0% of such "
+        "leases are lost)",
         " lost     declined 61 (battery 44, metered 17)  lapsed 38",
         " loss     2.91 2.74 2.63 (measured on v40)",
         " bytes    down 9.1 GB  up 1.2 kB",
