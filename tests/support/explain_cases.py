@@ -108,9 +108,9 @@ def finished() -> Drive:
     return drive
 
 
-def stopped() -> Drive:
+def stopped(**terms: object) -> Drive:
     """A person stopped it."""
-    drive = forming()
+    drive = forming(**terms)
     drive.stop(why="enough")
     return drive
 
@@ -334,6 +334,7 @@ CASES: dict[str, list[Case]] = {
     "run-stopped": [Case("run", stopped)],
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
+    "task-refused": [Case("run", lambda: stopped(requires="device.nothing > 3"))],
     "shape-drift": [Case("run", drifted, first=False)],
     "run-aborted": [Case("run", aborted)],
     "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],

@@ -37,6 +37,7 @@ from podium.core.views.runs import wait_of
 from podium.core.views.shapes import run_shapes
 from podium.wire.explained import Cause, Explanation
 from podium.wire.operator import RUN_OPEN, Wait
+from podium.wire.problems import OperatorFault
 
 COMING = ("returning", "not-checked-in")
 """Devices that nothing holds back: they need only come."""
@@ -94,7 +95,12 @@ def explain_run(state: State, run: RunRow, now_ms: int, trouble: str = "") -> Ex
     if run.state in RUN_OPEN:
         told = Standing(state, run, state.open_rounds_of(run.id)[0], now_ms).explanation()
     else:
-        told = _over(state, run, now_ms)
+        try:
+            told = _over(state, run, now_ms)
+        except OperatorFault as fault:  # a stored task whose terms this release takes no longer
+            facts: Facts = {"subject": run.id, "ended": run.state.lower(), "reason": run.reason}
+            refused = Found("task-refused", 0, facts | {"refused": f"{fault.what} ({fault.why})"})
+            told = explained("run", run.id, run.state, [refused])
     return explain_trouble("run", run.id, trouble, told) if trouble else told
 
 
