@@ -9,6 +9,7 @@ from podium.core.views import runs as views
 from podium.wire.operator import Wait
 from tests.support.core_drive import Drive
 from tests.support.core_made import BASE, IDLE_MS, PLAN, SOON_MS, gathers, task
+from tests.support.explain_cases import resting
 
 
 def heard(drive: Drive, *devices: int, **facts: float) -> list[str]:
@@ -347,3 +348,12 @@ def test_a_view_is_plain_numbers_whenever_it_is_asked_for() -> None:
     view = views.run_view(drive.state, drive.run(), drive.now_ms - 10)
     assert view.round is not None and type(view.round.left_ms) is int
     assert msgspec.json.encode(view)
+
+
+def test_who_rests_is_told_to_come_back_when_that_is_over_unless_another_run_may_want_it() -> None:
+    drive = resting(separation=3_600_000)
+    drive.wait(600_000)
+    assert [(told.reason, told.window_ms) for told in drive.check_in(0)] == [("separation", 3_000_000)]
+    drive.begin(task(goal=9, over=1.0, requires="device.site == 'north'"), run="other")
+    (told,) = drive.check_in(0)
+    assert told.reason in ("separation", "requires") and told.window_ms < 60_000
