@@ -80,7 +80,7 @@ site: .venv/.stamp ## docs/ as a web site in build/site
 seeds: .venv/.stamp ## 1,000 faulted worlds of every kind in virtual time; SEEDS="COUNT FIRST"; some ten minutes
 	.venv/bin/python -m tests.sim.worlds $(SEEDS)
 
-mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
+mutate: .venv/.stamp ## every mutant of the guards of core/rounds, selection and pacing; slow
 	.venv/bin/python -m tests.mutation.guards
 
 lock: ## choose the newest versions anew and write both constraints files

@@ -154,7 +154,13 @@ def selected(chance: random.Random, strategy: str) -> Select:
 
 def round_of(chance: random.Random, goal: int) -> Round:
     """How rounds go."""
-    kind, share = chance.choice(("failed", "lapsed", "refused", "declined")), chance.choice((0.1, 0.6))
+    share = chance.choice((0.1, 0.6))
+    aborts = (
+        Abort(kind="failed", share=share, min=8),
+        Abort(kind="lapsed", share=share, min=8),
+        Abort(kind="refused", share=share, min=8),
+        Abort(kind="declined", share=share, min=8),
+    )
     return Round(
         concurrency=chance.choice((0, 0, max(1, goal // 2), 2 * goal)),
         goal=goal,
@@ -163,7 +169,7 @@ def round_of(chance: random.Random, goal: int) -> Round:
         report_deadline=Duration(chance.choice((60_000, 300_000))),
         stall=Duration(chance.choice((10_000, 30_000))),
         ramp=chance.choice((None, None, Ramp(base=max(1, goal // 4), factor=2.0, after=1))),
-        abort=chance.choice(((), (), (Abort(kind=kind, share=share, min=8),))),
+        abort=chance.choice(((), (), (chance.choice(aborts),))),
     )
 
 

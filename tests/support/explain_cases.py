@@ -108,9 +108,9 @@ def finished() -> Drive:
     return drive
 
 
-def stopped(**terms: object) -> Drive:
+def stopped(requires: str = "") -> Drive:
     """A person stopped it."""
-    drive = forming(**terms)
+    drive = forming(requires=requires)
     drive.stop(why="enough")
     return drive
 
