@@ -120,8 +120,8 @@ def _beside() -> str:
         "that it reached, so no stage is larger than the one before. What keeps the others stands under each stage, "
         "with what would change it.\n\nA device counts for the first cause that keeps it. `without it N more could "
         "take part` counts those of its devices that no other cause keeps: so many would come if this one were gone. "
-        "A check-in is judged by the first momentary clause that fails; the others are looked up in what the device told "
-        "last.\n\n"
+        "A check-in is judged by the first momentary clause that fails; the others are looked up in what the device "
+        "told last.\n\n"
         + table(("stage", "a device counts that, besides all before, is or has"), stages)
         + "\n# Session shapes\n\nWhat became of a lease, a mark for each thing that happened; only what the record "
         "proves, so a device that failed or declined may have got further. Shapes are counted by round and over the "
