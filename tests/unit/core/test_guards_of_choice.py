@@ -125,3 +125,29 @@ def test_a_round_says_how_many_it_asks_and_why() -> None:
 def test_the_goal_is_open_while_just_enough_may_report() -> None:
     assert (outlook(5, 3, 3, 2), outlook(5, 3, 3, 1), outlook(5, 3, 2, 0)) == ("open", "open", "hopeless")
     assert (outlook(5, 3, 3, 0), outlook(5, 3, 4, 2), outlook(5, 3, 5, 0)) == ("short", "open", "met")
+
+
+def test_a_budget_of_bytes_holds_before_anything_was_spent() -> None:
+    # a base of 4 bytes, down and up again
+    for bound, held in ((7, True), (8, False), (9, False), (0, False)):
+        drive = forming(2, budgets={"bytes_per_month": bound, "trainings_per_day": 1})
+        heard = [told.reason for told in drive.check_in(0, 1)]
+        assert heard == (["budget"] * 2 if held else ["reserved"] * 2), bound
+    drive = forming(1, goal=1, rounds=9, budgets={"bytes_per_month": 19})
+    for reason in ("reserved", "budget"):
+        assert drive.check_in(0)[0].reason == reason
+        drive.wait(500)
+        if reason == "reserved":
+            drive.trained(0)  # 4 down and 8 up: 12, and 8 more would be 20
+            drive.work()
+
+
+def test_how_many_a_round_asks_is_known_while_it_is_open_and_of_one_that_started() -> None:
+    drive = forming(6, goal=5, minimum=3, over="auto")
+    state, row = drive.state, drive.round(1)
+    assert adapting.asked(state, replace(row, loss_rate=0.2)) == 7
+    drive.state.put(replace(drive.run(), loss_rate=0.2))
+    assert adapting.asked(state, row) == 7, "a forming round asks by what its run lost"
+    gone = replace(row, number=9, state="ABANDONED")
+    assert (adapting.asked(state, gone), adapting.asked(state, replace(gone, loss_rate=0.2))) == (0, 7)
+    assert adapting.asked(state, replace(gone, loss_rate=0.0)) == 5
