@@ -8,7 +8,7 @@ only.
 from msgspec.structs import replace
 
 from podium.core.fleet.columns import NEVER
-from podium.core.rounds import adapting, rounds
+from podium.core.rounds import adapting, buffered, rounds
 from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
@@ -110,14 +110,14 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
 def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
     state, work = look.state, look.work
     if look.taking_part()[0]:
-        if row.state != "FORMING":
+        if not buffered.forms(row, look.task.task):
             return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
         if work.seats is not None and not work.seats.holds(look.numbers()).all():
             return [Found("seats-taken", 0, facts)]
         need = adapting.minimum_of(row, look.task.task)
         return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
     held = holdups.hold_ups(look)
-    if row.state != "FORMING" and held.first[0] in (NUMBER[code] for code in COMING):
+    if not buffered.forms(row, look.task.task) and held.first[0] in (NUMBER[code] for code in COMING):
         free = adapting.open_seats(state, row) - len(work.reserved - {look.pick.start})
         if free <= 0:
             return [Found("seats-taken", 0, facts)]

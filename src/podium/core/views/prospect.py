@@ -186,6 +186,9 @@ def _times(task: Task, past: list[RoundRow], assumed: list[str]) -> tuple[int, i
     if not sealed:
         assumed.append("no round of this plan was sealed: each is taken to last to its deadlines")
         return form + report, report
+    if task.round.mode == "buffered":  # Little's law: so many at work, and so many reports in that time
+        whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
+        return max(1, int(whole)), max(1, int(whole * task.round.concurrency / task.round.goal))
     before = {(row.run, row.number + 1): row.ended_ms for row in past}
     # a round forms while the one before it reports, and a few long ones cost more than many short ones: so the mean;
     # beyond its deadlines a round only stood still
