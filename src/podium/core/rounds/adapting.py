@@ -63,6 +63,23 @@ def leases_wanted(state: State, row: RoundRow, missing: int) -> int:
     return work.wanted[2]
 
 
+def asked(state: State, row: RoundRow) -> int:
+    """How many devices a round asks at once for its goal; 0 of one that ended before it was known, and of a window of
+    a stream, which has as many at work all the time."""
+    task, rate = state.task_of(row.run).task, row.loss_rate
+    if buffered.is_buffered(task):
+        return 0
+    goal, most = goal_of(row, task), task.round.concurrency
+    if task.select.over != "auto":
+        wanted = leases_wanted(state, row, goal)
+    elif (row.run, row.number) in state.open or rate >= 0.0:
+        rate = rate if rate >= 0.0 else state.runs[row.run].loss_rate
+        wanted = leases_for(state.limits, goal, np.array([rate], np.float32))
+    else:
+        return 0
+    return min(wanted, most) if most else wanted
+
+
 def open_seats(state: State, row: RoundRow) -> int:
     """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
@@ -111,7 +128,7 @@ def choice(state: State, row: RoundRow) -> dict[str, str]:
     """What a round that asks more devices than it needs, or counts on them less long, says of it when it starts."""
     told: dict[str, str] = {}
     goal = goal_of(row, state.task_of(row.run).task)
-    if (leases := leases_wanted(state, row, goal)) > goal:
+    if (leases := asked(state, row)) > goal:
         told |= {"asked": f"{leases} for {goal}"}
         if row.loss_rate >= 0.0:
             told |= {"lost": f"{row.loss_rate:.1%} of such leases"}
