@@ -135,6 +135,8 @@ class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     held_ms: int = -1  # when the device took it, -1 never
     reported_ms: int = -1  # when its update was stored, -1 never
     norm: float = -1.0  # the update's L2 norm as the aggregation role found it, -1 unknown
+    download_mb_s: float = -1.0  # how fast the base version went to it, as the door timed it, -1 unknown
+    upload_mb_s: float = -1.0  # how fast its update came
 
 
 class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):

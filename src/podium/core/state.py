@@ -4,8 +4,9 @@ Decides: nothing. `put` is the only way a row enters, at load and in a step alik
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
 nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
-was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device, what runs know
-of devices (`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
+was learned of arrivals (`arrivals`, `pace`) and of classes of devices; which claims are in doubt since when (`claims`).
+What was learned and measured of each device (`learned`, `claims`), what runs know of devices (`experience`) and what
+these `spent` is made of the lease rows, each as it is put: a load makes it again.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
 what they tell.
 """
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 
 from podium.core.access.privacy import PrivacyBudget, Unlimited
 from podium.core.deadlines import NONE, Deadlines
+from podium.core.fleet.claims import Claims
 from podium.core.fleet.columns import Fleet
-from podium.core.fleet.learned import Learned
+from podium.core.fleet.learned import Ended, Learned
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.pacing.arrivals import Arrivals
@@ -144,6 +146,7 @@ class State:
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
         self.learned = Learned()
+        self.claims = Claims()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
         self.eligibilities: dict[str, Eligibility] = {}
@@ -290,9 +293,8 @@ class State:
             self._holders.pop(oldest, None)
 
     def count(self, name: str, at_ms: int, by: int = 1) -> None:
-        """Count quiet traffic; the first count starts its minute at `at_ms`."""
-        if not self.counted:
-            self.counted_since_ms = at_ms
+        """Count quiet traffic; the first count by time starts its minute at its `at_ms`."""
+        self.counted_since_ms = min(self.counted_since_ms, at_ms) if self.counted else at_ms
         self.counted[name] = self.counted.get(name, 0) + by
 
     def frozen(self) -> bool:
@@ -388,4 +390,6 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED")):
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
         at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
-        state.learned.note(row.run, device, group, not reported, took, at_ms)
+        rates = (row.download_mb_s, row.upload_mb_s)
+        state.learned.note(row.run, Ended(device, group, not reported, took, rates, at_ms))
+        state.claims.learn(device, row)
