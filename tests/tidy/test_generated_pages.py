@@ -4,12 +4,12 @@ from podium.cli.errors import EXIT_CODES
 from podium.core.views.causes import CAUSES
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import api_page, cli_page, dashboard, metrics_page, pages, reference, states, task_page
+from tools import api_page, cli_page, dashboard, facts_page, metrics_page, pages, reference, states, task_page
 
 
 def test_no_generated_page_is_stale() -> None:
     made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages() | metrics_page.pages()
-    made |= api_page.pages() | dashboard.pages()
+    made |= api_page.pages() | dashboard.pages() | facts_page.pages()
     assert pages.stale(made) == [], "run `make docs`"
 
 

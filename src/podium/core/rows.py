@@ -50,6 +50,8 @@ class DeviceRow(Row, frozen=True, kw_only=True, tag="devices", gc=False):  # in 
     state: str  # active | cordoned | banned
     failure: str = ""  # last failure's code
     failure_detail: str = ""  # its traceback, bounded
+    marked_ms: int = -1  # when a person last changed its state, -1 never
+    marked_why: str = ""
 
 
 class TaskRow(Row, frozen=True, kw_only=True, tag="tasks"):

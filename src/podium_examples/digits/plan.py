@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.device.plan import PlanConfig, Progress, Result, Tensors
-from podium_examples.digits.shards import DATASET, Digits
+from podium_examples.digits.shards import CLASSES, DATASET, Digits
 
-PIXELS, CLASSES = 64, 10
+PIXELS = 64
 
 Model = dict[str, NDArray[np.float64]]
 

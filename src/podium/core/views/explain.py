@@ -20,6 +20,7 @@ from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
 from podium.core.views.causes import CAUSES, sentence
+from podium.core.views.conditions import doubted
 from podium.core.views.evidence import (
     Facts,
     Found,
@@ -311,7 +312,7 @@ def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = 
     # what a run would take the device for goes before what another holds against it
     by_run.sort(key=lambda each: each.code not in _WANTED)
     failed = [Found("failed-last", 0, facts)] if device.failure else []
-    found = [*whole, *by_run, *failed]
+    found = [*whole, *by_run, *failed, *doubted(state, device.number, now_ms, facts)]
     what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
     last = _with_funnel(
         state, runs[:1], device, now_ms, explained("device", device.id, device.state, found, None, what)
