@@ -27,7 +27,7 @@ from tests.support.core_made import Told, task, told_by
 _DECODER = msgspec.json.Decoder(CheckIn)
 ABSURD = st.sampled_from([-1.0, 7.0, 1e30, -1e30, 1e300, -1e-9, 2.0**63, 5e-324, 10**18, -(10**18)])
 FAIR = st.sampled_from([0.0, 0.2, 0.5, 1, 1.0])
-CLAIM = st.sampled_from([0.001, 0.9, 1.0, 4.0, 15.9, 17.0, 500.0, 30.0, 1_001.0, 1e6])
+CLAIM = st.sampled_from([0.001, 0.9, 1.0, 4.0, 15.9, 17.0, 500.0, 499.0, 10_001.0, 1e6])
 WRONG: st.SearchStrategy[object] = st.one_of(
     st.booleans(), st.text(max_size=3), st.lists(st.integers(), max_size=1), st.just({}), st.none()
 )
@@ -43,21 +43,21 @@ FACTS = st.fixed_dictionaries({}, optional={name: told_of(name) for name in (*MO
 ROWS = st.lists(st.tuples(st.integers(0, 3), FACTS), min_size=1, max_size=10)
 RULES = (
     {"when": "device.download_mb_s > 16.5"},
-    {"when": "device.upload_mb_s < 0.6 || device.latency_ms < 20.0", "strategy": "oort"},
-    {"when": "device.latency_ms <= 1000.0 && device.battery > 0.1"},
+    {"when": "device.upload_mb_s < 0.6 || device.latency_ms < 300.0", "strategy": "oort"},
+    {"when": "device.latency_ms <= 10000.0 && device.battery > 0.1"},
     {"strategy": "quality", "prefers": {"download_mb_s": 1.0, "latency_ms": 2.0, "battery": 0.5}, "over": 1.0},
     {"strategy": "power_of_choice", "when": "!device.metered && device.upload_mb_s >= 1.0"},
 )
 
 
 def plane(terms: dict[str, object]) -> Drive:
-    """Devices 0 and 1 had 4 MB/s down and 2 MB/s up and answered after 500 ms; nothing was measured of 2 and 3."""
+    """Devices 0 and 1 had 4 MB/s down and 2 MB/s up and answered after 5 s; nothing was measured of 2 and 3."""
     drive = Drive()
     drive.begin(task(goal=2, minimum=2, rounds=1), devices=4)
     drive.check_in(0, 1)
     drive.wake()
     leases = [drive.lease(0), drive.lease(1)]
-    drive.wait(500)
+    drive.wait(5_000)
     for lease in leases:
         drive.accept(lease)
         down, up = {"bytes": 8_000_000, "ms": 2_000}, {"bytes": 8_000_000, "ms": 4_000}
@@ -82,7 +82,7 @@ def oracle(heard: CheckIn, device: int, met: Counter[str]) -> CheckIn:
     """What counts of it, one number at a time."""
     if device > 1:
         return heard
-    bounds = {"download_mb_s": (1.0, 16.0), "upload_mb_s": (0.5, 8.0), "latency_ms": (31.25, 1_000.0)}
+    bounds = {"download_mb_s": (1.0, 16.0), "upload_mb_s": (0.5, 8.0), "latency_ms": (500.0, 10_000.0)}
     counts: dict[str, float] = {}
     for name, (least, most) in bounds.items():
         value = getattr(heard, name)

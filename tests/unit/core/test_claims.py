@@ -28,8 +28,8 @@ def ids(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def measured(claims: Claims, device: int, at_ms: int = 0, **rates: float) -> None:
-    """A lease of `device` that was reported at `at_ms`, an answer after 500 ms, and `rates` in MB/s."""
-    terms = {"granted_ms": at_ms, "held_ms": at_ms + 500, "reported_ms": at_ms, "ended_ms": -1, **rates}
+    """A lease of `device` that was reported at `at_ms`, an answer after 5 s, and `rates` in MB/s."""
+    terms = {"granted_ms": at_ms, "held_ms": at_ms + 5_000, "reported_ms": at_ms, "ended_ms": -1, **rates}
     claims.learn(device, msgspec.structs.replace(lease_row(), **terms))
 
 
@@ -77,17 +77,17 @@ def test_bandwidth_is_within_four_times_what_was_measured() -> None:
     assert held(claims, 0, download_mb_s=500.0, upload_mb_s=0.25) == (16.0, 0.5)
     # the next lease moves the estimate a quarter of the way: 4 + (8 - 4) / 4
     measured(claims, 0, download_mb_s=8.0)
-    assert claims.of(0) == (5.0, 2.0, 500.0)
+    assert claims.of(0) == (5.0, 2.0, 5_000.0)
     assert held(claims, 0, download_mb_s=500.0) == (20.0,)
 
 
 def test_latency_is_held_to_how_long_answers_took() -> None:
     claims = Claims()
-    measured(claims, 0)  # 500 ms: two round trips and up to 250 ms of work
-    assert held(claims, 0, latency_ms=31.25) == (31.25,)  # (500 - 250) / 2 / 4
-    assert held(claims, 0, latency_ms=1.0) == (31.25,)
-    assert held(claims, 0, latency_ms=1_000.0) == (1_000.0,)  # 500 / 2 * 4
-    assert held(claims, 0, latency_ms=1e7) == (1_000.0,)
+    measured(claims, 0)  # 5 s: two round trips and up to 1 s of work
+    assert held(claims, 0, latency_ms=500.0) == (500.0,)  # (5000 - 1000) / 2 / 4
+    assert held(claims, 0, latency_ms=1.0) == (500.0,)
+    assert held(claims, 0, latency_ms=10_000.0) == (10_000.0,)  # 5000 / 2 * 4
+    assert held(claims, 0, latency_ms=1e7) == (10_000.0,)
 
 
 def test_what_was_measured_binds_less_the_older_it_is() -> None:
@@ -105,7 +105,7 @@ def test_a_doubt_lasts_from_the_first_contradiction_to_the_first_check_in_that_h
     assert claims.doubt(0) == (("download_mb_s",), 1_000)
     held(claims, 0, 2_000, download_mb_s=500.0, latency_ms=1.0)
     assert claims.doubt(0) == (("download_mb_s", "latency_ms"), 1_000)
-    held(claims, 0, 3_000, latency_ms=100.0)
+    held(claims, 0, 3_000, latency_ms=800.0)
     assert claims.doubt(0) == ((), -1)
     held(claims, 0, 4_000, upload_mb_s=3.0)
     assert claims.doubt(0) == ((), -1)
@@ -178,7 +178,7 @@ def test_no_claim_of_a_measured_device_counts_as_more_than_four_times(
                 assert now == np.float32(was)
             else:
                 REACHED["contradicted"] += now != np.float32(was)
-                assert (31.25 if name == "latency_ms" else 1.0) <= now <= (1_000.0 if name == "latency_ms" else 16.0)
+                assert (500.0 if name == "latency_ms" else 1.0) <= now <= (10_000.0 if name == "latency_ms" else 16.0)
                 assert (now != np.float32(was)) == (name in claims.doubt(device)[0])
 
 

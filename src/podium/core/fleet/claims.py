@@ -25,8 +25,8 @@ from podium.core.rows import LeaseRow
 CONTRADICTION = 4.0
 """A claim that is further than this factor from what was measured contradicts it."""
 MEASURED_BYTES_MIN = 1 << 20
-ANSWER_WORK_MS = 250
-"""What of an answer may be work: the plane's commit, the device's check of a signed manifest."""
+ANSWER_WORK_MS = 1_000
+"""What of an answer may be work: the plane's commit, a new connection, a slow device's check of a signed manifest."""
 CLAIMS = ("download_mb_s", "upload_mb_s", "latency_ms")
 """The facts that the plane measures too; bit i of a doubt is of the i-th."""
 NEVER = -1
@@ -61,24 +61,23 @@ class Claims:
 
     def learn(self, device: int, lease: LeaseRow) -> None:
         """Take in what `lease`, which has ended or is stored, measured of `device`'s line."""
-        answer = float(lease.held_ms - lease.granted_ms) if lease.held_ms >= 0 else math.nan
-        told = {"download": _known(lease.download_mb_s), "upload": _known(lease.upload_mb_s), "answer": answer}
-        if all(math.isnan(value) for value in told.values()):
+        answer = float(lease.held_ms - lease.granted_ms) if lease.held_ms >= 0 else -1.0
+        told = (lease.download_mb_s, lease.upload_mb_s, answer)
+        if max(told) < 0:
             return
         self._any = True
         self._grow(device + 1)
-        for name, value in told.items():
-            if not math.isnan(value):
-                self._line[name][device] = _nearer(float(self._line[name][device]), value)
+        *known, hour = self._line.item(device)
+        rates = [value if new < 0 else _nearer(value, new) for value, new in zip(known, told, strict=True)]
         at_ms = lease.reported_ms if lease.reported_ms >= 0 else lease.ended_ms
-        self._line["hour"][device] = max(at_ms // HOUR_MS, int(self._line["hour"][device]))
+        self._line[device] = (*rates, max(at_ms // HOUR_MS, hour))
         self._known[device] = True
 
     def of(self, device: int) -> Measured:
         """What was measured of `device`."""
         if device >= len(self._known):
             return Measured(math.nan, math.nan, math.nan)
-        download, upload, answer, _ = self._line[device].item()
+        download, upload, answer, _ = self._line.item(device)
         return Measured(download, upload, answer)
 
     def doubt(self, device: int) -> tuple[tuple[str, ...], int]:
@@ -171,10 +170,6 @@ def _nearer(known: float, new: float) -> float:
     if math.isnan(known):
         return new
     return known + STEP * (min(max(new, known / CLIP), known * CLIP) - known)
-
-
-def _known(rate: float) -> float:
-    return rate if rate > 0 else math.nan
 
 
 def _unmeasured(rows: int) -> NDArray[np.void]:
