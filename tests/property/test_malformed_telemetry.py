@@ -107,7 +107,7 @@ def hear(drive: Drive, rows: list[tuple[int, CheckIn]]) -> list[Told]:
 def test_no_decision_differs_from_that_of_the_value_that_counts() -> None:
     met: Counter[str] = Counter()
 
-    @settings(max_examples=120, derandomize=True, deadline=None)
+    @settings(max_examples=45, derandomize=True, deadline=None)
     @given(ROWS, st.sampled_from(RULES))
     def holds(rows: list[tuple[int, dict[str, object]]], terms: dict[str, object]) -> None:
         entered = [(device, heard) for device, told in rows if (heard := let_in(told, met)) is not None]
@@ -126,7 +126,7 @@ def test_no_decision_differs_from_that_of_the_value_that_counts() -> None:
 
     holds()
     cases = ("body-malformed", "fact-absurd", "clamped", "doubted", "when", "unknown-fact", "reserved")
-    assert [case for case in cases if met[case] < 10] == [], met
+    assert [case for case in cases if met[case] < 5] == [], met
 
 
 @settings(max_examples=300, derandomize=True, deadline=None)
