@@ -46,6 +46,7 @@ from podium.core.rows import (
     TokenRow,
     VersionRow,
     WebhookRow,
+    load_order,
 )
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
@@ -159,26 +160,8 @@ class State:
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
         self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(self._enrolled(rows), key=_load_order):
+        for row in sorted(_enrolled(self.devices, rows), key=load_order):
             self.put(row)
-
-    def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
-        """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
-        others: list[AnyRow] = []
-        late: list[DeviceRow] = []
-        every = iter(rows)
-        while batch := list(islice(every, ROWS_AT_ONCE)):
-            devices = [row for row in batch if isinstance(row, DeviceRow)]
-            if len(devices) < len(batch):
-                others += [row for row in batch if not isinstance(row, DeviceRow)]
-            first = len(self.devices)
-            if [row.number for row in devices] == list(range(first, first + len(devices))):
-                self.devices.extend(devices)
-            else:
-                late += devices
-        for row in sorted(late, key=lambda row: row.number):
-            self.devices.put(row)
-        return others
 
     def put(self, row: AnyRow) -> None:
         """Let `row` be the present row of its key."""
@@ -364,26 +347,23 @@ class State:
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
 
 
-def _load_order(row: AnyRow) -> tuple[int, int]:
-    """Leases in the order in which they ended, for what is learned of them."""
-    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
-
-
-_LOAD_ORDER: tuple[type[AnyRow], ...] = (
-    DeviceRow,
-    TaskRow,
-    RunRow,
-    VersionRow,
-    RoundRow,
-    AliasRow,
-    AliasMoveRow,
-    ReleaseRow,
-    FreezeRow,
-    ServiceRow,
-    WebhookRow,
-    TokenRow,
-    LeaseRow,
-)
+def _enrolled(devices: Roster, rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
+    others: list[AnyRow] = []
+    late: list[DeviceRow] = []
+    every = iter(rows)
+    while batch := list(islice(every, ROWS_AT_ONCE)):
+        found = [row for row in batch if isinstance(row, DeviceRow)]
+        if len(found) < len(batch):
+            others += [row for row in batch if not isinstance(row, DeviceRow)]
+        first = len(devices)
+        if [row.number for row in found] == list(range(first, first + len(found))):
+            devices.extend(found)
+        else:
+            late += found
+    for row in sorted(late, key=lambda row: row.number):
+        devices.put(row)
+    return others
 
 
 def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
