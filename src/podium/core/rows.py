@@ -116,9 +116,9 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
 class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     """The right of one device to contribute one update. `generation` grows with every transition."""
 
-    id: str  # "<run>.<round>.<n>"
+    id: str  # "<run>.<round>.<n>": that round granted it, and its manifest, base and upload key are the lease's
     run: str
-    round: int
+    round: int  # in which it counts; of a live lease of a buffered run the one that granted it
     device: str
     site: str
     base: str
@@ -139,6 +139,12 @@ class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     norm: float = -1.0  # the update's L2 norm as the aggregation role found it, -1 unknown
     download_mb_s: float = -1.0  # how fast the base version went to it, as the door timed it, -1 unknown
     upload_mb_s: float = -1.0  # how fast its update came
+    staleness: int = 0  # versions that its base was behind when it reported
+
+
+def granting_round(lease: str) -> int:
+    """The number of the round that granted the lease of that id."""
+    return int(lease.rsplit(".", 2)[1])
 
 
 class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):

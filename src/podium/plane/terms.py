@@ -95,7 +95,8 @@ class Abort(msgspec.Struct, frozen=True, kw_only=True):
 class Round(msgspec.Struct, frozen=True, kw_only=True):
     """How many reports make a version, how few still do (0: the goal), and how long each phase may take.
 
-    `ramp`: how the goal grows from round to round. `abort`: which failures end the run.
+    `ramp`: how the goal grows from round to round. `abort`: which failures end the run. `mode` "buffered": rounds are
+    windows of one stream of leases, which may be of bases up to `staleness_max` versions behind.
     """
 
     goal: int = 1
@@ -105,6 +106,8 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     stall: str | int = "60s"
     ramp: Ramp | None = None
     abort: tuple[Abort, ...] = ()
+    mode: Literal["sync", "buffered"] = "sync"
+    staleness_max: int = 10
 
 
 class FedAvg(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,6 +201,7 @@ def _floats(given: Mapping[str, float]) -> dict[str, float]:
 def _round(told: Round, cohort: int) -> whole.Round:
     ramp = told.ramp
     return whole.Round(
+        mode=told.mode,
         concurrency=cohort,
         goal=told.goal,
         minimum=told.minimum or told.goal,
@@ -206,6 +210,7 @@ def _round(told: Round, cohort: int) -> whole.Round:
         stall=_ms("round.stall", told.stall),
         ramp=None if ramp is None else whole.Ramp(base=ramp.base, factor=float(ramp.factor), after=ramp.after),
         abort=tuple(whole.Abort(kind=each.kind, share=float(each.share), min=each.min) for each in told.abort),
+        staleness_max=told.staleness_max,
     )
 
 

@@ -170,7 +170,7 @@ class World:
                 self._busy_ms = max(self._busy_ms, self.now_ms) + self.chance.randint(1, 40)
                 self._jobs.append((self._busy_ms, send))
             case EndRound():
-                self.engine.drop((send.run, send.round))
+                self.engine.drop((send.run, send.round), [(send.run, number) for number in send.key_rounds])
             case _:
                 self.devices.corrupt.pop(send.lease, None)
 

@@ -101,6 +101,12 @@ def test_strata_are_named_in_python_too() -> None:
     assert task_digest(python) == task_digest(parse_task(filed + "[round]\nminimum = 1\n", "a file"))
 
 
+def test_buffered_rounds_are_named_in_python_too() -> None:
+    python = in_python(select=podium.Select(cohort=60), round=podium.Round(goal=5, mode="buffered", staleness_max=4))
+    filed = IN_A_FILE.partition("[select]")[0] + '[round]\nmode = "buffered"\ngoal = 5\nminimum = 5\nconcurrency = 60\n'
+    assert task_digest(python.whole()) == task_digest(parse_task(filed + "staleness_max = 4\n", "a file"))
+
+
 def test_what_was_written_before_has_the_digest_it_had() -> None:
     plain = in_python(select=podium.Select(), round=podium.Round(goal=2), examples_min=0).whole()
     filed = IN_A_FILE.partition("[data]")[0] + '[data]\ndatasets = ["digits"]\n[round]\ngoal = 2\nminimum = 2\n'
@@ -111,7 +117,7 @@ def test_what_was_written_before_has_the_digest_it_had() -> None:
     ("python", "section", "elsewhere"),
     [
         (podium.Select, whole.Select, {"sampling"}),  # not offered yet
-        (podium.Round, whole.Round, {"mode", "concurrency", "report_deadline"}),  # select.cohort, round.deadline
+        (podium.Round, whole.Round, {"concurrency", "report_deadline"}),  # select.cohort, round.deadline
         (podium.Fairness, whole.Fairness, set()),
         (podium.Budgets, whole.Budgets, set()),
         (podium.Ramp, whole.Ramp, set()),

@@ -33,16 +33,14 @@ def conditions_of(state: State, row: DeviceRow, now_ms: int) -> list[Condition]:
     ]
 
 
-def doubted(state: State, device: int, now_ms: int, facts: Facts) -> list[Found]:
-    """That `device` claims what the plane measured otherwise, if it does: the cause claims-contradicted."""
-    condition = _claims_hold(state, device, now_ms)
-    if condition.holds:
-        return []
-    return [
-        Found(
-            "claims-contradicted", 1, {**facts, "age": format_duration(condition.since_age_ms), "held": condition.about}
-        )
-    ]
+def besides(state: State, row: DeviceRow, now_ms: int, facts: Facts) -> list[Found]:
+    """Causes that by themselves hold it from nothing: its last failure, claims that the plane measured otherwise."""
+    found = [Found("failed-last", 0, facts)] if row.failure else []
+    claims = _claims_hold(state, row.number, now_ms)
+    if not claims.holds:
+        age = format_duration(claims.since_age_ms)
+        found.append(Found("claims-contradicted", 1, {**facts, "age": age, "held": claims.about}))
+    return found
 
 
 def _enabled(row: DeviceRow, now_ms: int) -> Condition:
