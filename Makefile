@@ -69,6 +69,7 @@ docs: .venv/.stamp ## make the generated pages of docs/ again
 	.venv/bin/python -m tools.states
 	.venv/bin/python -m tools.reference
 	.venv/bin/python -m tools.task_page
+	.venv/bin/python -m tools.facts_page
 	.venv/bin/python -m tools.metrics_page
 	.venv/bin/python -m tools.dashboard
 	.venv/bin/python -m tools.cli_page

@@ -112,6 +112,11 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                 stacked=True,
             ),
             Panel(
+                "Claims that contradict what was measured",
+                ((per_second("podium_claims_contradicted_total", "fact"), "{{fact}}"),),
+                "ops",
+            ),
+            Panel(
                 "Leases by the state they entered", ((per_second("podium_leases_total", "state"), "{{state}}"),), "ops"
             ),
             Panel(

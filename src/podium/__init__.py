@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from podium.plane import RunEnded as RunEnded
     from podium.plane import RunMoved as RunMoved
     from podium.plane.simulation import simulate as simulate
+    from podium.plane.terms import Abort as Abort
+    from podium.plane.terms import Budgets as Budgets
+    from podium.plane.terms import Fairness as Fairness
     from podium.plane.terms import FedAvg as FedAvg
     from podium.plane.terms import Model as Model
+    from podium.plane.terms import Ramp as Ramp
     from podium.plane.terms import Round as Round
     from podium.plane.terms import Select as Select
     from podium.plane.terms import Task as Task
@@ -36,8 +40,12 @@ _HOMES = {
     "RunEnded": "podium.plane",
     "RunMoved": "podium.plane",
     "simulate": "podium.plane.simulation",
+    "Abort": "podium.plane.terms",
+    "Budgets": "podium.plane.terms",
+    "Fairness": "podium.plane.terms",
     "FedAvg": "podium.plane.terms",
     "Model": "podium.plane.terms",
+    "Ramp": "podium.plane.terms",
     "Round": "podium.plane.terms",
     "Select": "podium.plane.terms",
     "Task": "podium.plane.terms",

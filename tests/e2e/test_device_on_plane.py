@@ -3,17 +3,17 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from podium.device import Device, GivenProbes
+from podium.device import Described, Device, GivenProbes
 from podium.server.main import PlaneServer
-from podium.tasks.task import Data, Task
+from podium.tasks.task import Data, Select, Task
 from podium.wire.limits import Limits
-from podium.wire.operator import DeviceView, Page, RunView
+from podium.wire.operator import DeviceDetail, DeviceView, Page, RunView
 from podium.wire.tensors import read_arrays
 from tests.support.device_bench import task as counting
 from tests.support.plane_cases import FAST, SIZE, Operator, administrator, plane
@@ -21,6 +21,20 @@ from tests.support.plane_cases import task as rounds
 
 QUICK = Limits(retry_first_ms=20, transient_ms=100, permanent_ms=500)
 PLANS = tuple(f"device_plans:{name}" for name in ("add_one", "measure", "raise_late", "not_finite"))
+
+
+class Labelled:
+    """`examples` rows of as many different classes, of ten."""
+
+    def __init__(self, examples: int) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return self._examples
+
+    def described(self) -> Described:
+        """What the agent counts from."""
+        return Described(labels=np.arange(self._examples), classes=10)
 
 
 def _task(plan: str = "add_one", goal: int = 2, number: int = 1, **local: int | float | str | bool) -> Task:
@@ -35,8 +49,8 @@ def _task(plan: str = "add_one", goal: int = 2, number: int = 1, **local: int | 
     )
 
 
-def _device(operator: Operator, token: str, state: Path | None = None) -> Device:
-    device = Device(operator.url, token=token, data={"rows": [1, 2, 3]}, state=state, probes=GivenProbes())
+def _device(operator: Operator, token: str, state: Path | None = None, rows: Sized = (1, 2, 3)) -> Device:
+    device = Device(operator.url, token=token, data={"rows": rows}, state=state, probes=GivenProbes())
     device.limits, device.plans = QUICK, PLANS
     return device
 
@@ -101,6 +115,30 @@ def test_an_evaluation_measures_and_makes_no_new_numbers(tmp_path: Path) -> None
         assert view.state == "FINISHED"
         assert view.history["mean"] == [3.0]
         assert _weights(operator, view.base) == [3.0] * SIZE
+
+
+def test_a_rule_on_data_facts_selects_the_agents_that_tell_enough(tmp_path: Path) -> None:
+    with plane(tmp_path / "data") as (_, operator):
+        token, devices = operator.token(uses=3), []
+        for held, tells in ((8, True), (3, True), (8, False)):  # of ten classes; the last one's owner tells nothing
+            device = _device(operator, token, rows=Labelled(held))
+            if tells:
+                device.told, device.tells = frozenset({"rows"}), frozenset({"label_coverage"})
+            devices.append(device)
+        rule = "device.datasets['rows'] >= 5 && device.label_coverage >= 0.5"
+        task = msgspec.structs.replace(_task(goal=1), select=Select(requires=rule))
+        with _running(*devices):
+            view = _ended(operator, operator.submit(task))
+        assert view.state == "FINISHED"
+        (fit, few, silent) = (
+            operator.get(f"/api/v1/devices/{each.identity.device_id}", DeviceDetail)
+            for each in devices
+            if each.identity
+        )
+        assert [len(each.leases) for each in (fit, few, silent)] == [1, 0, 0]
+        assert fit.facts["device.datasets"] == "rows=8" and fit.facts["device.label_coverage"] == "0.8"
+        assert few.facts["device.label_coverage"] == "0.3"
+        assert silent.facts["device.datasets"] == "rows=not told" and "device.label_coverage" not in silent.facts
 
 
 def test_a_plan_that_raises_is_told_to_the_operator(tmp_path: Path) -> None:

@@ -333,6 +333,15 @@ def idle() -> Drive:
     return drive
 
 
+def lying() -> Drive:
+    """Device 0 had its base version at 4 MB/s, and tells of 500."""
+    drive = reporting()
+    timed = {"bytes": 8_000_000, "ms": 2_000}
+    drive.report(drive.state.live_lease[0], downloaded=timed)
+    drive.check_in(0, facts={"download_mb_s": 500.0})
+    return drive
+
+
 LATE = 31_000
 BATTERY = {"charging": 0.0, "battery": 0.25}
 CASES: dict[str, list[Case]] = {
@@ -386,5 +395,6 @@ CASES: dict[str, list[Case]] = {
     "seats-taken": [Case("device", full)],
     "no-run": [Case("device", idle)],
     "failed-last": [Case("device", failed_idle, first=False)],
+    "claims-contradicted": [Case("device", lying, first=False)],
 }
 """Code -> situations in which it is told."""

@@ -5,12 +5,23 @@ from podium.core.views.causes import CAUSES
 from podium.sim.compare import read_comparison
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import api_page, cli_page, dashboard, metrics_page, pages, reference, states, strategies_page, task_page
+from tools import (
+    api_page,
+    cli_page,
+    dashboard,
+    facts_page,
+    metrics_page,
+    pages,
+    reference,
+    states,
+    strategies_page,
+    task_page,
+)
 
 
 def test_no_generated_page_is_stale() -> None:
     made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages() | metrics_page.pages()
-    made |= api_page.pages() | dashboard.pages() | strategies_page.pages()
+    made |= api_page.pages() | dashboard.pages() | strategies_page.pages() | facts_page.pages()
     assert pages.stale(made) == [], "run `make docs`"
 
 

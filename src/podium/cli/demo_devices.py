@@ -18,6 +18,7 @@ from podium.device import Device
 from podium.device.plan import load_data
 from podium.plane.link import OperatorLink
 from podium.wire.asks import TokenAsk
+from podium.wire.facts import QUALITIES
 from podium.wire.problems import OperatorFault, PodiumError
 
 _END_S = 5.0
@@ -101,8 +102,11 @@ class Threads:
             for site in sorted({member.site for member in members})
         }
         for member in members:
-            device = Device(link.url, token=tokens[member.site], data=load_data(member.dataset), name=member.name)
+            data = load_data(member.dataset)
+            device = Device(link.url, token=tokens[member.site], data=data, name=member.name)
             device.plans = member.plans
+            # the digits are public: what a device's owner keeps private, these tell
+            device.told, device.tells = frozenset(data), frozenset(QUALITIES)
             self._devices.append(device)
             self._threads.append(threading.Thread(target=self._run, args=(device,), name=member.name, daemon=True))
         for thread in self._threads:

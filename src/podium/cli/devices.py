@@ -15,6 +15,7 @@ import typer
 from podium.cli.options import DATA, Data, Url, Where, at_plane, labels_of
 from podium.cli.output import note, say
 from podium.wire.asks import TokenAsk
+from podium.wire.facts import QUALITIES
 from podium.wire.problems import OperatorFault
 
 app = typer.Typer(help="One device on this machine, and the fleet.", no_args_is_help=True)
@@ -80,6 +81,12 @@ def run(
     tell: Annotated[
         list[str] | None, typer.Option("--tell", metavar="DATASET", help="Tell how many examples of it there are.")
     ] = None,
+    tell_quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tell-quality", metavar="FACT", help="Tell label_coverage, missing_rate or freshness_h of the data."
+        ),
+    ] = None,
 ) -> None:
     """Serve the plane until SIGTERM or Ctrl-C: check in, train, upload, come back when told to."""
     import logging
@@ -93,7 +100,7 @@ def run(
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     with Device(url, data=held, state=state) as device:
         device.plans = (*device.plans, *(name for name in plan or [] if name not in device.plans))
-        device.told = frozenset(tell or [])
+        device.told, device.tells = frozenset(tell or []), _qualities(tell_quality or [])
 
         def ask(number: int, frame: FrameType | None) -> None:
             device.stop()
@@ -102,6 +109,13 @@ def run(
         signal.signal(signal.SIGINT, ask)
         device.run_forever()
     note("the device has stopped; it goes on where it was when it runs again")
+
+
+def _qualities(named: list[str]) -> frozenset[str]:
+    unknown = sorted(set(named) - QUALITIES.keys())
+    if unknown:
+        raise OperatorFault("usage", what=f"--tell-quality {unknown[0]}", why=f"it is one of {', '.join(QUALITIES)}")
+    return frozenset(named)
 
 
 @app.command("token")

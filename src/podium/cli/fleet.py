@@ -17,7 +17,7 @@ from podium.cli.options import Json, Labels, Watch, Where, Why, Yes, at_plane, l
 from podium.cli.output import ago, count_of_bytes, decimals, note, printable, say, say_json, say_pairs, say_table
 from podium.cli.standing import plane_lines
 from podium.wire.asks import MarkAsk
-from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
+from podium.wire.operator import Condition, DeviceDetail, DeviceView, LeaseView
 from podium.wire.problems import OperatorFault
 
 Names = Annotated[
@@ -104,15 +104,24 @@ def _say_detail(detail: DeviceDetail) -> None:
             ("lease", view.lease),
             ("lost", f"{detail.loss_rate:.0%} of its leases, by what was seen" if detail.loss_rate >= 0 else ""),
             ("takes", f"{detail.usual_ms / 1000:.1f} s from grant to report" if detail.usual_ms >= 0 else ""),
+            *((f"measured {key}", value) for key, value in sorted(detail.measured.items())),
             ("failure", advised(f"{view.failure}: podium device logs {view.id}") if view.failure else ""),
             *((f"fact {key}", printable(value)) for key, value in sorted(detail.facts.items())),
             *((f"now {key}", printable(value)) for key, value in sorted(detail.momentary.items())),
             ("now told", ago(detail.momentary_age_ms) if detail.momentary else ""),
         ]
     )
+    if detail.conditions:
+        say("")
+        say_table(("CONDITION", "HOLDS", "REASON", "SINCE", "ABOUT"), list(map(_condition, detail.conditions)))
     if detail.leases:
         say("")
         say_table(("LEASE", "RUN", "ROUND", "STATE", "GRANTED", "UPLOAD", "METRICS"), list(map(_lease, detail.leases)))
+
+
+def _condition(told: Condition) -> tuple[str, ...]:
+    since = ago(told.since_age_ms) if told.since_age_ms >= 0 else "-"
+    return told.name, "yes" if told.holds else "no", told.reason, since, printable(told.about) or "-"
 
 
 def _lease(view: LeaseView) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ class CheckinAnswers(Send, frozen=True, kw_only=True):
     """Answers to a batch of check-ins, in columns; `offers` maps row -> Offer for the few that got one.
 
     ticket int64; reason int16 (index into core/selection/reasons.py REASONS); window_ok_ms, window_else_ms int64.
-    `news` maps row -> code of a refusal the device has not heard of yet.
+    `news` maps row -> code of a refusal the device has not heard of yet. `against`: fact -> rows whose claim of it
+    contradicted what the plane measured, and was held to it.
     """
 
     ticket: NDArray[np.int64]
@@ -77,6 +78,7 @@ class CheckinAnswers(Send, frozen=True, kw_only=True):
     window_else_ms: NDArray[np.int64]
     offers: dict[int, Offer]
     news: dict[int, str]
+    against: dict[str, int] = {}
 
 
 class PrepareRound(Send, frozen=True, kw_only=True):

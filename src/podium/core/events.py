@@ -136,6 +136,13 @@ class LeaseFailed(LeaseMessage, frozen=True, kw_only=True):
     detail: str
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of one lease that the door saw move one way, and in how many ms; 0 ms: it was not timed."""
+
+    bytes: int = 0
+    ms: int = 0
+
+
 class LeaseReported(LeaseMessage, frozen=True, kw_only=True):
     """An authentic report; the gateway has checked signature, digest, base, task and sizes against the row."""
 
@@ -144,6 +151,8 @@ class LeaseReported(LeaseMessage, frozen=True, kw_only=True):
     upload_bytes: int
     weight: float
     metrics: MetricSums
+    downloaded: Transfer = Transfer()
+    uploaded: Transfer = Transfer()
 
 
 class LeasesTold(Event, frozen=True, kw_only=True):

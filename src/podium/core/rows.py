@@ -50,6 +50,8 @@ class DeviceRow(Row, frozen=True, kw_only=True, tag="devices", gc=False):  # in 
     state: str  # active | cordoned | banned
     failure: str = ""  # last failure's code
     failure_detail: str = ""  # its traceback, bounded
+    marked_ms: int = -1  # when a person last changed its state, -1 never
+    marked_why: str = ""
 
 
 class TaskRow(Row, frozen=True, kw_only=True, tag="tasks"):
@@ -135,6 +137,8 @@ class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     held_ms: int = -1  # when the device took it, -1 never
     reported_ms: int = -1  # when its update was stored, -1 never
     norm: float = -1.0  # the update's L2 norm as the aggregation role found it, -1 unknown
+    download_mb_s: float = -1.0  # how fast the base version went to it, as the door timed it, -1 unknown
+    upload_mb_s: float = -1.0  # how fast its update came
     staleness: int = 0  # versions that its base was behind when it reported
 
 
@@ -286,3 +290,25 @@ TABLES: dict[str, type[AnyRow]] = {str(kind.__struct_config__.tag): kind for kin
 def table_of(row: AnyRow) -> str:
     """The name of the current-state table `row` lives in."""
     return str(row.__struct_config__.tag)
+
+
+def load_order(row: AnyRow) -> tuple[int, int]:
+    """Where a row comes when all are put: after those it names; leases as they ended, for what is learned of them."""
+    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
+
+
+_LOAD_ORDER: tuple[type[AnyRow], ...] = (
+    DeviceRow,
+    TaskRow,
+    RunRow,
+    VersionRow,
+    RoundRow,
+    AliasRow,
+    AliasMoveRow,
+    ReleaseRow,
+    FreezeRow,
+    ServiceRow,
+    WebhookRow,
+    TokenRow,
+    LeaseRow,
+)

@@ -4,8 +4,9 @@ Decides: nothing. `put` is the only way a row enters, at load and in a step alik
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
 nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
-was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device, what runs know
-of devices (`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
+was learned of arrivals (`arrivals`, `pace`) and of classes of devices; which claims are in doubt since when (`claims`).
+What was learned and measured of each device (`learned`, `claims`), what runs know of devices (`experience`) and what
+these `spent` is made of the lease rows, each as it is put: a load makes it again.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
 what they tell.
 """
@@ -17,8 +18,9 @@ from itertools import islice
 
 from podium.core.access.privacy import PrivacyBudget, Unlimited
 from podium.core.deadlines import NONE, Deadlines
+from podium.core.fleet.claims import Claims
 from podium.core.fleet.columns import Fleet
-from podium.core.fleet.learned import Learned
+from podium.core.fleet.learned import Ended, Learned
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.open_round import BARRED, OpenRound
@@ -43,6 +45,7 @@ from podium.core.rows import (
     TokenRow,
     VersionRow,
     WebhookRow,
+    load_order,
 )
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
@@ -101,6 +104,7 @@ class State:
         self.pace = Pace(limits)
         self.pace_views: dict[int, PaceView] = {}  # by separation, as rounds/wants.py made them last
         self.learned = Learned()
+        self.claims = Claims()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
         self.eligibilities: dict[str, Eligibility] = {}
@@ -111,26 +115,8 @@ class State:
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
         self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(self._enrolled(rows), key=_load_order):
+        for row in sorted(_enrolled(self.devices, rows), key=load_order):
             self.put(row)
-
-    def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
-        """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
-        others: list[AnyRow] = []
-        late: list[DeviceRow] = []
-        every = iter(rows)
-        while batch := list(islice(every, ROWS_AT_ONCE)):
-            devices = [row for row in batch if isinstance(row, DeviceRow)]
-            if len(devices) < len(batch):
-                others += [row for row in batch if not isinstance(row, DeviceRow)]
-            first = len(self.devices)
-            if [row.number for row in devices] == list(range(first, first + len(devices))):
-                self.devices.extend(devices)
-            else:
-                late += devices
-        for row in sorted(late, key=lambda row: row.number):
-            self.devices.put(row)
-        return others
 
     def put(self, row: AnyRow) -> None:
         """Let `row` be the present row of its key."""
@@ -253,9 +239,8 @@ class State:
             self._holders.pop(oldest, None)
 
     def count(self, name: str, at_ms: int, by: int = 1) -> None:
-        """Count quiet traffic; the first count starts its minute at `at_ms`."""
-        if not self.counted:
-            self.counted_since_ms = at_ms
+        """Count quiet traffic; the first count by time starts its minute at its `at_ms`."""
+        self.counted_since_ms = min(self.counted_since_ms, at_ms) if self.counted else at_ms
         self.counted[name] = self.counted.get(name, 0) + by
 
     def frozen(self) -> bool:
@@ -317,26 +302,23 @@ class State:
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
 
 
-def _load_order(row: AnyRow) -> tuple[int, int]:
-    """Leases in the order in which they ended, for what is learned of them."""
-    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
-
-
-_LOAD_ORDER: tuple[type[AnyRow], ...] = (
-    DeviceRow,
-    TaskRow,
-    RunRow,
-    VersionRow,
-    RoundRow,
-    AliasRow,
-    AliasMoveRow,
-    ReleaseRow,
-    FreezeRow,
-    ServiceRow,
-    WebhookRow,
-    TokenRow,
-    LeaseRow,
-)
+def _enrolled(devices: Roster, rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
+    others: list[AnyRow] = []
+    late: list[DeviceRow] = []
+    every = iter(rows)
+    while batch := list(islice(every, ROWS_AT_ONCE)):
+        found = [row for row in batch if isinstance(row, DeviceRow)]
+        if len(found) < len(batch):
+            others += [row for row in batch if not isinstance(row, DeviceRow)]
+        first = len(devices)
+        if [row.number for row in found] == list(range(first, first + len(found))):
+            devices.extend(found)
+        else:
+            late += found
+    for row in sorted(late, key=lambda row: row.number):
+        devices.put(row)
+    return others
 
 
 def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
@@ -355,4 +337,6 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED")):
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
         at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
-        state.learned.note(row.run, device, group, not reported, took, at_ms)
+        rates = (row.download_mb_s, row.upload_mb_s)
+        state.learned.note(row.run, Ended(device, group, not reported, took, rates, at_ms))
+        state.claims.learn(device, row)

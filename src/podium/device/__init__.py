@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from podium.device.agent import Device as Device
     from podium.device.agent import Outcome as Outcome
+    from podium.device.data_facts import Described as Described
+    from podium.device.data_facts import Quality as Quality
     from podium.device.probes import Facts as Facts
     from podium.device.probes import GivenProbes as GivenProbes
     from podium.device.probes import Machine as Machine
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from podium.device.probes import SystemProbes as SystemProbes
 
 _HOMES = {"Device": "podium.device.agent", "Outcome": "podium.device.agent"}
+_HOMES |= {"Described": "podium.device.data_facts", "Quality": "podium.device.data_facts"}
 _PROBES = ("Facts", "GivenProbes", "Machine", "OwnLimits", "Probes", "SystemProbes")
 _HOMES |= dict.fromkeys(_PROBES, "podium.device.probes")
 

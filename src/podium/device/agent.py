@@ -19,12 +19,15 @@ from typing import Self, TypeVar
 import msgspec
 import numpy as np
 
+from podium.device.data_facts import Quality, descriptions, quality
 from podium.device.lease import Asked, LeaseOver, Means, deliver, take
 from podium.device.link import Link, PlaneAway, PlaneRefusal, persistently
 from podium.device.plan import Datasets, load_plan
 from podium.device.probes import Facts, OwnLimits, Probes, SystemProbes
 from podium.device.session import SESSION_OVER, Session, enrol, new_identity, read_token
 from podium.device.state import Identity, State
+from podium.wire.canonical import decimal
+from podium.wire.facts import MOMENTARY, QUALITIES, possible
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn, CheckInAnswer, LeaseAnswer
 from podium.wire.problems import OperatorFault, PodiumError
@@ -54,8 +57,10 @@ class Device:
     """One device of one plane.
 
     May be set before the first cycle: `limits`; `own`, when this device will not train; `plans`, the names of installed
-    plans that it offers (the entry points of group `podium.plans` unless given); `told`, the datasets whose number of
-    examples the plane may know (none unless given: the plane then hears 0, and the device itself checks the minimum).
+    plans that it offers (the entry points of group `podium.plans` unless given). What its owner lets the plane know of
+    its data, nothing unless set: `told`, the datasets whose number of examples it hears (of others 0, and the device
+    itself checks the minimum); `tells`, which of label_coverage, missing_rate and freshness_h. They are counted from
+    what the datasets describe (data_facts.py), unless `quality` gives them.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class Device:
         self.limits = Limits()
         self.own = OwnLimits()
         self.told: frozenset[str] = frozenset()
+        self.tells: frozenset[str] = frozenset()
+        self.quality: Quality | None = None
         self.plans: tuple[str, ...] = tuple(point.value for point in entry_points(group="podium.plans"))
         self._link: Link | None = None
         self._means: Means | None = None
@@ -236,18 +243,32 @@ class Device:
 
     def _capabilities(self) -> Capabilities:
         machine = self._probes.machine()
+        levels = self._levels()
         return Capabilities(
             os=machine.os,
             architecture=machine.architecture,
             variant=machine.variant,
-            ram_mb=machine.ram_mb,
-            cores=machine.cores,
+            ram_mb=machine.ram_mb if possible("ram_mb", machine.ram_mb) else 0,
+            cores=machine.cores if possible("cores", machine.cores) else 0,
             accelerator=machine.accelerator,
             agent=f"podium/{_version()}",
             runtimes={"numpy": np.__version__},
             plans=_installed(self.plans),
             datasets={name: len(self._data[name]) if name in self.told else 0 for name in self._data},
+            label_coverage=levels.get("label_coverage"),
+            missing_rate=levels.get("missing_rate"),
+            freshness_h=levels.get("freshness_h"),
         )
+
+    def _levels(self) -> dict[str, str]:
+        """What the owner lets the plane know of how the data is, as canonical decimals."""
+        if not self.tells:
+            return {}
+        known = self.quality
+        if known is None:
+            known = quality(descriptions(self._data.values()), time.time())
+        told = {name: getattr(known, name) for name in QUALITIES if name in self.tells}
+        return {name: decimal(float(value)) for name, value in told.items() if value is not None and _is(name, value)}
 
     def _persistently(self, call: Callable[[], T]) -> T:
         return persistently(call, self.limits, self._stopping)
@@ -258,18 +279,17 @@ class Device:
 
 
 def _check_in(facts: Facts, losses: list[str]) -> CheckIn:
-    return CheckIn(
-        battery=facts.battery,
-        charging=facts.charging,
-        metered=facts.metered,
-        ram_free_mb=facts.ram_free_mb,
-        disk_free_mb=facts.disk_free_mb,
-        thermal_c=facts.thermal_c,
-        download_mb_s=facts.download_mb_s,
-        upload_mb_s=facts.upload_mb_s,
-        latency_ms=facts.latency_ms,
-        losses=tuple(losses),
-    )
+    levels = {name: getattr(facts, name) for name in MOMENTARY}
+    told = {name: value for name, value in levels.items() if value is not None and _is(name, value)}
+    return CheckIn(charging=facts.charging, metered=facts.metered, losses=tuple(losses), **told)
+
+
+def _is(name: str, value: float) -> bool:
+    """Whether `value` can be that of fact `name`: one broken sensor must not cost the device its check-in."""
+    if not possible(name, value):
+        log.warning("%s is not told: a probe or a loader gives %r", name, value)
+        return False
+    return True
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from podium.server.devices.device_routes import Conversation
 from podium.server.devices.gateway import Door, Gateway, Handler
 from podium.server.devices.lease_routes import Delivery
 from podium.server.devices.sessions import Sessions
+from podium.server.devices.transfers import Transfers
 from podium.server.devices.uploads import BlobRoom
 from podium.server.http import Receive, Scope, Send
 from podium.server.identity import open_identity
@@ -112,9 +113,10 @@ class Plane:
         self.metrics.watch(Gauges(data, self.loop, self.watch, self._placed))
         sessions = Sessions(session_root(parts.keys, parts.entropy), parts.entropy, limits)
         door = Door(self.loop, sessions, limits)
-        self._conversation = Conversation(parts, door, self.loop, sessions)
+        timed = Transfers(self.loop.now_ms)
+        self._conversation = Conversation(parts, door, self.loop, sessions, timed)
         self._conversation.head_of = self.head_of
-        delivery = Delivery(parts, door, self.loop, self.room)
+        delivery = Delivery(parts, door, self.loop, self.room, timed)
         self.gateway = Gateway(door, device_routes(self._conversation, delivery), self.metrics)
         self.retention = Retention(parts, self.loop, self.room)
         self.facts = FactsKeeper(self.loop, parts.store, limits.facts_ms)

@@ -24,6 +24,7 @@ from podium.core.events import (
     LeaseProgressed,
     LeaseReported,
     SessionsOpened,
+    Transfer,
 )
 from podium.core.fleet.telemetry import DataFacts, Telemetry
 from podium.core.selection.reasons import CODE
@@ -266,6 +267,7 @@ class Devices:
     def _report(self, device: int, work: Work, at_ms: int) -> None:
         late = self.task.round.report_deadline if self.faults.strikes("late") else 0
         self.corrupt.setdefault(work.lease, self.faults.strikes("corrupt"))
+        down_ms, up_ms = self.fleet.transfer_ms(device, self.load)
         report = LeaseReported(
             at_ms=0,
             ticket=-1,
@@ -277,6 +279,8 @@ class Devices:
             upload_bytes=self.load.upload_bytes,
             weight=1.0,
             metrics={"accuracy": (float(self.chance.randint(0, 100)), 100.0)},
+            downloaded=Transfer(bytes=self.load.download_bytes, ms=down_ms),
+            uploaded=Transfer(bytes=self.load.upload_bytes, ms=up_ms),
         )
         self._say(report, at_ms + late)
 

@@ -280,6 +280,13 @@ class SimFleet:
         took_s *= np.exp(self.terms.work_spread * self._levels.take((draws * LEVELS).astype(np.int64)))
         return np.maximum((took_s * 1000).astype(np.int64), 1)
 
+    def transfer_ms(self, device: int, load: Workload) -> tuple[int, int]:
+        """How long the bytes of a lease take `device` down and up in ms, at least 1."""
+        own = self._records[device]
+        down = load.download_bytes / MEGABYTE / float(own["download_mb_s"])
+        up = load.upload_bytes / MEGABYTE / float(own["upload_mb_s"])
+        return max(1, round(down * 1000)), max(1, round(up * 1000))
+
     def drops(self, devices: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each of `devices` drops out of its lease; `draws` in [0, 1), one a lease."""
         return draws < self.drop_out[devices]

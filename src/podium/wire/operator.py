@@ -115,6 +115,16 @@ class LeaseView(View, frozen=True, kw_only=True):
     staleness: int = 0  # versions that its base was behind when it reported
 
 
+class Condition(View, frozen=True, kw_only=True):
+    """Something that holds of a device or does not, with its reason in one word, and since when."""
+
+    name: str  # enabled, session, online, at-work, claims-hold, or eligible: for one round, as of its last check-in
+    holds: bool
+    reason: str
+    since_age_ms: int = -1  # -1: the plane did not see it begin
+    about: str = ""  # the lease, the round and the clause, what a claim counts as
+
+
 class DeviceDetail(View, frozen=True, kw_only=True):
     """A device with its facts of this session and its last leases, newest first."""
 
@@ -127,6 +137,10 @@ class DeviceDetail(View, frozen=True, kw_only=True):
     momentary_age_ms: int = -1  # since it was last heard, with or after that check-in; -1: it told none
     loss_rate: float = -1.0  # the chance that its next lease brings no report, by what the plane saw; -1 unknown
     usual_ms: float = -1.0  # what a lease of it usually takes from grant to report, -1 unknown
+    conditions: list[Condition] = msgspec.field(default_factory=list)
+    measured: dict[
+        str, str
+    ] = {}  # of its line, by the plane: download and upload in MB/s, answer in ms, and its like's
 
 
 class FreezeView(View, frozen=True, kw_only=True):

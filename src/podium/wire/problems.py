@@ -75,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "update-forged": Kind(
         1038, 409, "the report is signed by another key than the lease's device", "sign with the enrolled key"
     ),
+    "fact-absurd": Kind(1039, 422, "a fact is outside what can be", "leave out what is not known; mend the probe"),
     # 2xxx: the operator or what was asked for
     "task-invalid": Kind(2001, 422, "the task file does not hold", "mend the named key"),
     "task-unknown-key": Kind(2002, 422, "the task file has an unknown key", "use the nearest known key"),

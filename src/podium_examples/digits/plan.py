@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from podium.device.plan import PlanConfig, Progress, Result, Tensors
 from podium_examples import softmax
 from podium_examples.digits.shards import DATASET
-from podium_examples.softmax import Images
+from podium_examples.softmax import CLASSES, Images
 
-PIXELS, CLASSES = 64, 10
+PIXELS = 64
 
 
 def init(seed: int) -> dict[str, NDArray[np.generic]]:

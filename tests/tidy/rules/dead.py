@@ -15,7 +15,6 @@ from tests.tidy.rules.sources import Finding, Source
 _PROOFS = "src/podium/core/journal/proofs.py"
 _PROOF = "an auditor with one head and one entry needs it; our own verbs read whole journals"
 KEPT: dict[str, str] = {
-    "src/podium/core/fleet/reliability.py::plausible": "a claim is held against what the plane measures: next",
     f"{_PROOFS}::inclusion_proof": _PROOF,
     f"{_PROOFS}::consistency_proof": _PROOF,
     f"{_PROOFS}::verify_inclusion": _PROOF,

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from podium.core.fleet.learned import DURATIONS_MIN, Learned
+from podium.core.fleet.learned import DURATIONS_MIN, Ended, Learned
 
 BIN = 1.24
 """Quantiles are right to a bin of 24 %."""
+UNKNOWN = (-1.0, -1.0)
+"""Rates that nobody measured."""
 
 
 def told(durations: dict[int, list[float]], run: str = "r") -> Learned:
@@ -14,7 +16,7 @@ def told(durations: dict[int, list[float]], run: str = "r") -> Learned:
     learned = Learned()
     for group, each in durations.items():
         for place, duration_ms in enumerate(each):
-            learned.note(run, 1_000 * group + place, group, False, duration_ms, at_ms=place)
+            learned.note(run, Ended(1_000 * group + place, group, False, duration_ms, UNKNOWN, place))
     return learned
 
 
@@ -39,9 +41,9 @@ def test_many_small_classes_are_known_together_although_none_is_alone() -> None:
 def test_nothing_is_known_of_a_run_with_too_few_reports_of_another_or_of_one_that_is_over() -> None:
     learned = told({group: [2_000.0] for group in range(DURATIONS_MIN - 1)})
     assert np.isnan(learned.slowest("r", np.array([0, 1]))).all()
-    learned.note("r", 0, 0, True, float("nan"), 0)  # a lost lease tells no duration
+    learned.note("r", Ended(0, 0, True, float("nan"), UNKNOWN, 0))  # a lost lease tells no duration
     assert np.isnan(learned.slowest("r", np.array([0, 1]))).all()
-    learned.note("r", 0, 0, False, 2_000.0, 0)
+    learned.note("r", Ended(0, 0, False, 2_000.0, UNKNOWN, 0))
     assert not np.isnan(learned.slowest("r", np.array([0, 1]))).any()
     assert np.isnan(learned.slowest("other", np.array([0]))).all()
     learned.forget("r")

@@ -29,7 +29,19 @@ def test_names_follow_prometheus_practices_and_every_label_is_bounded() -> None:
         for unit in ("seconds", "bytes"):
             assert (metric.unit == unit) == (unit in metric.name.removesuffix("_total").split("_")), metric.name
         for label, values in metric.labels.items():
-            assert label in {"route", "status", "side", "code", "reason", "state", "direction", "job", "key", "version"}
+            assert label in {
+                "route",
+                "status",
+                "side",
+                "code",
+                "reason",
+                "state",
+                "direction",
+                "job",
+                "key",
+                "version",
+                "fact",
+            }
             assert values and len(set(values)) == len(values)
             assert not set(values) & {"", None}
 
@@ -91,6 +103,16 @@ def checkin_answers(*reasons: str) -> CheckinAnswers:
     zeros = np.zeros(count, np.int64)
     codes = np.array([CODE[reason] for reason in reasons], np.int16)
     return CheckinAnswers(ticket=zeros, reason=codes, window_ok_ms=zeros, window_else_ms=zeros, offers={}, news={})
+
+
+def test_claims_that_contradict_are_counted_by_fact() -> None:
+    metrics = PlaneMetrics()
+    batch = replace(checkin_answers("no-task", "full"), against={"download_mb_s": 2, "latency_ms": 1})
+    Watch(metrics).step(Step(number=1, at_ms=0, records=(), sends=(batch,), wake_ms=-1))
+    found = series(metrics.render().decode())
+    assert value(found, "podium_claims_contradicted_total", fact="download_mb_s") == 2
+    assert value(found, "podium_claims_contradicted_total", fact="latency_ms") == 1
+    assert value(found, "podium_claims_contradicted_total", fact="upload_mb_s") == 0
 
 
 def test_check_ins_are_counted_once_per_batch_and_reason() -> None:

@@ -1,8 +1,8 @@
 """The fleet in columns: what the core must know of every device to decide about it, one array element per device.
 
-Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch and facts, last seen, and the
-momentary facts of the last check-in (an operator is told them). A snapshot of them (snapshot.py) is kept now and then;
-what it misses comes back with the device's next session.
+Decides: nothing; it is the memory that selection reads. Volatile by design: session epoch, begin and facts, last
+seen, and the momentary facts of the last check-in (an operator is told them). A snapshot of them (snapshot.py) is kept
+now and then; what it misses comes back with the device's next session.
 Durable rows (core/rows.py DeviceRow) fill `participated_ms`, `place`, `banned` and `cordoned`.
 Limits: arrays grow by doubling; some 150 bytes a device. Equal fact sets are kept once.
 """
@@ -32,13 +32,14 @@ Place = tuple[str, str, dict[str, str]]
 
 
 class Fleet:
-    """Columns by device number: `epoch`, `seen_ms`, `participated_ms` int64, `facts_id`, `place` int32, what is so or
-    not: `banned`, `cordoned`, `live`; and what devices told: `telemetry`, `qualities`, `examples` (n, SLOTS).
+    """Columns by device number: `epoch`, `seen_ms`, `session_ms`, `participated_ms` int64, `facts_id`, `place` int32,
+    what is so or not: `banned`, `cordoned`, `live`; what devices told: `telemetry`, `qualities`, `examples` (n, SLOTS).
     `changed` is by chunk: whether one of its devices told something since it was last kept."""
 
     FILLS: ClassVar[dict[str, tuple[type, int]]] = {
         "epoch": (np.int64, NEVER),
         "seen_ms": (np.int64, NEVER),
+        "session_ms": (np.int64, NEVER),
         "participated_ms": (np.int64, NEVER),
         "facts_id": (np.int32, NEVER),
         "place": (np.int32, 0),
@@ -52,6 +53,7 @@ class Fleet:
         self.size = 0
         self.epoch: NDArray[np.int64]
         self.seen_ms: NDArray[np.int64]
+        self.session_ms: NDArray[np.int64]
         self.participated_ms: NDArray[np.int64]
         self.facts_id: NDArray[np.int32]
         self.place: NDArray[np.int32]

@@ -91,7 +91,7 @@ def _open(state: State, out: Outbox, event: SessionsOpened, rows: slice) -> None
     mine = taken + rows.start
     fleet.open_sessions(devices[taken], epochs[taken], _sets(fleet, event, devices[taken], mine))
     fleet.hear_data(devices[taken], event.data, mine)
-    fleet.seen_ms[devices[taken]] = np.maximum(event.at[mine], state.now_ms)
+    fleet.seen_ms[devices[taken]] = fleet.session_ms[devices[taken]] = np.maximum(event.at[mine], state.now_ms)
     for place in np.flatnonzero(event.ticket[rows] >= 0):
         code = "device-banned" if banned[place] else "epoch-stale" if stale[place] else ""
         device = state.devices[int(devices[place])]

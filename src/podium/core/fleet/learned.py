@@ -6,6 +6,8 @@ of another's. Limits: durations count once there are `DURATIONS_MIN` of a class,
 are known again only as devices come, so that what was learned of them begins anew.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from podium.core.fleet.reliability import (
@@ -26,6 +28,18 @@ SLOW = 0.95
 """Who takes longer than this share of its like is slow."""
 
 
+class Ended(NamedTuple):
+    """A lease of a device of class `group` (-1 unknown) that ended: `lost`, or reported after `duration_ms` (NaN
+    unknown) with `rates` down and up in MB/s (-1 unknown)."""
+
+    device: int
+    group: int
+    lost: bool
+    duration_ms: float
+    rates: tuple[float, float]
+    at_ms: int
+
+
 class Learned:
     """What was noted and what it came to; `Faded` durations by run are forgotten with it."""
 
@@ -33,12 +47,11 @@ class Learned:
         self._reliability = Reliability()
         self._durations: dict[str, Faded] = {}
         self._pooled: dict[str, Faded] = {}  # the same of all classes together, as class 0
-        self._noted: list[tuple[str, int, int, bool, float, int]] = []
+        self._noted: list[tuple[str, Ended]] = []
 
-    def note(self, run: str, device: int, group: int, lost: bool, duration_ms: float, at_ms: int) -> None:
-        """A lease of `device` (of class `group`, -1 unknown) ended: without a report, or with one after `duration_ms`
-        (NaN unknown)."""
-        self._noted.append((run, device, group, lost, duration_ms, at_ms))
+    def note(self, run: str, ended: Ended) -> None:
+        """A lease of `run` ended."""
+        self._noted.append((run, ended))
         if len(self._noted) >= NOTED_MAX:
             self._learn()
 
@@ -80,16 +93,18 @@ class Learned:
     def _learn(self) -> None:
         if not self._noted:
             return
-        runs, devices, classes, lost, durations, at = zip(*self._noted, strict=True)
+        runs = [run for run, _ in self._noted]
+        devices, classes, lost, durations, rates, at = zip(*[ended for _, ended in self._noted], strict=True)
         self._noted = []
-        unknown = np.full(len(devices), np.nan, np.float32)
+        moved = np.array(rates, np.float32)
+        moved[moved <= 0] = np.nan
         seen = Observations(
             devices=np.array(devices, np.int64),
             classes=np.array(classes, np.int64),
             lost=np.array(lost, np.bool_),
             duration_ms=np.array(durations, np.float32),
-            download=unknown,
-            upload=unknown,
+            download=moved[:, 0],
+            upload=moved[:, 1],
             at_ms=np.array(at, np.int64),
         )
         self._reliability.observe(seen)

@@ -42,7 +42,8 @@ def _mark(state: State, out: Outbox, event: DevicesMarked, number: int) -> bool:
     other = device.state != event.state
     if other:
         kind = "device-unbanned" if device.state == "banned" else _WORDS[event.state]
-        out.record(kind, device.id, replace(device, state=event.state), actor=event.actor, why=event.why)
+        told = replace(device, state=event.state, marked_ms=state.now_ms, marked_why=event.why)
+        out.record(kind, device.id, told, actor=event.actor, why=event.why)
     if event.state != "active":
         withdraw(state, number)
     ends = (event.revoke or event.state == "banned") and number in state.live_lease

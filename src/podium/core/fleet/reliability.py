@@ -1,9 +1,9 @@
 """What the plane has measured of its devices: how often a lease is lost, how long one takes, how fast bytes move.
 
 Decides: estimates, per device and per class (devices with equal standing facts), that fade with time. Never: what
-follows from them (pacing/adapt.py), nor what a device says of itself: an observation is measured by the plane, from
-grant to report, and `plausible` holds a claim against it. Limits: 28 bytes a device; `CLASSES_MAX` classes, beyond
-which classes share by number; times are whole hours to the decay.
+follows from them (pacing/adapt.py), nor what a device says of itself: an observation is measured by the plane, and
+what a device claims of its line is held against that (claims.py). Limits: 20 bytes a device; `CLASSES_MAX` classes,
+beyond which classes share by number; times are whole hours to the decay.
 The same rows in the same order give bit-equal estimates however they are cut into batches: a class counts the present
 hour in whole numbers and only then adds it to what it knew; a device's rows are taken one after the other.
 Source: shrinkage by beta-binomial pseudo-counts (Gelman et al., Bayesian Data Analysis, chapter 5); clipping a new
@@ -29,14 +29,12 @@ DEVICE_TRIES = 8.0
 STEP = 0.25
 CLIP = 4.0
 """One duration moves a device's estimate by a quarter of the way, and counts as at most four times the estimate."""
-CONTRADICTION = 4.0
-"""A claim that is further than this factor from what was measured contradicts it."""
 
 BINS = 64
 DURATION_EDGES_MS = np.geomspace(100.0, 86_400_000.0, BINS + 1)
 BANDWIDTH_EDGES = np.geomspace(0.001, 10_000.0, BINS + 1)
 _FADE = (0.5 ** (np.arange(HALF_LIFE_HOURS * 40) / HALF_LIFE_HOURS)).astype(np.float32)
-_COLUMNS = ("tries", "losses", "last_ms", "usual_ms", "download", "upload")
+_COLUMNS = ("tries", "losses", "last_ms", "usual_ms")
 
 
 class Observations(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +62,6 @@ class Reliability:
         self.losses: Levels = np.zeros(16, np.float32)
         self.last_ms: Levels = np.full(16, np.nan, np.float32)
         self.usual_ms: Levels = np.full(16, np.nan, np.float32)
-        self.download: Levels = np.full(16, np.nan, np.float32)
-        self.upload: Levels = np.full(16, np.nan, np.float32)
         self.hour: NDArray[np.int32] = np.zeros(16, np.int32)
         self.outcomes = Faded(2)
         self.durations = Faded(BINS)
@@ -96,7 +92,7 @@ class Reliability:
         shared = (table[:, 1] + CLASS_TRIES * prior) / (table.sum(axis=1) + CLASS_TRIES)
         known = np.flatnonzero(devices < len(self.tries))
         tries, losses = np.zeros(len(devices), np.float32), np.zeros(len(devices), np.float32)
-        fade = _faded(self._now - self.hour[devices[known]])
+        fade = faded(self._now - self.hour[devices[known]])
         tries[known] = self.tries[devices[known]] * fade
         losses[known] = self.losses[devices[known]] * fade
         rate: Levels = ((losses + DEVICE_TRIES * shared) / (tries + DEVICE_TRIES)).astype(np.float32)
@@ -141,15 +137,12 @@ class Reliability:
 
     def _learn_devices(self, seen: Observations, rows: Numbers, hours: Numbers) -> None:
         devices = seen.devices[rows]
-        fade = _faded(hours - self.hour[devices])
+        fade = faded(hours - self.hour[devices])
         self.tries[devices] = self.tries[devices] * fade + np.float32(1.0)
         self.losses[devices] = self.losses[devices] * fade + seen.lost[rows].astype(np.float32)
         self.hour[devices] = hours
-        for name, values in (("usual_ms", seen.duration_ms), ("download", seen.download), ("upload", seen.upload)):
-            told = ~np.isnan(values[rows])
-            column = getattr(self, name)
-            column[devices[told]] = _nearer(column[devices[told]], values[rows][told])
         told = ~np.isnan(seen.duration_ms[rows])
+        self.usual_ms[devices[told]] = _nearer(self.usual_ms[devices[told]], seen.duration_ms[rows][told])
         self.last_ms[devices[told]] = seen.duration_ms[rows][told]
 
 
@@ -164,7 +157,7 @@ class Faded:
     def add(self, classes: Numbers, bins: Numbers, hour: int) -> None:
         """Count each (class, bin), arrays of shape (n,), in `hour`, which never goes back; class -1 is unknown."""
         if hour > self._hour:
-            self._known = (self._known + self._present) * _faded(np.array(hour - self._hour))
+            self._known = (self._known + self._present) * faded(np.array(hour - self._hour))
             self._present = np.zeros_like(self._known)
             self._hour = hour
         classes, bins = classes[classes >= 0], bins[classes >= 0]
@@ -200,18 +193,7 @@ class Faded:
         return found
 
 
-def plausible(claimed: Levels, learned: Levels) -> tuple[Levels, Mask]:
-    """`claimed` held against `learned` (float32 (n,), NaN unknown): the value to use, and where the two contradict.
-
-    A claim further than `CONTRADICTION` times from what was learned is taken as the nearest value within it; without
-    history it stands as it is, and without a claim the value is NaN.
-    """
-    value: Levels = np.clip(claimed, learned / np.float32(CONTRADICTION), learned * np.float32(CONTRADICTION))
-    value = np.where(np.isnan(learned), claimed, value).astype(np.float32)
-    return value, ~np.isnan(claimed) & (value != claimed)
-
-
-def _faded(hours: NDArray[np.integer]) -> Levels:
+def faded(hours: NDArray[np.integer]) -> Levels:
     """What one observation counts after whole `hours`; from a table, so that it is the same at every place."""
     fade: Levels = _FADE[np.clip(hours, 0, len(_FADE) - 1)]
     return fade

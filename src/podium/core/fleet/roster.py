@@ -4,7 +4,7 @@ Decides: nothing; a row is made anew for whoever asks and equals the one that wa
 (`participated_ms`, place, banned, cordoned) is in the fleet's columns and kept there alone. Never: forgets.
 Limits: some 150 bytes a device: its texts, 22 bytes, and 12 in each of two indexes. An index is a sorted column of
 64-bit hashes with a small dict of the newest in front; what it finds is compared with the text itself, so it is exact.
-Failures are kept only of those that failed. A text has up to 65,535 bytes.
+Failures are kept only of those that failed, marks of those that were ever marked. A text has up to 65,535 bytes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.fleet.columns import Fleet
+from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.rows import DeviceRow
 from podium.wire.problems import Bug
 
@@ -46,6 +46,7 @@ class Roster:
         self._kept = np.zeros(16, _KEPT)
         self._texts = bytearray()
         self._failures: dict[int, tuple[str, str]] = {}
+        self._marks: dict[int, tuple[int, str]] = {}
         self._indexes = (_Index(), _Index())  # by id, by public key
 
     def __len__(self) -> int:
@@ -61,6 +62,7 @@ class Roster:
         start, of_id, of_key, of_name, enrolled_ms = self._kept[number].item()
         key, name, end = start + of_id, start + of_id + of_key, start + of_id + of_key + of_name
         failure, detail = self._failures.get(number, ("", ""))
+        marked_ms, why = self._marks.get(number, (NEVER, ""))
         fleet = self._fleet
         population, site, labels = fleet.places[fleet.place[number]]
         return DeviceRow(
@@ -76,6 +78,8 @@ class Roster:
             state="banned" if fleet.banned[number] else "cordoned" if fleet.cordoned[number] else "active",
             failure=failure,
             failure_detail=detail,
+            marked_ms=marked_ms,
+            marked_why=why,
         )
 
     def rows(self, start: int, stop: int) -> Iterator[DeviceRow]:
@@ -135,6 +139,7 @@ class Roster:
         self._failures.update(
             (row.number, (row.failure, row.failure_detail)) for row in rows if row.failure or row.failure_detail
         )
+        self._marks.update((row.number, (row.marked_ms, row.marked_why)) for row in rows if row.marked_ms >= 0)
         self._fleet.take(rows)
 
     def _replace(self, row: DeviceRow) -> None:
@@ -155,6 +160,8 @@ class Roster:
             self._failures[row.number] = (row.failure, row.failure_detail)
         else:
             self._failures.pop(row.number, None)
+        if row.marked_ms >= 0:
+            self._marks[row.number] = (row.marked_ms, row.marked_why)
         self._fleet.take((row,))
 
     def _text(self, number: int, which: int) -> bytes:

@@ -3,7 +3,7 @@
 Decides: what a chunk holds (session epoch, last seen, fact set, telemetry and facts about data of `CHUNK` devices), and
 what of it counts after a restart: nothing of a session that a lease has outlived, no device that is not enrolled,
 nothing seen after now. Never: durable rows, which the roster gives, nor when a chunk is kept (server/loop/facts.py).
-A session goes on by it: its epoch, and the facts that it told once. Limits: some 95 bytes a device before compression.
+A session goes on by it: its epoch, and the facts that it told once. Limits: some 105 bytes a device before compression.
 """
 
 import zlib
@@ -41,6 +41,7 @@ def _columns(fleet: Fleet) -> dict[str, Column]:
     """Everything volatile that is kept, by name."""
     told = {name: getattr(fleet.telemetry, name) for name in Telemetry.__struct_fields__}
     own = {"epoch": fleet.epoch, "seen_ms": fleet.seen_ms, "facts_id": fleet.facts_id, "examples": fleet.examples}
+    own["session_ms"] = fleet.session_ms
     return {**own, **told, **fleet.qualities}
 
 
@@ -99,6 +100,8 @@ def restore(fleet: Fleet, chunk: FactsChunk, now_ms: int) -> int:
     outlived = fleet.epoch[rows] > columns["epoch"].astype(np.int64)  # a lease of a later session is in the rows
     columns["epoch"] = np.maximum(columns["epoch"], fleet.epoch[rows])
     columns["seen_ms"] = np.minimum(columns["seen_ms"], np.int64(now_ms))
+    columns["session_ms"] = np.minimum(columns["session_ms"], np.int64(now_ms))
+    columns["session_ms"][outlived] = NEVER
     columns["facts_id"] = _held(fleet, sets, np.where(outlived, NEVER, held))
     columns["examples"][outlived] = ABSENT
     for name in fleet.qualities:

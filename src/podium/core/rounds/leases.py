@@ -19,6 +19,7 @@ from podium.core.events import (
     LeaseReported,
     Verdict,
 )
+from podium.core.fleet.claims import rate_mb_s
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import PaceView, windows
 from podium.core.rounds.buffered import round_of, staleness
@@ -166,6 +167,8 @@ def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> 
         weight=said.weight,
         metrics=said.metrics,
         reported_ms=state.now_ms,
+        download_mb_s=rate_mb_s(said.downloaded),
+        upload_mb_s=rate_mb_s(said.uploaded),
         staleness=staleness(state, lease),
     )
     _move(out, told, "reported", actor=f"device:{lease.device}")

@@ -52,6 +52,7 @@ class Batch:
         self.permits: list[tuple[int, tuple[str, int]]] = []
         self.offers: dict[int, Offer] = {}
         self.news: dict[int, str] = {}
+        self.against: dict[str, int] = {}  # claim -> rows in which it contradicts what was measured
 
     def undecided(self) -> Numbers:
         """The rows (positions in the batch) that nothing was decided about."""
@@ -71,6 +72,7 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     heard, at = batch.device[fresh], batch.at[fresh]
     state.pace.observe(state.arrivals, fleet, at, fleet.seen_ms[heard])
     fleet.seen_ms[heard] = at
+    _hold_claims(state, batch, fresh)
     fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
     batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
     _tell_news(state, batch, fresh)
@@ -84,6 +86,16 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     left = batch.undecided()
     batch.reason[left] = last[left]
     _answer(state, out, batch)
+
+
+def _hold_claims(state: State, batch: Batch, fresh: Numbers) -> None:
+    """What contradicts what the plane measured counts as the nearest value that does not, and is counted by code."""
+    held = state.claims.hold(batch.device[fresh], batch.at[fresh], batch.event.telemetry, batch.first + fresh)
+    for name, (rows, first_ms) in held.against.items():
+        batch.against[name] = rows
+        state.count(f"claim-contradicted:{name}", first_ms, rows)
+    if held.against:
+        batch.event = replace(batch.event, telemetry=held.telemetry)
 
 
 def _tell_news(state: State, batch: Batch, fresh: Numbers) -> None:
@@ -302,6 +314,7 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
             window_else_ms=spread,
             offers=batch.offers,
             news=batch.news,
+            against=batch.against,
         )
     )
 

@@ -354,6 +354,16 @@ CAUSES: dict[str, CauseKind] = {
         "its last failure: {failure}",
         ("podium device logs {subject}",),
     ),
+    "claims-contradicted": CauseKind(
+        "the device tells of its line what the plane measured otherwise",
+        "",
+        "what it tells of its line contradicts what the plane measured, since {age}: {held}; rules, preferences and "
+        "strategies see that value",
+        (
+            "mend the probe that gives the number: podium device show {subject} tells what was measured",
+            "if its line is another now, its next leases teach the plane that",
+        ),
+    ),
 }
 
 

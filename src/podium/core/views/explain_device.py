@@ -13,6 +13,7 @@ from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
 from podium.core.views.causes import CAUSES, sentence
+from podium.core.views.conditions import besides
 from podium.core.views.evidence import Facts, Found, devices_found, frozen_facts, time_text
 from podium.core.views.explain import COMING, explain_trouble, explained
 from podium.core.views.funnel import funnel
@@ -41,8 +42,7 @@ def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = 
         by_run.append(Found("no-run", 0, facts))
     # what a run would take the device for goes before what another holds against it
     by_run.sort(key=lambda each: each.code not in _WANTED)
-    failed = [Found("failed-last", 0, facts)] if device.failure else []
-    found = [*whole, *by_run, *failed]
+    found = [*whole, *by_run, *besides(state, device, now_ms, facts)]
     what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
     last = _with_funnel(
         state, runs[:1], device, now_ms, explained("device", device.id, device.state, found, None, what)

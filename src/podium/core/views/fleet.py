@@ -13,6 +13,7 @@ from podium.core.fleet.facts import DATASETS, NOT_TOLD, Fact, momentary_facts
 from podium.core.rounds.runs import PRIOR_LOSS
 from podium.core.rows import DeviceRow, LeaseRow
 from podium.core.state import State
+from podium.core.views.conditions import conditions_of
 from podium.core.views.runs import ONLINE_MS, finalised
 from podium.core.views.shapes import shape_of
 from podium.wire.operator import DeviceDetail, DeviceView, LeaseView
@@ -76,7 +77,19 @@ def device_detail(state: State, row: DeviceRow, leases: list[LeaseRow], now_ms: 
         momentary_age_ms=_age(int(state.fleet.seen_ms[row.number]), now_ms) if now else -1,
         loss_rate=round(float(learned.loss_rate(number, group, PRIOR_LOSS)[0]), 4),
         usual_ms=-1.0 if math.isnan(usual) else round(usual, 1),
+        conditions=conditions_of(state, row, now_ms),
+        measured=_measured(state, row.number),
     )
+
+
+def _measured(state: State, device: int) -> dict[str, str]:
+    """What the plane measured of a device's line, and the median of those that are like it."""
+    own, group = state.claims.of(device), state.fleet.facts_id[[device]].astype(np.int64)
+    known = {f"{name}_mb_s": rate for name, rate in (("download", own.download), ("upload", own.upload))}
+    known["answer_ms"] = own.answer_ms
+    for way in ("download", "upload"):
+        known[f"{way}_mb_s of its class"] = float(state.learned.reliability().bandwidth_quantile(group, 0.5, way)[0])
+    return {name: f"{value:.4g}" for name, value in known.items() if not math.isnan(value)}
 
 
 def online(state: State, now_ms: int) -> int:

@@ -6,6 +6,8 @@ blobs and reports (lease_routes.py). Limits: `facts_bytes_max`, `name_chars_max`
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -21,7 +23,6 @@ from podium.crypto.seal import seal_key, session_info
 from podium.crypto.sign import open_signed, sign
 from podium.server.aggregation.manifests import HeadOf
 from podium.server.devices.device_words import (
-    COUNT_MAX,
     check_capabilities,
     check_name,
     check_telemetry,
@@ -32,11 +33,13 @@ from podium.server.devices.device_words import (
 )
 from podium.server.devices.gateway import Door, decode
 from podium.server.devices.sessions import Sessions
+from podium.server.devices.transfers import Transfers
 from podium.server.http import Request, Response, answer
 from podium.server.loop.batches import session_opened
-from podium.server.loop.loop import Loop
+from podium.server.loop.loop import Loop, note_denied
 from podium.server.plane_data import Parts
 from podium.wire.canonical import b64, canonical, decode_canonical, unb64
+from podium.wire.facts import COUNT_MAX
 from podium.wire.messages import (
     Accept,
     Challenge,
@@ -70,11 +73,12 @@ _FAILURE = msgspec.json.Decoder(Failure)
 class Conversation:
     """The routes of a device that has no update to deliver yet."""
 
-    def __init__(self, parts: Parts, door: Door, loop: Loop, sessions: Sessions) -> None:
+    def __init__(self, parts: Parts, door: Door, loop: Loop, sessions: Sessions, timed: Transfers) -> None:
         self._parts = parts
         self._door = door
         self._loop = loop
         self._sessions = sessions
+        self._timed = timed
         self.head_of: HeadOf = lambda tree: None
 
     async def root(self, request: Request, name: str) -> Response:
@@ -130,7 +134,8 @@ class Conversation:
             raise DeviceFault("challenge-expired", why="the statement names another key of the plane")
         seed = self._parts.online_seed()  # of the key that the challenge named, though another may sign meanwhile
         self._sessions.check_challenge(told.challenge, self._loop.now_ms())
-        check_capabilities(told.capabilities, self._parts.limits)
+        with self._noting(row.id):
+            check_capabilities(told.capabilities, self._parts.limits)
         if not 0 <= told.epoch <= COUNT_MAX:
             raise DeviceFault("body-malformed", why="an epoch is within [0, 2^53)")
         session, key = self._sessions.open(row.id, number, told.epoch, self._loop.now_ms())
@@ -148,12 +153,22 @@ class Conversation:
         )
         return answer(sign(seed, "session-grant", canonical(grant)))
 
+    @contextmanager
+    def _noting(self, device: str) -> Iterator[None]:
+        """What a device that proved itself tells and cannot be: the refusal goes to the journal too."""
+        try:
+            yield
+        except DeviceFault as fault:
+            note_denied(self._loop, device, fault.code)
+            raise
+
     async def check_in(self, request: Request, name: str) -> Response:
         """POST /v1/checkin: momentary facts in; an offer or a reason, and two return windows, out."""
         body = await self._door.body(request)
         caller = self._door.caller(request, body)
-        told = decode(_CHECKIN, body)
-        check_telemetry(told)
+        with self._noting(caller.row.id):
+            told = decode(_CHECKIN, body)
+            check_telemetry(told)
         outcome = await self._loop.check_in(caller.number, caller.epoch, told)
         offer = outcome.offer
         return answer(
@@ -207,6 +222,8 @@ class Conversation:
         told = decode(_PROGRESS, body)
         if not all(0 <= count <= COUNT_MAX for count in (told.done, told.total, told.moved_bytes)):
             raise DeviceFault("body-malformed", why="progress counts are within [0, 2^53)")
+        if self._loop.state.live_lease.get(caller.number) == name:
+            self._timed.told(name, told.done, told.moved_bytes)
         return lease_answer(
             await self._loop.tell_lease(
                 lambda at, ticket: LeaseProgressed(

@@ -10,26 +10,12 @@ from podium.core.effects import Answer, Offer
 from podium.core.fleet.sets import SLOTS
 from podium.server.http import Response, answer
 from podium.wire.canonical import parse_decimal
+from podium.wire.facts import MOMENTARY, QUALITIES, check_fact
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities, CheckIn, LeaseAnswer, OfferMessage
 from podium.wire.problems import DeviceFault
 
-COUNT_MAX = 2**53 - 1
-EXAMPLES_MAX = 2**31 - 1
 HELD_MAX = 64
-LEVELS: dict[str, tuple[float, float]] = {
-    "battery": (0.0, 1.0),
-    "ram_free_mb": (0.0, 1e9),
-    "disk_free_mb": (0.0, 1e12),
-    "thermal_c": (-100.0, 300.0),
-    "download_mb_s": (0.0, 1e6),
-    "upload_mb_s": (0.0, 1e6),
-    "latency_ms": (0.0, 1e7),
-    "label_coverage": (0.0, 1.0),
-    "missing_rate": (0.0, 1.0),
-    "freshness_h": (0.0, 1e6),
-}
-"""The least and the most that a device may tell of itself: beyond, it is broken or lies."""
 
 
 def checked(said: Answer) -> Answer:
@@ -80,28 +66,26 @@ def one_line(text: str, chars_max: int) -> str:
 
 
 def check_telemetry(told: CheckIn) -> None:
-    """Raise `DeviceFault(body-malformed)` for a level that no device has, or too many versions."""
-    _check_levels(told)
+    """Raise `DeviceFault` for levels that cannot be (fact-absurd), or for too many versions (body-malformed)."""
+    for name in MOMENTARY:
+        level = getattr(told, name)
+        if level is not None:
+            check_fact(name, level)
     if max(len(told.held), len(told.active), len(told.losses)) > HELD_MAX:
         raise DeviceFault("body-malformed", why=f"at most {HELD_MAX} versions and losses are told")
 
 
 def check_capabilities(told: Capabilities, limits: Limits) -> None:
-    """Raise `DeviceFault(body-malformed)` for more than `facts_bytes_max`, or numbers that cannot be."""
+    """Raise `DeviceFault` for numbers that cannot be (fact-absurd), or for too much of them (body-malformed)."""
     if len(msgspec.json.encode(told)) > limits.facts_bytes_max:
         raise DeviceFault("body-malformed", why=f"capabilities are at most {limits.facts_bytes_max} bytes")
-    if not all(0 <= count <= COUNT_MAX for count in (told.ram_mb, told.cores)):
-        raise DeviceFault("body-malformed", why="sizes are within [0, 2^53)")
     if len(told.datasets) > SLOTS:
         raise DeviceFault("body-malformed", why=f"a device tells of at most {SLOTS} datasets")
-    if not all(0 <= count <= EXAMPLES_MAX for count in told.datasets.values()):
-        raise DeviceFault("body-malformed", why="examples of a dataset are within [0, 2^31)")
-    _check_levels(told)
-
-
-def _check_levels(told: CheckIn | Capabilities) -> None:
-    for name, (least, most) in LEVELS.items():
-        level = getattr(told, name, None)
-        level = parse_decimal(level) if isinstance(level, str) else level  # what is signed is a decimal
-        if level is not None and not least <= level <= most:
-            raise DeviceFault("body-malformed", why=f"{name} is within [{least:g}, {most:g}]")
+    check_fact("ram_mb", told.ram_mb)
+    check_fact("cores", told.cores)
+    for count in told.datasets.values():
+        check_fact("datasets", count)
+    for name in QUALITIES:
+        level = getattr(told, name)
+        if level is not None:
+            check_fact(name, parse_decimal(level))  # what is signed is a decimal

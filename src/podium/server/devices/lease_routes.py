@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from podium.core.events import LeaseReported, MetricSums
+from podium.core.fleet.claims import MEASURED_BYTES_MIN
 from podium.core.rows import LeaseRow, granting_round
 from podium.core.state import State
 from podium.crypto.sign import open_signed
 from podium.server.devices.device_words import lease_answer
 from podium.server.devices.gateway import Caller, Door, Stream, decode
+from podium.server.devices.transfers import Transfers
 from podium.server.devices.uploads import BlobRoom, Uploads
 from podium.server.http import OCTETS, Request, Response, answer
 from podium.server.loop.loop import Loop, note_denied
@@ -37,11 +39,12 @@ PIECE_BYTES = 1024 * 1024
 class Delivery:
     """The routes of a device that fetches, uploads and reports."""
 
-    def __init__(self, parts: Parts, door: Door, loop: Loop, room: BlobRoom) -> None:
+    def __init__(self, parts: Parts, door: Door, loop: Loop, room: BlobRoom, timed: Transfers) -> None:
         self._parts = parts
         self._door = door
         self._loop = loop
         self._room = room
+        self._timed = timed
         self._uploads = Uploads(parts.blobs, room, parts.limits)
 
     # -- fetch -----------------------------------------------------------------------------------------------
@@ -49,7 +52,7 @@ class Delivery:
     async def blob(self, request: Request, digest: str) -> Response | Stream:
         """GET /v1/blobs/DIGEST, whole (200) or one range (206); only what a live lease of the device names."""
         caller = self._door.caller(request, await self._door.body(request))
-        self._check_offered(caller, digest)
+        lease, began_ms = self._offered(caller, digest), self._loop.now_ms()
         size = await self._room.size(digest)
         start, end = _range(request.header(b"range"), size)
         headers = [OCTETS, (b"accept-ranges", b"bytes"), (b"etag", f'"{digest}"'.encode())]
@@ -58,19 +61,29 @@ class Delivery:
             status = 206
             headers.append((b"content-range", f"bytes {start}-{end - 1}/{size}".encode()))
         if self._room.caches(size):
-            return Response(status, (await self._room.whole(digest))[start:end], tuple(headers))
-        return Stream(status, tuple(headers), end - start, self._pieces(digest, start, end))
+            whole = await self._room.whole(digest)  # read once, whoever asks meanwhile
+            if end - start < MEASURED_BYTES_MIN:
+                return Response(status, whole[start:end], tuple(headers))
+        pieces = self._pieces(digest, start, end)
+        return Stream(status, tuple(headers), end - start, self._sent(lease.id, pieces, end - start, began_ms))
 
     async def _pieces(self, digest: str, start: int, end: int) -> AsyncIterator[bytes]:
         for at in range(start, end, PIECE_BYTES):
             yield await self._room.piece(digest, at, min(end, at + PIECE_BYTES))
 
-    def _check_offered(self, caller: Caller, digest: str) -> None:
-        """The caller's live lease names the blob: its round's manifest or its base. Else `DeviceFault(not-found)`."""
+    async def _sent(self, lease: str, pieces: AsyncIterator[bytes], length: int, began_ms: int) -> AsyncIterator[bytes]:
+        """`pieces`, and the note that all `length` bytes were handed on, once they are."""
+        async for piece in pieces:
+            yield piece
+        self._timed.sent(lease, length, began_ms)
+
+    def _offered(self, caller: Caller, digest: str) -> LeaseRow:
+        """The caller's live lease, which names the blob: its round's manifest or its base. `DeviceFault(not-found)`."""
         state = self._loop.state
         lease = state.leases.get(state.live_lease.get(caller.number, ""))
         if lease is None or digest not in (lease.base, _manifest(state, lease)):
             raise DeviceFault("not-found", why="no live lease of this device names that blob")
+        return lease
 
     # -- upload ----------------------------------------------------------------------------------------------
 
@@ -81,9 +94,11 @@ class Delivery:
             raise DeviceFault("body-malformed", what="the query names no offset", why="decimal digits")
         self._door.expect(request)
         async with self._uploads.open:
+            began_ms = self._loop.now_ms()
             chunk = await request.body(self._parts.limits.chunk_bytes, self._parts.limits.body_ms)
             caller = self._door.caller(request, chunk)
             lease = self._held(caller, name)
+            self._timed.came(name, len(chunk), began_ms)
             manifest = _manifest(self._loop.state, lease)
             return answer(UploadAnswer(offset=await self._uploads.append(name, manifest, int(offset_text), chunk)))
 
@@ -134,6 +149,7 @@ class Delivery:
         metrics = _metrics(report.metrics, self._parts.limits.report_metrics_max, self._parts.limits.name_chars_max)
         if lease.state == "HELD":
             await self._uploads.check(report)
+        downloaded, uploaded = self._timed.of(name)
         said = await self._loop.tell_lease(
             lambda at, ticket: LeaseReported(
                 at_ms=at,
@@ -146,6 +162,8 @@ class Delivery:
                 upload_bytes=report.length,
                 weight=weight,
                 metrics=metrics,
+                downloaded=downloaded,
+                uploaded=uploaded,
             )
         )
         log.info("report answered", extra={"lease": name, "word": said.word, "code": said.code})

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from podium.core.fleet.claims import CLAIMS
 from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, RUN_STATES
 from podium.core.selection.reasons import REASONS
 from podium.server.release import VERSION
@@ -116,6 +117,13 @@ METRICS: tuple[Metric, ...] = (
         "check-ins",
         "Check-ins decided, by what the device got or why it got nothing",
         {"reason": REASONS},
+    ),
+    Metric(
+        "podium_claims_contradicted_total",
+        "counter",
+        "claims",
+        "Claims of bandwidth or latency that contradict what the plane measured of the device, and were held to it",
+        {"fact": CLAIMS},
     ),
     Metric(
         "podium_devices", "gauge", "devices", "Enrolled devices by state", {"state": ("active", "cordoned", "banned")}

@@ -84,6 +84,8 @@ class Watch:
         counts = np.bincount(answers.reason, minlength=len(REASONS))
         for reason in np.flatnonzero(counts).tolist():
             self._metrics.count("podium_checkins_total", int(counts[reason]), reason=REASONS[reason])
+        for fact, rows in answers.against.items():
+            self._metrics.count("podium_claims_contradicted_total", rows, fact=fact)
 
     def _count(self, record: Record) -> None:
         kind = record.kind
