@@ -57,6 +57,19 @@ class OpenRound:
         self.grow(device + 1)
         self.attempts[device] += self.attempts[device] < BARRED
 
+    def put(self, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
+        """Let `row` be the present one of a lease of `device`; `before`: the last one, None if it was in no round."""
+        if row.state not in LEASE_LIVE:
+            self.late.discard(row.id)
+        if before is None:
+            self.add(device, row)
+        else:
+            self.leases[row.id] = row
+            self.count[before.state] -= 1
+            self.count[row.state] = self.count.get(row.state, 0) + 1
+        if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
+            self.attempts[device] = BARRED
+
     def live(self) -> int:
         """Leases OFFERED or HELD."""
         return sum(self.count.get(state, 0) for state in LEASE_LIVE)

@@ -23,7 +23,7 @@ from podium.core.fleet.columns import Fleet
 from podium.core.fleet.learned import Ended, Learned
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
-from podium.core.open_round import BARRED, OpenRound
+from podium.core.open_round import OpenRound
 from podium.core.pacing.arrivals import Arrivals
 from podium.core.pacing.pace import Pace
 from podium.core.pacing.windows import PaceView
@@ -220,16 +220,7 @@ class State:
             if before is None:
                 self._forget_later(row.id)
             return
-        if row.state not in LEASE_LIVE:
-            work.late.discard(row.id)
-        if before is None:
-            work.add(device, row)
-        else:
-            work.leases[row.id] = row
-            work.count[before.state] -= 1
-            work.count[row.state] = work.count.get(row.state, 0) + 1
-        if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
-            work.attempts[device] = BARRED
+        work.put(device, row, before)
 
     def _forget_later(self, lease: str) -> None:
         self._ended.append(lease)
