@@ -44,6 +44,7 @@ from podium.core.rows import (
     TokenRow,
     VersionRow,
     WebhookRow,
+    load_order,
 )
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
@@ -57,10 +58,11 @@ from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug, DeviceFault
 
-ROWS_AT_ONCE = 8_192
+ROWS_AT_ONCE = 2_048
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
+_UNBOUNDED = Budgets()
 BARRED = 255
 """`OpenRound.attempts` of a device that may take no further lease in this round."""
 
@@ -155,27 +157,11 @@ class State:
         self.counted: dict[str, int] = {}
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
-        self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(self._enrolled(rows), key=_load_order):
+        others = _enrolled(self.devices, rows)
+        # lease -> its device's number: looked up often, by id it takes microseconds
+        self._holders = _holders(self.devices, others)
+        for row in sorted(others, key=load_order):
             self.put(row)
-
-    def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
-        """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
-        others: list[AnyRow] = []
-        late: list[DeviceRow] = []
-        every = iter(rows)
-        while batch := list(islice(every, ROWS_AT_ONCE)):
-            devices = [row for row in batch if isinstance(row, DeviceRow)]
-            if len(devices) < len(batch):
-                others += [row for row in batch if not isinstance(row, DeviceRow)]
-            first = len(self.devices)
-            if [row.number for row in devices] == list(range(first, first + len(devices))):
-                self.devices.extend(devices)
-            else:
-                late += devices
-        for row in sorted(late, key=lambda row: row.number):
-            self.devices.put(row)
-        return others
 
     def put(self, row: AnyRow) -> None:
         """Let `row` be the present row of its key."""
@@ -362,26 +348,30 @@ class State:
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
 
 
-def _load_order(row: AnyRow) -> tuple[int, int]:
-    """Leases in the order in which they ended, for what is learned of them."""
-    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
+def _enrolled(devices: Roster, rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
+    others: list[AnyRow] = []
+    late: list[DeviceRow] = []
+    every = iter(rows)
+    while batch := list(islice(every, ROWS_AT_ONCE)):
+        found = [row for row in batch if isinstance(row, DeviceRow)]
+        if len(found) < len(batch):
+            others += [row for row in batch if not isinstance(row, DeviceRow)]
+        first = len(devices)
+        if [row.number for row in found] == list(range(first, first + len(found))):
+            devices.extend(found)
+        else:
+            late += found
+    for row in sorted(late, key=lambda row: row.number):
+        devices.put(row)
+    return others
 
 
-_LOAD_ORDER: tuple[type[AnyRow], ...] = (
-    DeviceRow,
-    TaskRow,
-    RunRow,
-    VersionRow,
-    RoundRow,
-    AliasRow,
-    AliasMoveRow,
-    ReleaseRow,
-    FreezeRow,
-    ServiceRow,
-    WebhookRow,
-    TokenRow,
-    LeaseRow,
-)
+def _holders(devices: Roster, rows: Iterable[AnyRow]) -> dict[str, int]:
+    """By lease of `rows` the number of its device, all looked up at once; without those of unknown devices."""
+    leases = [row for row in rows if isinstance(row, LeaseRow)]
+    numbers = devices.numbers([row.device for row in leases])
+    return {row.id: number for row, number in zip(leases, numbers, strict=True) if number != UNKNOWN}
 
 
 def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
@@ -392,7 +382,7 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     if row.run in state.experience:
         state.experience[row.run].take(device, row, before)
     task = state.task_of(row.run)
-    if task.task.select.budgets != Budgets():
+    if task.task.select.budgets != _UNBOUNDED:
         spent = state.spent.setdefault(task.id, Spent())
         spent.take(device, row, before, state.bytes_of(row.base))
     reported = row.state in (*LEASE_STORED, "REFUSED")

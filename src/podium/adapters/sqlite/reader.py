@@ -155,7 +155,7 @@ class _Rows:
         while True:
             with self._reader.read(f"loading the rows of {table}") as db:
                 page = db.execute(select, (after, PAGE_ROWS)).fetchall()
-            yield from (decode_row(body) for _, body in page)
+            yield from (decode_row(body, table) for _, body in page)
             if len(page) < PAGE_ROWS:
                 return
             after = page[-1][0]

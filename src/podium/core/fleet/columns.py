@@ -77,18 +77,19 @@ class Fleet:
         states = [row.state for row in rows]
         self.banned[first:end] = [state == "banned" for state in states]
         self.cordoned[first:end] = [state == "cordoned" for state in states]
-        self.place[first:end] = [self._place_of(row) for row in rows]
+        known = self._place_numbers.get
+        places = [known((row.population, row.site, *row.labels.items())) for row in rows]
+        self.place[first:end] = [
+            self._place_of(row) if place is None else place for place, row in zip(places, rows, strict=True)
+        ]
 
     def _place_of(self, row: DeviceRow) -> int:
-        """The number of the place of `row`; labels in another order are the same place under a further key."""
-        key = (row.population, row.site, *row.labels.items())
-        number = self._place_numbers.get(key)
-        if number is None:
-            ordered = (row.population, row.site, *sorted(row.labels.items()))
-            number = self._place_numbers.setdefault(ordered, len(self.places))
-            self._place_numbers[key] = number
-            if number == len(self.places):
-                self.places.append((row.population, row.site, dict(row.labels)))
+        """The number of the place of `row`, maybe a new one; labels in another order are a further key of one place."""
+        ordered = (row.population, row.site, *sorted(row.labels.items()))
+        number = self._place_numbers.setdefault(ordered, len(self.places))
+        self._place_numbers[row.population, row.site, *row.labels.items()] = number
+        if number == len(self.places):
+            self.places.append((row.population, row.site, dict(row.labels)))
         return number
 
     def _grow(self, size: int) -> None:
