@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from podium.core import state as loading
 from podium.core.fleet import roster
-from podium.core.records import decode_row, encode_row
+from podium.core.records import decode_row, decode_rows, encode_row
 from podium.core.rows import AnyRow, DeviceRow, LeaseRow, RoundRow, RunRow, TaskRow, table_of
 from podium.core.state import State
 from podium.wire.problems import StoreFault
@@ -136,6 +136,7 @@ def compared(drawn: list[DeviceRow], leases: list[tuple[int, bool, str, int]], l
     REACHED["many"] += len(devices) > 3
     kept = [decode_row(encode_row(row), table_of(row)) for row in rows]
     assert kept == rows
+    assert decode_rows([encode_row(row) for row in devices], "devices") == devices
     loaded, slow = State(kept, LIMITS), one_by_one(rows)
     assert known(loaded) == known(slow)
     ids = [*(row.id for row in devices), "d99", ""]
@@ -151,3 +152,6 @@ def test_a_row_is_refused_in_another_table() -> None:
         decode_row(encode_row(device()), "leases")
     with pytest.raises(StoreFault, match="does not decode"):
         decode_row(encode_row(lease(weight=0.5)), "devices")
+    for body in (encode_row(lease()), encode_row(device())[:-1], b"{}"):
+        with pytest.raises(StoreFault, match="does not decode"):
+            decode_rows([encode_row(device()), body], "devices")

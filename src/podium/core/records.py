@@ -7,6 +7,7 @@ Limits: integers within 2^53-1, finite numbers.
 """
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -87,7 +88,20 @@ def decode_row(data: bytes, table: str = "") -> AnyRow:
         row: AnyRow = msgspec.convert(unplain(msgspec.json.decode(data)), kind, dec_hook=duration_from_ms)
         return row
     except (ValueError, msgspec.DecodeError) as error:
-        raise StoreFault("store-corrupt", what="a stored row does not decode", why=str(error)) from error
+        raise _corrupt(error) from error
+
+
+def decode_rows(bodies: Iterable[bytes], table: str) -> list[AnyRow]:
+    """`decode_row` of each of the many `bodies` of `table`."""
+    decode = _ROWS_OF[table].decode
+    try:
+        return [decode_row(body, table) if b"decimal" in body else decode(body) for body in bodies]
+    except (ValueError, msgspec.DecodeError) as error:
+        raise _corrupt(error) from error
+
+
+def _corrupt(error: Exception) -> StoreFault:
+    return StoreFault("store-corrupt", what="a stored row does not decode", why=str(error))
 
 
 def encode_record(record: Record, step: int, rows: list[bytes] | None = None) -> bytes:

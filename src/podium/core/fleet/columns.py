@@ -177,8 +177,8 @@ class Fleet:
 
 def _untold(rows: int, kind: np.dtype[np.void]) -> NDArray[np.void]:
     """`rows` records in which nothing is known."""
-    made = np.empty(rows, kind)
+    one = np.empty(1, kind)
     for name in kind.names or ():
         counted = kind[name].base.kind == "i"
-        made[name] = -1 if counted else np.nan
-    return made
+        one[name] = -1 if counted else np.nan
+    return one.repeat(rows)
