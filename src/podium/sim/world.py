@@ -36,6 +36,7 @@ from podium.core.events import (
     UpdatesJudged,
     Verdict,
 )
+from podium.core.rows import LeaseRow
 from podium.core.step import Core
 from podium.learning.names import cohort_max
 from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
@@ -88,8 +89,8 @@ class World:
         rules = self.task.round
         return OneHotEngine(self.setting.devices, cohort_max(rules.goal, rules.concurrency, self.task.select.over))
 
-    def _number_of(self, device: str) -> int:
-        return self.core.state.devices.number(device)
+    def _number_of(self, lease: LeaseRow) -> int:
+        return self.core.state.holder(lease)
 
     # -- the plane ---------------------------------------------------------------------------------------------------
 

@@ -189,8 +189,8 @@ def go_on_after_abandon(state: State, out: Outbox, row: RoundRow, reason: str) -
 
 
 def due(state: State) -> int:
-    """The earliest moment at which a run, a round or a lease is due, in ms; very large if none is."""
-    at = state.lease_deadlines.earliest()
+    """The earliest moment at which a run or a round is due, in ms; very large if none is."""
+    at = state.never
     for run in state.runs.values():
         if run.state in ("RUNNING", "PAUSING"):
             at = min(at, run.deadline_ms)

@@ -256,11 +256,19 @@ def _seated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> Mask:
         return np.zeros(len(rows), np.bool_)
     devices = batch.device[rows]
     reserved, seats = state.open[row.run, row.number].reserved, adapting.open_seats(state, row)
-    kept: Mask = np.isin(devices, np.fromiter(reserved, np.int64, len(reserved)))
-    free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
-    seated: Mask = kept | (free & (np.cumsum(free) <= seats - len(reserved)))
-    seated &= np.cumsum(seated) <= seats
-    return seated
+    kept: Mask = _among(devices, reserved)
+    if seats > len(reserved):
+        free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
+        kept |= free & (np.cumsum(free) <= seats - len(reserved))
+    return kept & (np.cumsum(kept) <= seats)
+
+
+def _among(devices: Numbers, some: set[int]) -> Mask:
+    """Which of `devices` are in `some`."""
+    if not some:
+        return np.zeros(len(devices), np.bool_)
+    found: Mask = np.isin(devices, np.fromiter(some, np.int64, len(some)))
+    return found
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:
