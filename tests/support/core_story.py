@@ -61,6 +61,12 @@ class Teller(Drive):
                 self.lines.append(f"              wake {step.wake_ms}")
         return step
 
+    def told_windows(self, *devices: int) -> None:
+        """`devices` check in, and a note says when each is told to come back."""
+        told = self.check_in(*devices)
+        ways = (f"device {device} in {each.window_ms} ms" for device, each in zip(devices, told, strict=True))
+        self.note(f"told to come back: {', '.join(ways)}")
+
     def note(self, text: str) -> None:
         """What the reader should know at this place."""
         self.lines += ["", f"# {text}"]
@@ -124,9 +130,16 @@ def sent(send: AnySend, rows: Iterator[int]) -> list[str]:
         case FinishRound():
             return [f"finish round {send.run}.{send.round} over {' '.join(send.leases)}"]
         case EndRound():
-            return [f"end round {send.run}.{send.round}, destroy key {send.key_id or '(none)'}"]
+            own = send.round in send.key_rounds
+            others = [f"k-{send.run}.{number}" for number in send.key_rounds if number != send.round]
+            keys = [*others, *([send.key_id or "(none)"] if own else [])]
+            return [f"end round {send.run}.{send.round}, destroy key {' '.join(keys)}" if keys else _kept(send)]
         case EndLease():
             return [f"drop the chunks of {send.lease}"]
+
+
+def _kept(send: EndRound) -> str:
+    return f"end round {send.run}.{send.round}, its key lives on"
 
 
 def answered(send: CheckinAnswers, row: int) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from podium.core.rows import RunRow
-from podium.core.views.explain import explain_device, explain_run
+from podium.core.views.explain import explain_run
+from podium.core.views.explain_device import explain_device
 from podium.tasks.task import Task
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
@@ -107,9 +108,9 @@ def finished() -> Drive:
     return drive
 
 
-def stopped() -> Drive:
+def stopped(requires: str = "") -> Drive:
     """A person stopped it."""
-    drive = forming()
+    drive = forming(requires=requires)
     drive.stop(why="enough")
     return drive
 
@@ -166,6 +167,17 @@ def preparing() -> Drive:
     drive.fleet(2)
     drive.submit(task(goal=2))
     drive.check_in(0, 1)
+    return drive
+
+
+def window_preparing() -> Drive:
+    """The version before it is sealed; the key and the manifest of the next window are not there."""
+    drive = Drive()
+    drive.begin(task(goal=1, concurrency=2, mode="buffered", rounds=2), 2)
+    drive.accept(drive.lease(0))
+    drive.trained(1)
+    while drive.kinds()[-1] != "round-parented":
+        drive.do(drive.jobs.pop(0))
     return drive
 
 
@@ -333,12 +345,14 @@ CASES: dict[str, list[Case]] = {
     "run-stopped": [Case("run", stopped)],
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
+    "task-refused": [Case("run", lambda: stopped(requires="device.nothing > 3"))],
     "shape-drift": [Case("run", drifted, first=False)],
     "run-aborted": [Case("run", aborted)],
     "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],
     "pausing": [Case("run", pausing)],
     "paused": [Case("run", paused), Case("device", paused)],
     "preparing": [Case("run", preparing)],
+    "window-preparing": [Case("run", window_preparing)],
     "starting": [Case("run", starting)],
     "waiting-for-reports": [Case("run", reporting)],
     "being-checked": [Case("run", being_checked)],

@@ -206,7 +206,7 @@ def test_impossible_rows_are_a_bug() -> None:
     gap = replace(device, id="x", number=7)
     with pytest.raises(Bug, match="device x has number 7 of 2"):
         State([*drive.folded.values(), gap], LIMITS)
-    with pytest.raises(Bug, match="device x has number 1 of 2"):
+    with pytest.raises(Bug, match="device x has number 1, which is another's"):
         drive.state.put(replace(gap, number=1))
     twin = replace(drive.leased("r.1.1"), id="r.1.2")
     with pytest.raises(Bug, match=r"device id-d0 holds r\.1\.1 and r\.1\.2"):

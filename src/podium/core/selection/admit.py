@@ -17,19 +17,21 @@ from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
+from podium.core.open_round import BARRED
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
+from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
-from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
-from podium.core.state import BARRED, State
+from podium.core.state import State
 
 Numbers = NDArray[np.int64]
 
@@ -107,7 +109,7 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
         state=lease.state,
         run=lease.run,
         round=lease.round,
-        manifest=state.rounds[lease.run, lease.round].manifest,
+        manifest=state.rounds[lease.run, granting_round(lease.id)].manifest,
         base=lease.base,
         remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
@@ -139,7 +141,7 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
 
     def accepts(place: int, asked: Numbers) -> Mask:
         row = wanting[place]
-        if row.state != "FORMING":
+        if not forms(row, state.task_of(row.run).task):
             return _seated(state, row, batch, asked)
         return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
 
@@ -166,7 +168,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
     last[rows[silent]] = why[silent]
     fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
-    if row.state == "FORMING":
+    if forms(row, task.task):
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
@@ -291,6 +293,7 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
     for place, offer in batch.offers.items():
         served[place] = max(int(spread[place]), apart_ms(state, offer.run))
+    _let_rest(state, batch, served, spread)
     out.send(
         CheckinAnswers(
             ticket=batch.ticket,
@@ -301,3 +304,13 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
             news=batch.news,
         )
     )
+
+
+def _let_rest(state: State, batch: Batch, served: Numbers, spread: Numbers) -> None:
+    """Whoever trained too recently need not come back before that is over, unless another run may want it."""
+    rows = np.flatnonzero(batch.reason == CODE["separation"])
+    going = {run for run, _ in state.open if state.runs[run].state == "RUNNING"} if len(rows) else set()
+    if len(going) == 1:
+        left = state.fleet.participated_ms[batch.device[rows]] + apart_ms(state, going.pop()) - batch.at[rows]
+        for each in (served, spread):
+            each[rows] = np.maximum(each[rows], left)
