@@ -1,8 +1,11 @@
-"""What it costs to choose a cohort: 1,000 of 1,000,000 devices that wait, by each built-in strategy.
+"""What it costs to answer a check-in, and to choose a cohort: 1,000 of 1,000,000 devices that wait, by each strategy.
 
-Rows: one for each strategy, in ms: choose, check the plan, reserve the seats and count the others by reason, as a round
-does when it starts. A million devices were nominated before, batch after batch as they check in; a note says what that
-took for each. Half of them told a loss, a utility and a duration; ten strata. Target: 50 ms.
+Rows of admission (_admission.py): admit-live-idle-N and admit-live-wanted-N, microseconds a check-in in batches of N as
+a gateway makes them, at most 10; admit-sim-idle and admit-sim-wanted, in batches of a simulation, at most 0.8 (the
+core's share: row admit-sim of the bench of simulation is of all that a simulated check-in takes).
+Rows of strategies: one for each, in ms: choose, check the plan, reserve the seats and count the others by reason, as a
+round does when it starts. A million devices were nominated before, batch after batch as they check in; a note says what
+that took for each. Half of them told a loss, a utility and a duration; ten strata. Target: 50 ms.
 Limit: numpy's argpartition of as many keys in the same run.
 """
 
@@ -13,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import _admission
 from bench._rows import Row, row
 from podium.cli.output import note
 from podium.core.draws import uniform
@@ -36,7 +40,8 @@ BASE, PLAN = "sha256:base", "bench:train"
 
 
 def measure() -> Iterator[Row]:
-    """A row a strategy."""
+    """Admission by the size of batches, then a row a strategy."""
+    yield from _admission.rows()
     limit = argpartition_ms()
     for name in STRATEGIES:
         yield row(("select", name), start_ms(name), "ms", ("argpartition", limit), TARGET_MS / limit)

@@ -286,6 +286,28 @@ ROW_TYPES: tuple[type[AnyRow], ...] = (
 )
 TABLES: dict[str, type[AnyRow]] = {str(kind.__struct_config__.tag): kind for kind in ROW_TYPES}
 
+_LOADED: tuple[type[AnyRow], ...] = (
+    DeviceRow,
+    TaskRow,
+    RunRow,
+    VersionRow,
+    RoundRow,
+    AliasRow,
+    AliasMoveRow,
+    ReleaseRow,
+    FreezeRow,
+    ServiceRow,
+    WebhookRow,
+    TokenRow,
+    LeaseRow,
+)
+_PLACES = {kind: place for place, kind in enumerate(_LOADED)}
+
+
+def load_order(row: AnyRow) -> tuple[int, int]:
+    """When a load puts `row`, by its table; leases in the order in which they ended, for what is learned of them."""
+    return _PLACES[type(row)], row.ended_ms if isinstance(row, LeaseRow) else 0
+
 
 def table_of(row: AnyRow) -> str:
     """The name of the current-state table `row` lives in."""

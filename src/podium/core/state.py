@@ -57,10 +57,11 @@ from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug, DeviceFault
 
-ROWS_AT_ONCE = 8_192
+ROWS_AT_ONCE = 2_048
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
+_UNBOUNDED = Budgets()
 
 
 class State:
@@ -114,8 +115,10 @@ class State:
         self.counted: dict[str, int] = {}
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
-        self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(_enrolled(self.devices, rows), key=load_order):
+        others = _enrolled(self.devices, rows)
+        # lease -> its device's number: looked up often, by id it takes microseconds
+        self._holders = _holders(self.devices, others)
+        for row in sorted(others, key=load_order):
             self.put(row)
 
     def put(self, row: AnyRow) -> None:
@@ -312,6 +315,13 @@ def _enrolled(devices: Roster, rows: Iterable[AnyRow]) -> list[AnyRow]:
     return others
 
 
+def _holders(devices: Roster, rows: Iterable[AnyRow]) -> dict[str, int]:
+    """By lease of `rows` the number of its device, all looked up at once; without those of unknown devices."""
+    leases = [row for row in rows if isinstance(row, LeaseRow)]
+    numbers = devices.numbers([row.device for row in leases])
+    return {row.id: number for row, number in zip(leases, numbers, strict=True) if number != UNKNOWN}
+
+
 def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) -> None:
     """Let whoever heeds it know what a lease's row tells of its device: its run, its task, and the end of a lease all.
 
@@ -320,7 +330,7 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     if row.run in state.experience:
         state.experience[row.run].take(device, row, before)
     task = state.task_of(row.run)
-    if task.task.select.budgets != Budgets():
+    if task.task.select.budgets != _UNBOUNDED:
         spent = state.spent.setdefault(task.id, Spent())
         spent.take(device, row, before, state.bytes_of(row.base))
     reported = row.state in (*LEASE_STORED, "REFUSED")

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from podium.adapters.sqlite.faults import store_fault
 from podium.adapters.sqlite.migrations import version_of
 from podium.adapters.sqlite.schema import COLUMNS, MIGRATIONS
-from podium.core.records import decode_row
+from podium.core.records import decode_rows
 from podium.core.rows import LEASES_REMEMBERED_MAX, AnyRow, FactsChunk
 from podium.ports.plane import Entry, Loaded, SignedHead
 from podium.wire.problems import OperatorFault, StoreFault
@@ -147,15 +148,14 @@ class _Rows:
         self._reader = reader
 
     def __iter__(self) -> Iterator[AnyRow]:
-        for table in COLUMNS:
-            yield from self._of(table)
+        return chain.from_iterable(page for table in COLUMNS for page in self._pages(table))
 
-    def _of(self, table: str) -> Iterator[AnyRow]:
+    def _pages(self, table: str) -> Iterator[list[AnyRow]]:
         select, after = _PAGE.format(table=table, if_wanted=_IF_WANTED.get(table, "")), 0
         while True:
             with self._reader.read(f"loading the rows of {table}") as db:
                 page = db.execute(select, (after, PAGE_ROWS)).fetchall()
-            yield from (decode_row(body) for _, body in page)
+            yield decode_rows([body for _, body in page], table)
             if len(page) < PAGE_ROWS:
                 return
             after = page[-1][0]

@@ -79,18 +79,19 @@ class Fleet:
         states = [row.state for row in rows]
         self.banned[first:end] = [state == "banned" for state in states]
         self.cordoned[first:end] = [state == "cordoned" for state in states]
-        self.place[first:end] = [self._place_of(row) for row in rows]
+        known = self._place_numbers.get
+        places = [known((row.population, row.site, *row.labels.items())) for row in rows]
+        self.place[first:end] = [
+            self._place_of(row) if place is None else place for place, row in zip(places, rows, strict=True)
+        ]
 
     def _place_of(self, row: DeviceRow) -> int:
-        """The number of the place of `row`; labels in another order are the same place under a further key."""
-        key = (row.population, row.site, *row.labels.items())
-        number = self._place_numbers.get(key)
-        if number is None:
-            ordered = (row.population, row.site, *sorted(row.labels.items()))
-            number = self._place_numbers.setdefault(ordered, len(self.places))
-            self._place_numbers[key] = number
-            if number == len(self.places):
-                self.places.append((row.population, row.site, dict(row.labels)))
+        """The number of the place of `row`, maybe a new one; labels in another order are a further key of one place."""
+        ordered = (row.population, row.site, *sorted(row.labels.items()))
+        number = self._place_numbers.setdefault(ordered, len(self.places))
+        self._place_numbers[row.population, row.site, *row.labels.items()] = number
+        if number == len(self.places):
+            self.places.append((row.population, row.site, dict(row.labels)))
         return number
 
     def _grow(self, size: int) -> None:
@@ -178,8 +179,8 @@ class Fleet:
 
 def _untold(rows: int, kind: np.dtype[np.void]) -> NDArray[np.void]:
     """`rows` records in which nothing is known."""
-    made = np.empty(rows, kind)
+    one = np.empty(1, kind)
     for name in kind.names or ():
         counted = kind[name].base.kind == "i"
-        made[name] = -1 if counted else np.nan
-    return made
+        one[name] = -1 if counted else np.nan
+    return one.repeat(rows)

@@ -7,9 +7,9 @@ Limits: some 150 bytes a device: its texts, 22 bytes, and 12 in each of two inde
 Failures are kept only of those that failed, marks of those that were ever marked. A text has up to 65,535 bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
+from zlib import adler32, crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,15 @@ class Roster:
         """The number of the device of that id, UNKNOWN if there is none."""
         return self._find(_ID, device_id)
 
+    def numbers(self, device_ids: Sequence[str]) -> list[int]:
+        """What `number` says of each of `device_ids`, for many at once."""
+        wanted = [each.encode() for each in device_ids]
+        guesses = self._indexes[_ID].guesses(wanted).tolist()
+        return [
+            guess if guess != UNKNOWN and self._text(guess, _ID) == text else self.number(each)
+            for each, text, guess in zip(device_ids, wanted, guesses, strict=True)
+        ]
+
     def by_key(self, public_key: str) -> int:
         """The number of the device of that public key (the last one's that has it), UNKNOWN if there is none."""
         return self._find(_KEY, public_key)
@@ -128,7 +137,7 @@ class Roster:
     def _append(self, rows: Sequence[DeviceRow], texts: Sequence[Sequence[bytes]]) -> None:
         """Write `rows`, which are new, into the columns, each column at once; `texts`: their ids, keys and names."""
         first, count = self._size, len(rows)
-        lengths = np.array([list(map(len, each)) for each in texts], np.int64)
+        lengths = np.array([np.fromiter(map(len, each), np.int64, count) for each in texts])
         _check_lengths(first, lengths)
         sizes = lengths.sum(axis=0)
         kept = self._kept[first : first + count]
@@ -183,9 +192,11 @@ def _check_lengths(first: int, lengths: NDArray[np.int64]) -> None:
         raise Bug(f"device {first + int(np.argmax(long))} has a text of more than {TEXT_BYTES_MAX} bytes")
 
 
-def _hashes(texts: Iterable[bytes]) -> NDArray[np.int64]:
-    """The first 8 bytes of their SHA-256: the same in every process, and nobody can aim many keys at one place."""
-    return np.frombuffer(b"".join([sha256(text).digest() for text in texts]), np.int64)[::4]
+def _hashes(texts: Collection[bytes]) -> NDArray[np.int64]:
+    """CRC-32 and Adler-32 of each. Nobody can aim many at one place: ids are drawn by the plane, and of its key a
+    device proves that it knows the secret half, so that it can only try and try again."""
+    high, low = (np.fromiter(map(check, texts), np.int64, len(texts)) for check in (crc32, adler32))
+    return high << 32 | low
 
 
 class _Index:
@@ -219,6 +230,15 @@ class _Index:
         self._hashes = np.insert(self._hashes, places, hashes[order])
         self._numbers = np.insert(self._numbers, places, numbers[order])
         self._runs = []
+
+    def guesses(self, texts: Sequence[bytes]) -> NDArray[np.int32]:
+        """For each of `texts` a number that may have it, UNKNOWN if the newest alone may: int32, shape (n,)."""
+        if self._runs:
+            self._sort_in()
+        if not len(self._hashes):
+            return np.full(len(texts), UNKNOWN, np.int32)
+        places = np.minimum(self._hashes.searchsorted(_hashes(texts)), len(self._hashes) - 1)
+        return self._numbers[places]
 
     def likely(self, text: bytes) -> Iterator[int]:
         """The numbers that may have `text`, the last one put first."""

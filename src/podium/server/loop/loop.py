@@ -7,9 +7,11 @@ Limits: `batch_ms`, `batch_rows_max`, `requests_waiting_max`, `steps_ahead_max`,
 """
 
 import asyncio
+import contextlib
+import gc
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import msgspec
@@ -97,10 +99,23 @@ def load_core(store: Store, limits: Limits, now_ms: int) -> tuple[Core, Loaded]:
     """
     loaded = store.load()
     strategies = load_strategies()
-    core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
+    with _uncollected():
+        core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
     check_open_runs(core.state)
     restore_facts(core.state, store, now_ms)
     return core, loaded
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles meanwhile: rows are in none, and a million of them would be gone through again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def check_open_runs(state: State) -> None:
