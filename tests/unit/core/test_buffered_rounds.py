@@ -206,14 +206,14 @@ def test_what_a_person_sees_of_a_window_counts_all_who_stand_in_it() -> None:
     drive.work()
     drive.trained(3)
     shown = round_view(drive.state, drive.round(2), drive.now_ms)
-    assert {name: shown.funnel[name] for name in ("leased", "training", "reported", "accepted")} == {
-        "leased": 2,
+    assert {name: shown.leases[name] for name in ("granted", "training", "reported", "accepted")} == {
+        "granted": 2,
         "training": 1,
         "reported": 1,
         "accepted": 0,
     }
     ended = round_view(drive.state, drive.round(1), drive.now_ms)
-    assert (ended.funnel["leased"], ended.funnel["accepted"]) == (2, 2)
+    assert (ended.leases["granted"], ended.leases["accepted"]) == (2, 2)
 
 
 def test_a_window_that_is_prepared_says_so() -> None:
