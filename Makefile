@@ -73,6 +73,7 @@ docs: .venv/.stamp ## make the generated pages of docs/ again
 	.venv/bin/python -m tools.dashboard
 	.venv/bin/python -m tools.cli_page
 	.venv/bin/python -m tools.api_page
+	.venv/bin/python -m tools.strategies_page
 
 site: .venv/.stamp ## docs/ as a web site in build/site
 	.venv/bin/mkdocs build --strict --quiet

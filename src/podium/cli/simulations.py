@@ -20,12 +20,11 @@ import typer
 
 from podium.cli.errors import FAILED
 from podium.cli.options import gathered
-from podium.cli.output import note, say
+from podium.cli.output import note, require_folder, say, write_file
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
-    from podium.sim.compare import Measured
     from podium.sim.report import SimReport
     from podium.sim.run import FleetResult
     from podium.tasks.task import Task
@@ -36,6 +35,8 @@ WINDOW_MS = 5_000
 BASE_MB = 300
 DEVICE_BYTES = 500
 """What a simulated device takes at most, the plane's memory of it included."""
+DEVICES = "1000"
+NEXT = "change the file, or leave the option out"
 DRAWN_EVERY_S = 0.2
 BAR_CHARS = 30
 
@@ -54,15 +55,26 @@ class Clock(NamedTuple):
         """Whether it is one."""
         return bool(self.hours or self.train or self.report or self.capacity)
 
+    def fixes(self) -> dict[str, bool]:
+        """Which options are given that a comparison's file fixes."""
+        return {
+            "--hours": bool(self.hours),
+            "--trace": self.trace != "flat",
+            "--capacity": self.capacity is not None,
+            "--train": bool(self.train),
+        }
+
 
 @gathered(Clock)
 def simulate(
     clock: Clock,
     task: Annotated[Path, typer.Argument(metavar="TASK.toml", help="A task, or a comparison.", dir_okay=False)],
-    devices: Annotated[str, typer.Option("--devices", help="How many, such as 1000 or 1e6.")] = "1000",
+    devices: Annotated[str | None, typer.Option("--devices", help="How many, such as 1e6; otherwise 1000.")] = None,
     faults: Annotated[str, typer.Option("--faults", metavar="all|none|LIST", help="Names by commas.")] = "none",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The first seed.")] = 1,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="How many seeds; otherwise 1, or all of a comparison.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The first seed; otherwise 1.")] = None,
 ) -> None:
     """Run a task in virtual time; the same seed gives the same digest on every run of the same commit."""
     # a product of small matrices on two threads takes longer than on one; before numpy is there
@@ -70,10 +82,18 @@ def simulate(
     from podium.sim.compare import is_comparison
     from podium.tasks.file import read_task
 
+    for path in (clock.json, clock.report):
+        require_folder(path)
     if is_comparison(task):
-        _compare(task, clock)
+        from podium.cli.comparisons import compare
+
+        given = {"--devices": devices, "--seed": seed, "--faults": faults != "none", **clock.fixes()}
+        if said := next((name for name, value in given.items() if value not in (None, False)), ""):
+            raise OperatorFault("usage", what=f"{said} with a comparison", why=f"{task} says so itself", next=NEXT)
+        compare(task, seeds or 0, clock.json, clock.report)
         return
-    terms, count, every = read_task(task), counted(devices), range(seed, seed + seeds)
+    first = 1 if seed is None else seed
+    terms, count, every = read_task(task), counted(devices or DEVICES), range(first, first + (seeds or 1))
     if not clock.asked_for():
         _under_faults(terms, count, every, faults, clock)
         return
@@ -84,7 +104,7 @@ def simulate(
     if clock.report is not None:
         from podium.cli.simulation_pages import report_page
 
-        clock.report.write_text(report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
+        write_file(clock.report, report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
 
 
 def _under_faults(task: "Task", devices: int, seeds: Sequence[int], faults: str, clock: Clock) -> None:
@@ -198,32 +218,6 @@ class _Bar:
             sys.stderr.write("\r\x1b[K")
 
 
-def _compare(path: Path, clock: Clock) -> None:
-    from podium.cli.simulation_pages import comparison_markdown, comparison_page
-    from podium.sim.beginning import Setting
-    from podium.sim.compare import read_comparison, run_comparison, summaries
-    from podium.sim.run import simulate_fleet
-
-    comparison = read_comparison(path)
-
-    def simulated(task: "Task", devices: int, seed: int, trace: str) -> "SimReport":
-        setting = Setting(devices=devices, seed=seed, trace=trace, checked=False)
-        return simulate_fleet(task, setting, task.round.goal)[1]
-
-    rows: list[Measured] = []
-    for row in run_comparison(comparison, simulated):
-        rows.append(row)
-        reached = "not reached" if row.reached_ms is None else f"reached after {format_duration(row.reached_ms)}"
-        at_last = f"{row.rounds} rounds, at last {row.accuracy:.3f}"
-        note(f"{row.strategy}, seed {row.seed}: {row.target:.3f} {reached}, {at_last}")
-    told = summaries(rows, comparison.terms.baseline)
-    _write(clock, {"rows": rows, "summaries": told})
-    if clock.report is not None:
-        clock.report.write_text(comparison_page(f"Strategies of {path.name}", told, rows))
-    if clock.json is None:
-        say(comparison_markdown(told).rstrip())
-
-
 def _write(clock: Clock, value: object) -> None:
     """`value` as JSON where it is asked for."""
     if clock.json is None:
@@ -232,7 +226,7 @@ def _write(clock: Clock, value: object) -> None:
     if str(clock.json) == "-":
         say(text.decode())
     else:
-        clock.json.write_bytes(text + b"\n")
+        write_file(clock.json, text.decode() + "\n")
 
 
 def counted(text: str) -> int:
