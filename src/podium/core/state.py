@@ -29,6 +29,7 @@ from podium.core.pacing.pace import Pace
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
+    PAST_HOPE,
     AliasMoveRow,
     AliasRow,
     AnyRow,
@@ -78,6 +79,7 @@ class OpenRound:
         self.ask: RoundAsk | None = None
         self.strata: Strata | None = None
         self.reserved: set[int] = set()
+        self.reserved_until_ms = -1  # when nobody is waited for any more
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False
@@ -385,7 +387,7 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
         spent.take(device, row, before, state.bytes_of(row.base))
     reported = row.state in (*LEASE_STORED, "REFUSED")
     ended = row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE)
-    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED")):
+    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED") or row.reason == PAST_HOPE):
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
         at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
         state.learned.note(row.run, device, group, not reported, took, at_ms)

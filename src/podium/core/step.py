@@ -51,6 +51,7 @@ from podium.core.models.versions import import_version
 from podium.core.outbox import Outbox
 from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
+from podium.core.rounds.wants import seats_wanted
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.selection.strategies.registry import Maker
@@ -123,7 +124,8 @@ class Core:
         while (due := self._due()) <= at_ms:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
-            self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
+            if self.state.pace.due_ms <= self.state.now_ms:
+                self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms, seats_wanted(self.state))
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             self._due_ms = None

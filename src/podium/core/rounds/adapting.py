@@ -7,13 +7,14 @@ when it starts, and kept in its row: so cutting batches changes nothing, and a r
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from podium.core.pacing.adapt import Outlook, cohort_now, hope_ms, leases_for, outlook, replacement_pays, should_abort
-from podium.core.rows import RoundRow, RunRow
+from podium.core.rows import LeaseRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.tasks.task import Task
 
@@ -68,7 +69,7 @@ def open_seats(state: State, row: RoundRow) -> int:
     missing, live = goal_of(row, task) - work.stored(), work.live()
     seats = leases_wanted(state, row, missing) - (live - len(work.late))
     if work.late:
-        seats = min(seats, math.ceil(max(0, missing) * state.limits.over_max) - live)
+        seats = min(seats, math.ceil(goal_of(row, task) * state.limits.over_max) - live)
     if task.round.concurrency:
         seats = min(seats, task.round.concurrency - live)
     return max(0, seats)
@@ -87,9 +88,12 @@ def with_learned(state: State, row: RoundRow) -> RoundRow:
     whole = int(task.round.report_deadline)
     hope = hope_ms(whole, state.learned.durations(row.run, distinct, 0.95))
     usual = state.learned.durations(row.run, distinct, 0.5)
+    rate = float(rates.mean(dtype=np.float64))
+    if hope == whole:  # of those that were superseded nobody knows how many were lost
+        rate = max(rate, prior)
     return replace(
         row,
-        loss_rate=round(float(rates.mean(dtype=np.float64)), 4) if task.select.over == "auto" else -1.0,
+        loss_rate=round(rate, 4) if task.select.over == "auto" else -1.0,
         hope_ms=hope if hope < whole else -1,
         quick_ms=-1 if np.isnan(usual).all() else min(int(np.nanmin(usual)), whole - 1),
     )
@@ -126,6 +130,20 @@ def lose_hope(state: State, row: RoundRow) -> None:
         if lease in state.lease_deadlines:
             work.late.add(lease)
     work.filled |= row.quick_ms >= 0 and 0 <= row.report_deadline_ms - row.quick_ms <= state.now_ms
+
+
+def past_hope(state: State, row: RoundRow, leases: Sequence[LeaseRow]) -> NDArray[np.bool_]:
+    """Which of `leases` are older than the p95 of what their class takes: more of those are lost than merely slow.
+
+    Were they not counted as lost, a round that closes before its silent leases lapse would have lost none, and the next
+    one would ask for too few.
+    """
+    devices = np.array([state.holder(lease) for lease in leases], np.int64)
+    age_ms = state.now_ms - np.array([lease.granted_ms for lease in leases], np.int64)
+    late: NDArray[np.bool_] = age_ms > state.learned.durations(
+        row.run, state.fleet.facts_id[devices].astype(np.int64), 0.95
+    )
+    return late
 
 
 def pays(state: State, row: RoundRow, devices: NDArray[np.int64], at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:

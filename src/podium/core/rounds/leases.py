@@ -193,7 +193,7 @@ def _reason(lease: LeaseRow) -> dict[str, str]:
 def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
     """When to come back after this lease: soon while a run goes on, else when idle; if it went well, once it may."""
     view = pace_view(state, apart_ms=apart_ms(state, lease.run))
-    ok, otherwise = windows(state.limits, view, np.array([device]), np.array([state.now_ms]), np.zeros(1, np.bool_))
+    ok, otherwise = windows(state.limits, view, np.array([device]), np.array([state.now_ms]))
     return int(ok[0]), int(otherwise[0])
 
 
