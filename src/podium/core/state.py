@@ -26,6 +26,7 @@ from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
 from podium.core.pacing.arrivals import Arrivals
 from podium.core.pacing.pace import Pace
+from podium.core.pacing.windows import PaceView
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
@@ -145,6 +146,7 @@ class State:
         self.devices = Roster(self.fleet)
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
+        self.pace_views: dict[int, PaceView] = {}  # by separation, as rounds/wants.py made them last
         self.learned = Learned()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
@@ -185,8 +187,11 @@ class State:
             case RoundRow():
                 self._put_round(row)
             case DeviceRow():
+                if row.number == len(self.devices):
+                    self.pace_views.clear()
                 self.devices.put(row)
             case RunRow():
+                self.pace_views.clear()
                 self._put_run(row)
             case TokenRow():
                 self.tokens[row.id] = row
@@ -208,6 +213,7 @@ class State:
             case ReleaseRow():
                 self.releases[row.id] = row
             case FreezeRow():
+                self.pace_views.clear()
                 self.freezes[row.id] = row
             case ServiceRow():
                 self.services[row.id] = row
@@ -233,6 +239,8 @@ class State:
         key = (row.run, row.number)
         before = self.rounds.get(key)
         self.rounds[key] = row
+        if before is None or (before.state, before.reporting_ms) != (row.state, row.reporting_ms):
+            self.pace_views.clear()
         if before is None or (before.base, before.state) != (row.base, row.state):
             self._put_line(row)
         if row.state in ROUND_OPEN and key not in self.open:
@@ -332,6 +340,10 @@ class State:
         if number == UNKNOWN:
             raise DeviceFault("device-unknown", what=f"device {device_id}")
         return number
+
+    def take_holder(self, lease: LeaseRow, device: int) -> None:
+        """`lease`, which is new, is of `device`: nobody need look it up by id."""
+        self._holders[lease.id] = device
 
     def holder(self, lease: LeaseRow) -> int:
         """The number of the device that holds or held `lease`."""

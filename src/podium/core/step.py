@@ -126,6 +126,7 @@ class Core:
             record_counts(self.state, out)
             if self.state.pace.due_ms <= self.state.now_ms:
                 self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms, seats_wanted(self.state))
+                self.state.pace_views.clear()
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             self._due_ms = None
@@ -173,13 +174,15 @@ class Core:
         return rows, span_ms
 
     def _lease_messages(self, out: Outbox, event: LeasesTold) -> None:
+        returning = leases.Returning()
         for said in event.rows:
             self._pass_time(out, said.at_ms)
-            leases.say(self.state, out, said)
+            leases.say(self.state, out, said, returning)
             lease = self.state.leases.get(said.lease)
             if lease is not None and lease.state in ("DECLINED", "FAILED", "INCOMPATIBLE"):
                 runs.review(self.state, out, (lease.run, lease.round))
             self._due_ms = None
+        returning.tell(self.state.limits, out)
 
     def _single(self, out: Outbox, event: AnyEvent) -> None:
         state = self.state

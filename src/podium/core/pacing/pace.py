@@ -35,7 +35,7 @@ class Pace:
         self.due_ms = int(NONE)
         self._present = PaceView(awake=0.0, low=0.0, high=0.0, learned=False)
         self._enrolled = 0  # devices when it was made; who enrolled since is awake
-        self._count = 0
+        self._count, self._queue = 0, 0  # check-ins since the minute began, and the longest queue then
         self._began_ms = -1
         self._told: NDArray[np.int64] = np.empty(0, np.int64)  # a ring: devices that are to come in each slot
         self._slot = 0  # the slots before are over
@@ -49,8 +49,8 @@ class Pace:
         """Within how many ms of the next check-in this sets no timer that is due."""
         return PACE_MS if self.due_ms == NONE and not self.small(fleet) else int(NONE)
 
-    def observe(self, arrivals: Arrivals, fleet: Fleet, at_ms: Numbers) -> None:
-        """Check-ins at `at_ms` (int64, ascending), shape (n,)."""
+    def observe(self, arrivals: Arrivals, fleet: Fleet, at_ms: Numbers, queue: int = 0) -> None:
+        """Check-ins at `at_ms` (int64, ascending), shape (n,), taken from a queue of so many requests."""
         if len(at_ms) == 0 or self.small(fleet):
             return
         first = int(at_ms[0])
@@ -58,8 +58,9 @@ class Pace:
             self._began_ms = first
         if self.due_ms == NONE:
             self._pass(first)
-            self.due_ms, self._count = first + PACE_MS, 0
+            self.due_ms, self._count, self._queue = first + PACE_MS, 0, 0
         self._count += len(at_ms)
+        self._queue = max(self._queue, queue)
         arrivals.observe(at_ms)
 
     def tell(self, fleet: Fleet, at_ms: Numbers, windows_ms: Numbers) -> None:
@@ -93,6 +94,7 @@ class Pace:
             high=max(band[1], self._crowd),
             learned=band[2],
             seats=seats,
+            queue=self._queue,
             rate_per_s=self._count * 1000 / PACE_MS,
         )
 
@@ -107,6 +109,7 @@ class Pace:
             learned=held.learned,
             seats=seats,
             since_ms=since_ms,
+            queue=held.queue,
             rate_per_s=held.rate_per_s,
             apart_ms=apart_ms,
         )

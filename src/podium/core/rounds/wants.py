@@ -32,14 +32,17 @@ def wanting(state: State) -> list[RoundRow]:
     return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 
-def pace_view(state: State, rows: list[RoundRow] | None = None, apart_ms: int = 0) -> PaceView:
-    """The population as it was last looked at, and what rounds want at this moment; `rows`: `wanting`, if known.
+def pace_view(state: State, apart_ms: int = 0) -> PaceView:
+    """The population as it was last looked at, and what rounds want at this moment.
 
-    A run wants devices while it goes on, be it that its present round is being summed.
+    A run wants devices while it goes on, be it that its present round is being summed. The same view until something
+    that it depends on changes (`State.put`, `Pace.look`).
     """
-    rows, seats = wanting(state) if rows is None else rows, seats_wanted(state)
-    since = max((max(row.opened_ms, row.reporting_ms) for row in rows), default=-1)
-    return state.pace.view(state.fleet, seats, since, apart_ms)
+    view = state.pace_views.get(apart_ms)
+    if view is None:
+        since = max((max(row.opened_ms, row.reporting_ms) for row in wanting(state)), default=-1)
+        view = state.pace_views[apart_ms] = state.pace.view(state.fleet, seats_wanted(state), since, apart_ms)
+    return view
 
 
 def seats_wanted(state: State) -> int:

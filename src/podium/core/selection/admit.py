@@ -68,7 +68,7 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     batch.decide(np.flatnonzero(stale), "epoch")
     fresh = np.flatnonzero(~stale)
     heard, at = batch.device[fresh], batch.at[fresh]
-    state.pace.observe(state.arrivals, fleet, at)
+    state.pace.observe(state.arrivals, fleet, at, batch.event.queue)
     fleet.seen_ms[heard] = at
     fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
     batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
