@@ -23,8 +23,8 @@ from podium.wire.limits import Limits
 
 PACE_MS = 60_000
 SLOT_MS = 100
-CROWD_FADES = 0.97
-"""Who waited lately may all come at once, be it that nobody waits now: a crowd counts half after 23 minutes of few."""
+AWAY_MS = 5_400_000
+"""Who was heard within one and a half times the longest usual window may be there, be it that it works on a lease."""
 
 
 class Pace:
@@ -39,7 +39,6 @@ class Pace:
         self._began_ms = -1
         self._told: NDArray[np.int64] = np.empty(0, np.int64)  # a ring: devices that are to come in each slot
         self._slot = 0  # the slots before are over
-        self._crowd = 0.0
 
     def small(self, fleet: Fleet) -> bool:
         """Whether all that are enrolled gather."""
@@ -72,26 +71,26 @@ class Pace:
     def look(self, arrivals: Arrivals, fleet: Fleet, at_ms: int, seats: int) -> None:
         """The minute is over: count who waits. `seats`: what rounds want."""
         self._pass(at_ms)
-        awake = float(fleet.size)
+        awake, crowd = float(fleet.size), 0.0
         if at_ms - self._began_ms >= longest_usual_ms(self._limits, fleet.size):
             waiting = int(self._told.sum())
             arrivals.note(at_ms, waiting)
-            self._crowd = max(float(waiting), CROWD_FADES * self._crowd)
-            awake = float(waiting)
-            if self._crowd > self._limits.rendezvous_devices_max:
-                awake = max(awake, self._limits.rendezvous_devices_max + 1.0)
-        view = self._of(awake, arrivals.band(awake), seats)
-        tomorrow = self._of(awake, arrivals.tomorrow(), seats)
+            awake, few = float(waiting), self._limits.rendezvous_devices_max
+            crowd = 0.0 if waiting > few else float(np.count_nonzero(fleet.seen_ms[: fleet.size] >= at_ms - AWAY_MS))
+            if crowd > few:
+                awake = few + 1.0
+        view = self._of(awake, arrivals.band(awake), seats, crowd)
+        tomorrow = self._of(awake, arrivals.tomorrow(), seats, crowd)
         if tomorrow.learned and at_ms % DAY_MS + spread_ms(self._limits, tomorrow) >= DAY_MS:
             view = tomorrow  # who is told a window of it comes when it is there
         self._present = view
         self._enrolled, self.due_ms = fleet.size, int(NONE)
 
-    def _of(self, awake: float, band: tuple[float, float, bool], seats: int) -> PaceView:
+    def _of(self, awake: float, band: tuple[float, float, bool], seats: int, crowd: float) -> PaceView:
         return PaceView(
             awake=awake,
             low=band[0],
-            high=max(band[1], self._crowd),
+            high=max(band[1], crowd),
             learned=band[2],
             seats=seats,
             queue=self._queue,

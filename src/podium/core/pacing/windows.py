@@ -36,10 +36,10 @@ class PaceView(msgspec.Struct, frozen=True, kw_only=True):
     """What windows depend on besides the device and the moment.
 
     Made anew at a timer and held in between: were it made once a batch, cutting batches would change windows.
-    `awake`: devices seen within the horizon. `low`, `high`, `learned`: the fewest and most of a day, as
-    `Arrivals.band` tells. `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for devices,
-    -1: none does. `queue`: requests undecided of late. `rate_per_s`: check-ins a second of late. `apart_ms`: who takes part
-    is not wanted sooner.
+    `awake`: devices that wait. `low`, `high`, `learned`: the fewest and most of a day, as `Arrivals.band` tells.
+    `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for devices, -1: none does.
+    `queue`: the most requests that were undecided of late. `rate_per_s`: check-ins a second of late. `apart_ms`: who
+    takes part is not wanted sooner.
     """
 
     awake: float

@@ -13,7 +13,16 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from podium.core.pacing.adapt import Outlook, cohort_now, hope_ms, leases_for, outlook, replacement_pays, should_abort
+from podium.core.pacing.adapt import (
+    SLACK,
+    Outlook,
+    cohort_now,
+    hope_ms,
+    leases_for,
+    outlook,
+    replacement_pays,
+    should_abort,
+)
 from podium.core.rows import LeaseRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.tasks.task import Task
@@ -133,14 +142,14 @@ def lose_hope(state: State, row: RoundRow) -> None:
 
 
 def past_hope(state: State, row: RoundRow, leases: Sequence[LeaseRow]) -> NDArray[np.bool_]:
-    """Which of `leases` are older than the p95 of what their class takes: more of those are lost than merely slow.
+    """Which of `leases` are older than one and a half times the p95 of their class: more are lost than merely slow.
 
     Were they not counted as lost, a round that closes before its silent leases lapse would have lost none, and the next
     one would ask for too few.
     """
     devices = np.array([state.holder(lease) for lease in leases], np.int64)
     age_ms = state.now_ms - np.array([lease.granted_ms for lease in leases], np.int64)
-    late: NDArray[np.bool_] = age_ms > state.learned.durations(
+    late: NDArray[np.bool_] = age_ms > SLACK * state.learned.durations(
         row.run, state.fleet.facts_id[devices].astype(np.int64), 0.95
     )
     return late
