@@ -185,11 +185,11 @@ def test_a_mass_drop_out_costs_one_round_at_most_and_no_herd() -> None:
     loop.work()
     while loop.run().rounds_sealed < 2:
         loop.go(loop.now_ms + 1_000, 1_000)
-    while len(loop.state.live_lease) < 300:
+    while len(loop.state.live_lease) < 100 and loop.run().state == "RUNNING":
         loop.go(loop.now_ms + 1_000, 1_000)
     calm = np.mean(loop.counts[-60:])
     lost = loop.drop_out(0.6)
-    assert lost >= 150
+    assert lost >= 50
     dropped = len(loop.counts)
     while loop.run().state == "RUNNING":
         loop.go(loop.now_ms + 1_000, 1_000)
