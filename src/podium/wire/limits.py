@@ -59,6 +59,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     over_min: float = 1.0
     over_max: float = 2.0
     leases_live_max: int = 1_000_000
+    staleness_max: int = 100  # versions; no buffered task may allow more: so many upload keys of a run may be alive
     runs_active_max: int = 64
 
     # pacing
@@ -68,7 +69,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window_floor_ms: int = 300_000  # a large population returns no sooner on the mean, whatever is wanted of it ...
     window_ceiling_ms: int = 3_600_000  # ... and no later, unless the plane would have too many check-ins
     window_max_ms: int = 4 * 3_600_000
-    window_reserved_ms: int = 5_000  # a device kept for a round asks no sooner: within reserve_ms even at its jitter's end
+    window_reserved_ms: int = (
+        5_000  # a device kept for a round asks no sooner: within reserve_ms with its jitter
+    )
     window_large_jitter: float = (
         0.5  # a large population's windows differ by so much: a herd is apart after one of them
     )

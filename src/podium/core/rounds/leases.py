@@ -21,6 +21,7 @@ from podium.core.events import (
 )
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import PaceView, windows
+from podium.core.rounds.buffered import round_of, staleness
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
 from podium.core.rounds.wants import apart_ms, pace_view
 from podium.core.rows import LeaseRow, RoundRow
@@ -164,6 +165,7 @@ def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> 
         weight=said.weight,
         metrics=said.metrics,
         reported_ms=state.now_ms,
+        staleness=staleness(state, lease),
     )
     _move(out, told, "reported", actor=f"device:{lease.device}")
     state.progress.pop(lease.id, None)
@@ -181,7 +183,9 @@ def judge(state: State, out: Outbox, verdict: Verdict) -> None:
     number = state.holder(lease)
     told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
     refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms, norm=verdict.norm)
-    out.record("lease-refused", lease.id, _next(refused, "refused"), told, code=verdict.code, detail=verdict.detail)
+    out.record(
+        "lease-refused", lease.id, _next(state, refused, "refused"), told, code=verdict.code, detail=verdict.detail
+    )
     out.send(EndLease(lease=lease.id))
     state.news[number] = verdict.code
 
@@ -200,15 +204,18 @@ def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str, actor: str 
 
 def _ended(state: State, lease: LeaseRow, event: str) -> LeaseRow:
     state.progress.pop(lease.id, None)
-    return _next(replace(lease, ended_ms=state.now_ms), event)
+    return _next(state, replace(lease, ended_ms=state.now_ms), event)
 
 
-def _next(lease: LeaseRow, event: str) -> LeaseRow:
-    return replace(lease, state=advance(LEASE_TABLE, lease.state, event), generation=lease.generation + 1)
+def _next(state: State, lease: LeaseRow, event: str) -> LeaseRow:
+    after, number = advance(LEASE_TABLE, lease.state, event), lease.round
+    if after not in LEASE_LIVE:
+        number = round_of(state, lease)[1]
+    return replace(lease, state=after, round=number, generation=lease.generation + 1)
 
 
 def _move(out: Outbox, lease: LeaseRow, event: str, actor: str = "") -> None:
-    out.record(f"lease-{event}", lease.id, _next(lease, event), actor=actor, **_reason(lease))
+    out.record(f"lease-{event}", lease.id, _next(out.state, lease, event), actor=actor, **_reason(lease))
 
 
 def _reason(lease: LeaseRow) -> dict[str, str]:

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.pacing.windows import PaceView, kept_every_ms
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rows import RoundRow
 from podium.core.state import State
+from podium.tasks.task import Task
 
 Numbers = NDArray[np.int64]
 
@@ -48,7 +50,7 @@ def pace_view(state: State, apart_ms: int = 0) -> PaceView:
 def seats_wanted(state: State) -> int:
     """What the runs that go on want at once."""
     going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
-    return sum(state.task_of(run).task.round.goal for run in going)
+    return sum(_seats(state.task_of(run).task) for run in going)
 
 
 def kept_for(state: State, row: RoundRow, at_ms: Numbers) -> tuple[int, Numbers]:
@@ -84,6 +86,10 @@ def soonest_ms(state: State, row: RoundRow) -> int:
     before = [state.rounds.get((row.run, row.number - back)) for back in range(2, 2 + ROUNDS_RECENT)]
     took = [each.ended_ms - each.reporting_ms for each in before if each is not None and each.state == "SEALED"]
     return int(SOONER * min(took, default=0))
+
+
+def _seats(task: Task) -> int:
+    return max(task.round.goal, task.round.concurrency) if is_buffered(task) else task.round.goal
 
 
 def apart_ms(state: State, run: str) -> int:

@@ -17,19 +17,21 @@ from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
+from podium.core.open_round import BARRED
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Kept, windows
 from podium.core.rounds import adapting, rounds
+from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, kept_for, pace_view, wanting
-from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
-from podium.core.state import BARRED, State
+from podium.core.state import State
 
 Numbers = NDArray[np.int64]
 
@@ -108,7 +110,7 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
         state=lease.state,
         run=lease.run,
         round=lease.round,
-        manifest=state.rounds[lease.run, lease.round].manifest,
+        manifest=state.rounds[lease.run, granting_round(lease.id)].manifest,
         base=lease.base,
         remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
@@ -140,7 +142,7 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
 
     def accepts(place: int, asked: Numbers) -> Mask:
         row = wanting[place]
-        if row.state != "FORMING":
+        if not forms(row, state.task_of(row.run).task):
             return _seated(state, row, batch, asked)
         return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
 
@@ -167,7 +169,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
     last[rows[silent]] = why[silent]
     fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
-    if row.state == "FORMING":
+    if forms(row, task.task):
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
@@ -258,11 +260,19 @@ def _seated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> Mask:
         return np.zeros(len(rows), np.bool_)
     devices = batch.device[rows]
     reserved, seats = state.open[row.run, row.number].reserved, adapting.open_seats(state, row)
-    kept: Mask = np.isin(devices, np.fromiter(reserved, np.int64, len(reserved)))
-    free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
-    seated: Mask = kept | (free & (np.cumsum(free) <= seats - len(reserved)))
-    seated &= np.cumsum(seated) <= seats
-    return seated
+    kept: Mask = _among(devices, reserved)
+    if seats > len(reserved):
+        free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
+        kept |= free & (np.cumsum(free) <= seats - len(reserved))
+    return kept & (np.cumsum(kept) <= seats)
+
+
+def _among(devices: Numbers, some: set[int]) -> Mask:
+    """Which of `devices` are in `some`."""
+    if not some:
+        return np.zeros(len(devices), np.bool_)
+    found: Mask = np.isin(devices, np.fromiter(some, np.int64, len(some)))
+    return found
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:
