@@ -69,9 +69,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window_floor_ms: int = 300_000  # a large population returns no sooner on the mean, whatever is wanted of it ...
     window_ceiling_ms: int = 3_600_000  # ... and no later, unless the plane would have too many check-ins
     window_max_ms: int = 4 * 3_600_000
-    window_reserved_ms: int = (
-        5_000  # a device kept for a round asks no sooner: within reserve_ms with its jitter
-    )
+    window_reserved_ms: int = 5_000  # a device kept for a round asks no sooner: within reserve_ms with its jitter
     window_large_jitter: float = (
         0.5  # a large population's windows differ by so much: a herd is apart after one of them
     )
