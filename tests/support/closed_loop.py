@@ -46,6 +46,7 @@ class Loop(Drive):
         self.everybody = np.arange(fleet.count, dtype=np.int64)
         self.due = there.next_ms(self.everybody, self.chance.integers(0, 1_000_000, fleet.count))
         self.counts: list[int] = []
+        self.queue = 0  # what the plane is told of its queue
         self.worked_ms: dict[str, int] = {}  # lease -> how long its work takes
         self._ends: list[tuple[int, str, int, bool]] = []
         self._open()
@@ -100,6 +101,7 @@ class Loop(Drive):
                 epoch=np.zeros(len(devices), np.int64),
                 ticket=places,
                 telemetry=telemetry(len(devices), {}),
+                queue=self.queue,
             )
         )
         said: list[LeaseAccepted] = []
@@ -114,10 +116,24 @@ class Loop(Drive):
         if said:
             self.feed(LeasesTold(at_ms=self.now_ms, rows=tuple(said)))
 
+    def fails(self, device: int) -> bool:
+        """Whether `device` fails whatever it is given."""
+        return False
+
+    def drop_out(self, share: float) -> int:
+        """A share of the leases under way fail by the next slice; how many."""
+        drops = self.chance.random(len(self._ends)) < share
+        self._ends = [
+            (self.now_ms, lease, device, True) if drop else (end, lease, device, lost)
+            for drop, (end, lease, device, lost) in zip(drops, self._ends, strict=True)
+        ]
+        heapq.heapify(self._ends)
+        return int(drops.sum())
+
     def _begin(self, device: int, lease: str) -> LeaseAccepted:
         one, draws = np.array([device]), self.chance.random(3)
         took = int(self.fleet_model.work_ms(one, draws[:1], self.load)[0])
-        lost = bool(self.fleet_model.drops(one, draws[1:2])[0])
+        lost = self.fails(device) or bool(self.fleet_model.drops(one, draws[1:2])[0])
         took = max(1, int(took * draws[2])) if lost else took
         self.worked_ms[lease] = took
         heapq.heappush(self._ends, (self.now_ms + took, lease, device, lost))

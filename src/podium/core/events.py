@@ -90,13 +90,17 @@ class SessionsOpened(Event, frozen=True, kw_only=True):
 
 
 class CheckedIn(Event, frozen=True, kw_only=True):
-    """A batch of devices asked for work. `at` int64 ms, not falling; `device` int64; `epoch` int64; `ticket` int64."""
+    """A batch of devices asked for work. `at` int64 ms, not falling; `device` int64; `epoch` int64; `ticket` int64.
+
+    `queue`: the requests that waited undecided when it was taken, these included.
+    """
 
     at: NDArray[np.int64]
     device: NDArray[np.int64]
     epoch: NDArray[np.int64]
     ticket: NDArray[np.int64]
     telemetry: Telemetry
+    queue: int = 0
 
 
 class LeaseMessage(msgspec.Struct, frozen=True, kw_only=True):

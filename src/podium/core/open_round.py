@@ -33,6 +33,7 @@ class OpenRound:
         self.ask: RoundAsk | None = None
         self.strata: Strata | None = None
         self.reserved: set[int] = set()
+        self.reserved_until_ms = -1  # when nobody is waited for any more
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False

@@ -252,6 +252,8 @@ class FactsChunk(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+PAST_HOPE = "past-hope"
+"""The reason of a superseded lease that was older than leases of its class usually get: as good as lost."""
 LEASES_REMEMBERED_MAX = 100_000
 """Leases that ended and are remembered all the same, so that a late message hears what became of its lease."""
 AnyRow = (

@@ -31,6 +31,7 @@ from podium.core.rounds.buffered import round_of, take_over
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
+    PAST_HOPE,
     AliasMoveRow,
     AliasRow,
     AnyRow,
@@ -335,7 +336,7 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
         spent.take(device, row, before, state.bytes_of(row.base))
     reported = row.state in (*LEASE_STORED, "REFUSED")
     ended = row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE)
-    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED")):
+    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED") or row.reason == PAST_HOPE):
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
         at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
         rates = (row.download_mb_s, row.upload_mb_s)

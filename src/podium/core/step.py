@@ -52,6 +52,7 @@ from podium.core.outbox import Outbox
 from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
 from podium.core.rounds.table import LEASE_LIVE
+from podium.core.rounds.wants import seats_wanted
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.selection.strategies.registry import Maker
@@ -125,7 +126,7 @@ class Core:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
             if self.state.pace.due_ms <= self.state.now_ms:
-                self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
+                self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms, seats_wanted(self.state))
                 self.state.pace_views.clear()
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)

@@ -53,7 +53,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # rounds
     form_settle_ms: int = 300  # a round that has its minimum waits this long for its goal
-    reserve_ms: int = 10_000  # a reserved seat is held this long once offers go out
+    reserve_ms: int = 10_000  # a reserved seat is held this long once offers go out, longer after a long wait
     offer_ms: int = 30_000  # an offer nobody answers lapses
     leases_per_device_max: int = 3  # leases one device may take in one round
     over_min: float = 1.0
@@ -69,7 +69,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     window_floor_ms: int = 300_000  # a large population returns no sooner on the mean, whatever is wanted of it ...
     window_ceiling_ms: int = 3_600_000  # ... and no later, unless the plane would have too many check-ins
     window_max_ms: int = 4 * 3_600_000
-    window_reserved_ms: int = 5_000  # a device kept for a forming round: within reserve_ms even at its jitter's end
+    window_reserved_ms: int = 5_000  # a device kept for a round asks no sooner: within reserve_ms with its jitter
     window_large_jitter: float = (
         0.5  # a large population's windows differ by so much: a herd is apart after one of them
     )

@@ -81,14 +81,14 @@ def view(awake: float, **terms: float) -> PaceView:
 @pytest.mark.parametrize("pace", [view(100), view(100, queue=9_000), view(100_000), view(100_000, rate_per_s=60_000)])
 def test_the_longest_window_is_one_that_devices_are_told(pace: PaceView) -> None:
     limits, devices = Limits(), np.arange(20_000)
-    told = windows(limits, pace, devices, np.full(20_000, 1_000_000), np.zeros(20_000, np.bool_))[1]
+    told = windows(limits, pace, devices, np.full(20_000, 1_000_000))[1]
     longest = longest_ms(limits, pace, 1_000_000)
     assert told.max() <= longest
     if pace.awake > limits.rendezvous_devices_max:
         assert told.max() > 0.99 * longest
     else:  # whoever comes right after a moment is told nearly the whole way to the next one
         moments = np.arange(20_000) + 1_000_000
-        told = windows(limits, pace, devices, moments, np.zeros(20_000, np.bool_))[1]
+        told = windows(limits, pace, devices, moments)[1]
         assert 0.98 * longest < told.max() <= longest
     assert longest_ms(Limits(window_max_ms=5_000), view(10_000_000, rate_per_s=99_999), 0) == 5_000
 

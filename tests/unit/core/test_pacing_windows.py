@@ -3,11 +3,23 @@
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from podium.core.draws import uniform
+from podium.core.fleet.columns import Fleet
 from podium.core.pacing.arrivals import DAY_MS, QUARTER_MS, QUARTERS, Arrivals
-from podium.core.pacing.windows import PaceView, gather_ms, pressure, reach_ms, spread_ms, target_per_s, windows
+from podium.core.pacing.pace import Pace
+from podium.core.pacing.windows import (
+    Kept,
+    PaceView,
+    gather_ms,
+    kept_every_ms,
+    longest_usual_ms,
+    pressure,
+    reach_ms,
+    spread_ms,
+    target_per_s,
+    windows,
+)
 from podium.wire.limits import Limits
 
 LIMITS = Limits()
@@ -51,7 +63,7 @@ def test_overload_pushes_windows_out(queue: int, rate: float, expected: float) -
     view = replace(MILLION, queue=queue, rate_per_s=rate)
     assert pressure(LIMITS, view) == expected
     devices, at = np.arange(20_000), np.zeros(20_000, np.int64)
-    told = windows(LIMITS, view, devices, at, np.zeros(20_000, np.bool_))[1]
+    told = windows(LIMITS, view, devices, at)[1]
     # the standard error of the mean of +- 50 % is 0.2 %
     assert told.mean() == pytest.approx(spread_ms(LIMITS, MILLION) * expected, rel=0.01)
     assert told.max() <= LIMITS.window_max_ms
@@ -61,18 +73,24 @@ def test_both_windows_of_one_device_by_hand() -> None:
     one, at = np.array([7]), np.array([50])
     u = uniform(0, "return-window", np.array([7 * 1_000_003 + 50]))[0]
     mean = spread_ms(LIMITS, MILLION)
-    served, otherwise = windows(LIMITS, replace(MILLION, apart_ms=5_000_000), one, at, np.array([False]))
+    served, otherwise = windows(LIMITS, replace(MILLION, apart_ms=5_000_000), one, at)
     assert otherwise[0] == int(0.5 * mean + u * mean)
     assert served[0] == 5_000_000
-    kept = windows(LIMITS, MILLION, one, at, np.array([True]))[1]
-    assert kept[0] == int(5_000 * (0.8 + 0.4 * u))
+    now = Kept(starts_ms=np.array([0]), every_ms=np.array([5_000]))
+    assert windows(LIMITS, MILLION, one, at, now)[1][0] == int(5_000 * (0.8 + 0.4 * u))
+    # its round is not expected to start for 90 s: it comes then, spread over one pause, to the end of its jitter
+    ahead = Kept(starts_ms=np.array([90_050]), every_ms=np.array([6_000]))
+    assert windows(LIMITS, MILLION, one, at, ahead)[1][0] == 90_000 + int(6_000 * 1.2 * u)
+    far = Kept(starts_ms=np.array([10**9]), every_ms=np.array([6_000]))
+    assert windows(LIMITS, MILLION, one, at, far)[1][0] == otherwise[0], "never later than everybody"
+    assert kept_every_ms(LIMITS, np.array([0, 80_000, 96_000])).tolist() == [5_000, 5_000, 6_000]
     assert LIMITS.window_reserved_ms * (1 + LIMITS.window_jitter) < LIMITS.reserve_ms, "a kept seat is not missed"
 
 
 def test_small_populations_are_told_the_same_moments() -> None:
     view = PaceView(awake=200, low=1, high=1, learned=False, seats=50)
     devices, at = np.arange(200), 10_000 + np.arange(200)
-    back = at + windows(LIMITS, view, devices, at, np.zeros(200, np.bool_))[1]
+    back = at + windows(LIMITS, view, devices, at)[1]
     assert back.min() >= 10_200
     assert back.max() <= 10_204, "within a fiftieth of 200 ms"
     # a sixteenth of 16 s is 1 s, and 800 ms the longest doubling of 200 within it
@@ -85,65 +103,107 @@ def test_small_populations_are_told_the_same_moments() -> None:
 def test_a_row_has_the_same_windows_in_every_batch() -> None:
     devices, at = np.arange(1_000), np.arange(1_000) * 37 + 10**12
     for view in (MILLION, PaceView(awake=50, low=1, high=1, learned=False, seats=5, since_ms=10**12 - 5_000)):
-        whole = windows(LIMITS, view, devices, at, devices % 3 == 0)[1]
+        kept = Kept(starts_ms=at + 900, every_ms=np.where(devices % 3 == 0, 5_000, 0))
+        whole = windows(LIMITS, view, devices, at, kept)[1]
         parts = [
-            windows(LIMITS, view, devices[k : k + 7], at[k : k + 7], devices[k : k + 7] % 3 == 0)[1]
-            for k in range(0, 1_000, 7)
+            windows(LIMITS, view, devices[part], at[part], Kept(kept.starts_ms[part], kept.every_ms[part]))[1]
+            for part in (slice(k, k + 7) for k in range(0, 1_000, 7))
         ]
         np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
-def steady(days: int, every_ms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    at = np.arange(0, days * DAY_MS, every_ms)
-    return at, at - 600_000
+def day(arrivals: Arrivals, number: int, every_ms: int, waiting: int) -> None:
+    """One day (from 0) with a check-in each `every_ms`, and so many waiting at each."""
+    for at in range(number * DAY_MS, (number + 1) * DAY_MS, every_ms):
+        arrivals.observe(np.array([at]))
+        arrivals.note(at, waiting)
 
 
 def test_a_steady_day() -> None:
     arrivals = Arrivals()
-    assert (arrivals.rate_per_s(0), arrivals.online(0, 77), arrivals.band(5.0)) == (0.0, 77.0, (5.0, 5.0, False))
-    at, before = steady(2, 10_000)
-    arrivals.observe(at, before)
-    # one each 10 s, last seen 10 min before: 60 wait
+    assert (arrivals.rate_per_s(0), arrivals.band(5.0)) == (0.0, (5.0, 5.0, False))
+    day(arrivals, 0, 10_000, 60)
+    assert arrivals.band(5.0) == (60.0, 60.0, False), "the first number is the middle"
+    # 94 quarters: the first began midway, for all that is known, and the last is not over
+    assert arrivals.tomorrow() == (60.0, 60.0, True)
+    day(arrivals, 1, 10_000, 80)
     assert arrivals.rate_per_s(12_345) == pytest.approx(0.1)
-    assert arrivals.online(DAY_MS // 3, 1_000) == pytest.approx(60.0)
-    assert arrivals.online(DAY_MS // 3, 50) == 50.0, "never more than there are"
-    assert arrivals.band(1.0) == (60.0, 60.0, True)
+    assert arrivals.band(1.0) == (60.0, 60.0, True), "as the day before was"
     assert arrivals.forecast(100_000, 100_000 + 5 * QUARTER_MS) == pytest.approx(450.0)
+    assert arrivals.tomorrow()[:2] == (60.0, 80.0), "the last quarter of the first day is known since"
+
+
+def test_too_little_of_a_day_tells_nothing() -> None:
+    arrivals = Arrivals()
+    for at in range(3 * 3_600_000, DAY_MS + QUARTER_MS, QUARTER_MS):
+        arrivals.observe(np.array([at]))
+        arrivals.note(at, 40)
+    assert arrivals.band(5.0) == (40.0, 40.0, False), "84 of 96 quarters"
 
 
 def test_a_new_day_counts_three_tenths() -> None:
     arrivals = Arrivals()
-    at, before = steady(2, 10_000)
-    arrivals.observe(at, before)
-    arrivals.observe(at[:8_640] * 1 + 2 * DAY_MS, before[:8_640] + 2 * DAY_MS)
-    third = np.arange(3 * DAY_MS, 3 * DAY_MS + 2 * QUARTER_MS, 5_000)
-    arrivals.observe(third, np.full(len(third), -1))
-    assert arrivals.counts[0] == pytest.approx(0.7 * 90 + 0.3 * 180)
-    assert arrivals.waiting[0] == pytest.approx(0.7 * 60), "who comes for the first time has not waited"
+    day(arrivals, 0, 10_000, 60)
+    day(arrivals, 1, 10_000, 60)
+    day(arrivals, 2, 5_000, 90)
+    assert arrivals.counts[1] == pytest.approx(0.7 * 90 + 0.3 * 180)
+    assert arrivals.waiting[1] == pytest.approx(0.7 * 60 + 0.3 * 90)
 
 
 def test_a_long_silence_teaches_nothing() -> None:
     arrivals = Arrivals()
-    at, before = steady(2, 10_000)
-    arrivals.observe(at, before)
+    day(arrivals, 0, 10_000, 60)
+    day(arrivals, 1, 10_000, 60)
     known = arrivals.counts.copy()
-    arrivals.observe(np.array([10 * DAY_MS]), np.array([-1]))
+    arrivals.observe(np.array([10 * DAY_MS]))
     np.testing.assert_array_equal(arrivals.counts, known)
-    arrivals.observe(np.array([10 * DAY_MS + 3 * QUARTER_MS]), np.array([-1]))
+    arrivals.observe(np.array([10 * DAY_MS + 3 * QUARTER_MS]))
     assert arrivals.counts[:4].round(6).tolist() == [90, 63, 63, 90], "a short one does, but not the quarter begun"
+
+
+def test_the_middle_of_a_day_moves_only_for_what_is_far_off() -> None:
+    arrivals = Arrivals()
+    for at, waiting, anchor in ((0, 100, 100.0), (1, 430, 100.0), (2, 23, 100.0), (3, 450, 450.0), (4, 20, 20.0)):
+        arrivals.note(at, waiting)
+        assert arrivals.band(1.0) == (anchor, anchor, False)
 
 
 def test_batches_change_nothing() -> None:
     draws = np.random.default_rng(1)
     at = np.sort(draws.integers(0, 3 * DAY_MS, 5_000))
-    before = at - draws.integers(0, 8_000_000, 5_000)
     whole, parts = Arrivals(), Arrivals()
-    whole.observe(at, before)
+    whole.observe(at)
     cuts = np.sort(draws.integers(0, 5_000, 300))
-    for some, since in zip(np.split(at, cuts), np.split(before, cuts), strict=True):
-        parts.observe(some, since)
-    for name in ("counts", "waiting", "smooth"):
-        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
-    assert whole.anchor == parts.anchor
-    assert not np.isnan(whole.smooth).any()
+    for some in np.split(at, cuts):
+        parts.observe(some)
+    np.testing.assert_array_equal(whole.counts, parts.counts)
+    assert not np.isnan(whole.counts).any()
     assert QUARTERS == 96
+
+
+def test_who_waits_is_who_was_told_a_moment_to_come() -> None:
+    limits = Limits(rendezvous_devices_max=2, checkins_easy_per_s_max=1)
+    pace, arrivals, fleet = Pace(limits), Arrivals(), Fleet()
+    fleet.size = 1_000
+    seats = 10
+    longest = longest_usual_ms(limits, 1_000)
+    assert longest == 5_400_000, "60 min and a half"
+
+    def minute(start_ms: int, told: int, window_ms: int) -> PaceView:
+        at = start_ms + np.arange(told)
+        pace.observe(arrivals, fleet, at)
+        pace.tell(fleet, at, np.full(told, window_ms))
+        pace.look(arrivals, fleet, pace.due_ms, seats)
+        return pace.view(fleet, seats, -1)
+
+    assert minute(0, 100, 6_000_000).awake == 1_000, "whoever is enrolled, until the longest window is over"
+    later = minute(longest, 40, 100_000)
+    assert later.awake == 140
+    assert later.rate_per_s == pytest.approx(40 / 60)
+    # the forty did not come; of a crowd that was heard lately the windows stay long enough for all of it to come back
+    fleet.seen_ms = np.full(1_000, longest, np.int64)
+    gone = minute(longest + 700_000, 1, 100_000)
+    assert (gone.awake, gone.low, gone.high) == (3.0, 1.0, 1_000.0)
+    assert minute(2 * longest + 700_000, 1, 100_000).awake == 1.0, "they are away"
+    fleet.size += 7
+    assert pace.view(fleet, seats, -1).awake == 8, "who enrolled since is awake"

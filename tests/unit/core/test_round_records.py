@@ -130,7 +130,9 @@ def test_every_loss_counts_and_no_other_end() -> None:
         "LAPSED": 1,
     }
     # lost: declined, failed, refused, lapsed; decided: those and the two accepted
-    assert loss_after(drive.run(), drive.state.open["r", 1]) == pytest.approx(0.7 * PRIOR_LOSS + 0.3 * 4 / 6)
+    assert loss_after(drive.run(), drive.round(), drive.state.open["r", 1]) == pytest.approx(
+        0.7 * PRIOR_LOSS + 0.3 * 4 / 6
+    )
     drive.wait(20_000)
     drive.work()
     assert drive.run().loss_rate == pytest.approx(0.7 * PRIOR_LOSS + 0.3 * 4 / 6)

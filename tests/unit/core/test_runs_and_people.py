@@ -245,7 +245,9 @@ def test_the_loss_rate_follows_what_was_lost() -> None:
     drive.judge(first[1])
     drive.decline(drive.lease(2))
     drive.fail(drive.lease(3))
-    assert loss_after(drive.run(), drive.state.open["r", 1]) == pytest.approx(0.7 * PRIOR_LOSS + 0.3 * 0.5)
+    assert loss_after(drive.run(), drive.round(), drive.state.open["r", 1]) == pytest.approx(
+        0.7 * PRIOR_LOSS + 0.3 * 0.5
+    )
     drive.wait(5_000)
     drive.work()
     assert drive.run().loss_rate == pytest.approx(0.22)

@@ -1,12 +1,10 @@
-"""When devices arrive: a forecast over the day, learned from their check-ins.
+"""What is known of a population's day: check-ins and devices waiting, in quarter hours of the plane's day.
 
-Decides: expected arrivals and how many devices wait, in quarter hours of the plane's day (ms modulo 86,400,000),
-weighted over days. Never: a window (windows.py). Limits: one form of day; a week has seven alike. Silence of up to a
-day counts as no arrivals; a longer one (the plane was down) teaches nothing, nor does the first quarter, begun midway.
-How many wait is not learned in the first `AWAY_MS`: those who have yet to come a second time would be missing.
+Decides: expected arrivals, and the fewest and most devices of a day, in quarter hours (ms modulo 86,400,000), weighted
+over days. Never: a window (windows.py), nor who waits now (pace.py). Limits: one form of day; a week has seven alike.
+Silence of up to a day counts as no arrivals; a longer one (the plane was down) teaches nothing, nor does the first
+quarter, begun midway. What a day came to is taken over at the plane's midnight, so that one day has one rate.
 Counts are whole numbers until their quarter is over, so cutting or joining batches changes nothing.
-Source: devices waiting = arrival rate x time between their check-ins (Little 1961, "A proof for the queuing formula
-L = lambda W"). The time is measured rather than that told: when windows change, the two differ for one window.
 """
 
 import numpy as np
@@ -20,11 +18,8 @@ QUARTER_MS = 900_000
 QUARTERS = DAY_MS // QUARTER_MS
 NEW_DAY = 0.3
 """The weight of the newest day; each one before has 0.7 of the next."""
-AWAY_MS = 5_400_000
-"""Who was not seen for longer was away, not waiting: one and a half times the longest usual window."""
-SMOOTH = 5
-"""Devices waiting are the mean of so many quarters, about the longest window: else a herd, which lengthens the windows
-of those in it alone, would keep itself together."""
+KNOWN_LEAST = 0.9
+"""So much of a day tells its fewest and most: the first hours of a plane, when who waits is not known yet, may lack."""
 ANCHOR_SWING = 4.4
 """Until a day is learned, the first number of waiting devices is the day's middle, up to so many times more or less:
 sqrt(60 min / 5 min) = 3.5 is what windows can level, and a quarter more."""
@@ -36,39 +31,34 @@ class Arrivals:
     def __init__(self) -> None:
         self.counts: Shares = np.full(QUARTERS, np.nan)
         self.waiting: Shares = np.full(QUARTERS, np.nan)
-        self.smooth: Shares = np.full(QUARTERS, np.nan)
         self.anchor = np.nan
+        self._band = (np.nan, np.nan)
         self._quarter = -1
         self._whole = False
-        self._settled_ms = 0
         self._count = 0
-        self._waited_ms = 0
+        self._waited, self._looks = 0, 0
         self._last_count = np.nan
-        self._recent: list[float] = []
 
-    def observe(self, at_ms: Numbers, before_ms: Numbers) -> None:
-        """Check-ins at `at_ms` (int64, ascending) of devices last seen at `before_ms` (int64, -1 never), shape (n,)."""
+    def observe(self, at_ms: Numbers) -> None:
+        """Check-ins at `at_ms` (int64, ascending), shape (n,)."""
         if len(at_ms) == 0:
             return
         quarters = at_ms // QUARTER_MS
-        waited = np.where((before_ms >= 0) & (at_ms - before_ms <= AWAY_MS), at_ms - before_ms, 0)
         starts = np.flatnonzero(np.diff(quarters, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(at_ms)], strict=True):
             self._turn(int(quarters[start]))
             self._count += int(end - start)
-            self._waited_ms += int(waited[start:end].sum())
+
+    def note(self, at_ms: int, waiting: int) -> None:
+        """So many devices wait at `at_ms`, which is not before the last check-in that was observed."""
+        self._turn(at_ms // QUARTER_MS)
+        self._waited, self._looks = self._waited + waiting, self._looks + 1
+        if np.isnan(self.anchor) or not self.anchor / ANCHOR_SWING <= waiting <= self.anchor * ANCHOR_SWING:
+            self.anchor = float(waiting) if waiting > 0 else np.nan
 
     def rate_per_s(self, at_ms: int) -> float:
         """Arrivals a second expected at `at_ms`: as learned, else those of the last whole quarter, else 0."""
         return float(np.nan_to_num(self._expected(self.counts, self._last_count, at_ms))) * 1000 / QUARTER_MS
-
-    def online(self, at_ms: int, population: int) -> float:
-        """How many devices wait at `at_ms`, by Little's law: as learned, else in the last whole quarter.
-
-        Before there is one: `population`, all that might.
-        """
-        expected = self._expected(self.smooth, float(np.mean(self._recent)) if self._recent else np.nan, at_ms)
-        return float(population) if np.isnan(expected) else min(expected, float(population))
 
     def forecast(self, from_ms: int, until_ms: int) -> float:
         """The arrivals expected in [`from_ms`, `until_ms`)."""
@@ -82,12 +72,19 @@ class Arrivals:
     def band(self, online: float) -> tuple[float, float, bool]:
         """The fewest and most devices that wait over the day, and whether they were learned.
 
-        Before a whole day was seen both are the anchor: the first number seen, else `online`.
+        Before a day was seen both are the anchor: the first number noted, else `online`.
         """
-        if not np.isnan(self.smooth).any():
-            return float(self.smooth.min()), float(self.smooth.max()), True
+        if not np.isnan(self._band[0]):
+            return *self._band, True
         middle = online if np.isnan(self.anchor) else float(self.anchor)
         return middle, middle, False
+
+    def tomorrow(self) -> tuple[float, float, bool]:
+        """The band that is taken over when the day is over; not learned where too little of a day was seen."""
+        known = self.waiting[~np.isnan(self.waiting)]
+        if len(known) < KNOWN_LEAST * QUARTERS:
+            return np.nan, np.nan, False
+        return float(known.min()), float(known.max()), True
 
     def _expected(self, learned: Shares, last: float, at_ms: int) -> float:
         """What was learned, on the line between the middles of two quarters; `last` while either is not known."""
@@ -102,30 +99,24 @@ class Arrivals:
         if quarter <= self._quarter:
             return
         if self._quarter < 0 or quarter - self._quarter > QUARTERS:
-            self._whole, self._settled_ms = False, quarter * QUARTER_MS + AWAY_MS
+            self._whole = False
         else:
             if self._whole:
-                self._learn(self._quarter, self._count, self._waited_ms / QUARTER_MS)
+                self._learn(self._quarter, self._count, self._waited / self._looks if self._looks else np.nan)
             for silent in range(self._quarter + 1, quarter):
                 self._learn(silent, 0, 0.0)
             self._whole = True
-        self._quarter, self._count, self._waited_ms = quarter, 0, 0
+            if quarter // QUARTERS > self._quarter // QUARTERS:
+                low, high, learned = self.tomorrow()
+                self._band = (low, high) if learned else self._band
+        self._quarter, self._count, self._waited, self._looks = quarter, 0, 0, 0
 
     def _learn(self, quarter: int, count: int, waiting: float) -> None:
         place = quarter % QUARTERS
         self._last_count = float(count)
         _move(self.counts, place, float(count))
-        if quarter * QUARTER_MS < self._settled_ms:
-            return
-        _move(self.waiting, place, waiting)
-        # the quarters on either side; one that is not known yet makes the mean unknown
-        reach = np.arange(-(SMOOTH // 2), SMOOTH // 2 + 1)
-        near = (place + reach) % QUARTERS
-        self.smooth[near] = self.waiting[(near[:, None] + reach) % QUARTERS].mean(axis=1)
-        self._recent = [*self._recent[1 - SMOOTH :], waiting]
-        level = float(np.mean(self._recent))
-        if np.isnan(self.anchor) or not self.anchor / ANCHOR_SWING <= level <= self.anchor * ANCHOR_SWING:
-            self.anchor = level if level > 0 else np.nan
+        if not np.isnan(waiting):
+            _move(self.waiting, place, waiting)
 
 
 def _move(learned: Shares, place: int, new: float) -> None:

@@ -36,10 +36,10 @@ class PaceView(msgspec.Struct, frozen=True, kw_only=True):
     """What windows depend on besides the device and the moment.
 
     Made anew at a timer and held in between: were it made once a batch, cutting batches would change windows.
-    `awake`: devices seen within the horizon. `low`, `high`, `learned`: the fewest and most of a day, as
-    `Arrivals.band` tells. `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for devices,
-    -1: none does. `queue`: requests undecided now. `rate_per_s`: check-ins a second of late. `apart_ms`: who takes part
-    is not wanted sooner.
+    `awake`: devices that wait. `low`, `high`, `learned`: the fewest and most of a day, as `Arrivals.band` tells.
+    `seats`: what open rounds want; 0 is idle. `since_ms`: since when a round waits for devices, -1: none does.
+    `queue`: the most requests that were undecided of late. `rate_per_s`: check-ins a second of late. `apart_ms`: who
+    takes part is not wanted sooner.
     """
 
     awake: float
@@ -53,13 +53,24 @@ class PaceView(msgspec.Struct, frozen=True, kw_only=True):
     apart_ms: int = 0
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """For which start each device of a batch is kept: int64 (n,), both 0 for one that is not.
+
+    `starts_ms`: before when its round hardly starts, as far as is known; `every_ms`: how far apart it asks from then on
+    (rounds/wants.py).
+    """
+
+    starts_ms: NDArray[np.int64]
+    every_ms: NDArray[np.int64]
+
+
 def windows(
-    limits: Limits, view: PaceView, devices: NDArray[np.int64], at_ms: NDArray[np.int64], reserved: NDArray[np.bool_]
+    limits: Limits, view: PaceView, devices: NDArray[np.int64], at_ms: NDArray[np.int64], kept: Kept | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Both return windows of each device: (if this goes well, if it does not), int64 ms >= 1, shape (n,).
 
-    `reserved`: kept for a round that forms; those return within `window_reserved_ms`, so that they are there when it
-    starts. All arrays have one shape.
+    `kept`: who is kept for a round that forms returns when that can start, and then often enough to be there when it
+    does; never later than everybody. All arrays have one shape.
     """
     push = pressure(limits, view)
     share = uniform(0, "return-window", devices * 1_000_003 + at_ms)
@@ -70,11 +81,24 @@ def windows(
         mean = spread_ms(limits, view) * push
         span = limits.window_large_jitter * mean
         spread = (mean - span + share * (2.0 * span)).astype(np.int64)
-    if reserved.any():
-        kept = limits.window_reserved_ms * (1.0 + limits.window_jitter * (2.0 * share - 1.0))
-        spread = np.where(reserved, np.minimum(spread, kept.astype(np.int64)), spread)
+    if kept is not None:
+        spread = np.where(kept.every_ms > 0, np.minimum(spread, _kept_ms(limits, kept, at_ms, share)), spread)
     otherwise = np.clip(spread, 1, limits.window_max_ms)
     return np.maximum(otherwise, min(view.apart_ms, limits.window_max_ms)), otherwise
+
+
+def _kept_ms(limits: Limits, kept: Kept, at_ms: NDArray[np.int64], share: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The windows of kept devices, for a draw `share` each: who is sent to a start comes spread over a pause."""
+    until, jitter = kept.starts_ms - at_ms, limits.window_jitter
+    after = np.where(until > 0, (1.0 + jitter) * share, 1.0 + jitter * (2.0 * share - 1.0))
+    told: NDArray[np.int64] = np.maximum(until, 0) + (kept.every_ms * after).astype(np.int64)
+    return told
+
+
+def kept_every_ms(limits: Limits, waited_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How far apart kept devices ask when their round has waited so long: a share of that, so late it may begin."""
+    every: NDArray[np.int64] = np.maximum(limits.window_reserved_ms, waited_ms // PATIENCE)
+    return every
 
 
 def longest_ms(limits: Limits, view: PaceView, at_ms: int) -> int:
@@ -84,6 +108,13 @@ def longest_ms(limits: Limits, view: PaceView, at_ms: int) -> int:
         every = int(gather_ms(limits, view, np.array([at_ms]))[0]) * math.ceil(push)
         return min(int(every * (1.0 + GATHER_JITTER)), limits.window_max_ms)
     return min(int(spread_ms(limits, view) * push * (1.0 + limits.window_large_jitter)), limits.window_max_ms)
+
+
+def longest_usual_ms(limits: Limits, devices: int) -> int:
+    """The longest window in ms that so many devices are told unless the plane is overloaded."""
+    if devices <= limits.rendezvous_devices_max:
+        return int(max(limits.window_rendezvous_ms, limits.window_idle_ms) * (1.0 + GATHER_JITTER))
+    return min(int(reach_ms(limits, devices)[1] * (1.0 + limits.window_large_jitter)), limits.window_max_ms)
 
 
 def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -7,14 +7,24 @@ when it starts, and kept in its row: so cutting batches changes nothing, and a r
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from podium.core.pacing.adapt import Outlook, cohort_now, hope_ms, leases_for, outlook, replacement_pays, should_abort
+from podium.core.pacing.adapt import (
+    SLACK,
+    Outlook,
+    cohort_now,
+    hope_ms,
+    leases_for,
+    outlook,
+    replacement_pays,
+    should_abort,
+)
 from podium.core.rounds import buffered
-from podium.core.rows import RoundRow, RunRow
+from podium.core.rows import LeaseRow, RoundRow, RunRow
 from podium.core.state import State
 from podium.tasks.task import Task
 
@@ -106,9 +116,12 @@ def with_learned(state: State, row: RoundRow) -> RoundRow:
     distinct = np.unique(classes)
     whole = int(task.round.report_deadline)
     usual = state.learned.durations(row.run, distinct, 0.5)
+    rate = float(rates.mean(dtype=np.float64))
+    if np.isnan(state.learned.slowest(row.run, distinct)).any():  # how many of the superseded were lost, nobody knows
+        rate = max(rate, prior)
     return replace(
         row,
-        loss_rate=round(float(rates.mean(dtype=np.float64)), 4) if task.select.over == "auto" else -1.0,
+        loss_rate=round(rate, 4) if task.select.over == "auto" else -1.0,
         quick_ms=-1 if np.isnan(usual).all() else min(int(np.nanmin(usual)), whole - 1),
     )
 
@@ -155,6 +168,20 @@ def lose_hope(state: State, row: RoundRow) -> None:
         if lease in state.lease_deadlines:
             work.late.add(lease)
     work.filled |= row.quick_ms >= 0 and 0 <= row.report_deadline_ms - row.quick_ms <= state.now_ms
+
+
+def past_hope(state: State, row: RoundRow, leases: Sequence[LeaseRow]) -> NDArray[np.bool_]:
+    """Which of `leases` are older than one and a half times the p95 of their class: more are lost than merely slow.
+
+    Were they not counted as lost, a round that closes before its silent leases lapse would have lost none, and the next
+    one would ask for too few.
+    """
+    devices = np.array([state.holder(lease) for lease in leases], np.int64)
+    age_ms = state.now_ms - np.array([lease.granted_ms for lease in leases], np.int64)
+    late: NDArray[np.bool_] = age_ms > SLACK * state.learned.slowest(
+        row.run, state.fleet.facts_id[devices].astype(np.int64)
+    )
+    return late
 
 
 def pays(state: State, row: RoundRow, devices: NDArray[np.int64], at_ms: NDArray[np.int64]) -> NDArray[np.bool_]:

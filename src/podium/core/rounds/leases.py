@@ -60,8 +60,7 @@ class Returning:
         """Give every answer its windows."""
         for view, rows in itertools.groupby(self._rows, key=lambda row: row[3]):
             places, devices, at_ms, _ = zip(*rows, strict=True)
-            nobody = np.zeros(len(places), np.bool_)
-            ok, otherwise = windows(limits, view, np.array(devices), np.array(at_ms), nobody)
+            ok, otherwise = windows(limits, view, np.array(devices), np.array(at_ms))
             for place, now, later in zip(places, ok.tolist(), otherwise.tolist(), strict=True):
                 answer = out.sends[place]
                 assert isinstance(answer, Answer)

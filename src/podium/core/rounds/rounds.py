@@ -19,11 +19,21 @@ from podium.core.events import AggregateMade, ManifestMade, MetricSums
 from podium.core.models.versions import make_version
 from podium.core.open_round import OpenRound
 from podium.core.outbox import Outbox
-from podium.core.rounds.adapting import choice, goal_of, hope_of, minimum_of, next_goal, open_seats, with_learned
+from podium.core.rounds.adapting import (
+    choice,
+    goal_of,
+    hope_of,
+    minimum_of,
+    next_goal,
+    open_seats,
+    past_hope,
+    with_learned,
+)
 from podium.core.rounds.buffered import dead_keys, is_buffered, past_bound
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
-from podium.core.rows import LeaseRow, RoundRow, RunRow, granting_round
+from podium.core.rounds.wants import held_ms
+from podium.core.rows import PAST_HOPE, LeaseRow, RoundRow, RunRow, granting_round
 from podium.core.selection.cohort import choose
 from podium.core.state import FREEZE, State
 from podium.wire.problems import Bug
@@ -100,7 +110,7 @@ def start_due(state: State, row: RoundRow) -> int:
 
 
 def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
-    """Offers go out: seats are reserved for the chosen until `reserve_ms` passed; the others are counted by reason."""
+    """Offers go out: seats are reserved for the chosen until `held_ms` passed; the others are counted by reason."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     if is_buffered(task.task):
         return _start_window(state, out, row)
@@ -116,6 +126,7 @@ def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     why, kind, name = choice(state, started), "round-started", name_of(row)
     out.record(kind, name, started, nominated=work.nominees, strategy=by, chosen=chosen, full=full, **why)
     work.reserved = set(plan.devices.tolist())
+    work.reserved_until_ms = state.now_ms + held_ms(state, row)
     return started
 
 
@@ -147,9 +158,12 @@ def close(state: State, out: Outbox, row: RoundRow, **why: str) -> None:
     out.record("round-closed", name_of(row), replace(row, state=advance(ROUND_TABLE, row.state, "closed")), **why)
     run, task = state.runs[row.run], state.task_of(row.run).task
     goes_on = is_buffered(task) and run.rounds_sealed + 1 < task.run.rounds
-    for lease in list(state.open[row.run, row.number].leases.values()):
-        if lease.state in LEASE_LIVE and (not goes_on or past_bound(state, row, lease)):
-            end_lease(out, lease, "superseded", "stale" if goes_on else "round-closed")
+    live = [lease for lease in state.open[row.run, row.number].leases.values() if lease.state in LEASE_LIVE]
+    for lease, late in zip(live, past_hope(state, row, live), strict=True):
+        if not goes_on:
+            end_lease(out, lease, "superseded", PAST_HOPE if late else "round-closed")
+        elif past_bound(state, row, lease):
+            end_lease(out, lease, "superseded", "stale")
     if goes_on:
         open_round(state, out, run)
 
@@ -208,7 +222,7 @@ def seal(state: State, out: Outbox, row: RoundRow, made: AggregateMade | None) -
         base=made.digest if made else run.base,
         rounds_sealed=run.rounds_sealed + 1,
         abandoned_in_row=0,
-        loss_rate=loss_after(run, work),
+        loss_rate=loss_after(run, row, work),
         metrics=metrics,
         bytes_down=run.bytes_down + moved(state, work)[0],
         bytes_up=run.bytes_up + moved(state, work)[1],
@@ -239,7 +253,7 @@ def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool)
     grown = replace(
         run,
         abandoned_in_row=run.abandoned_in_row + (counts and not frozen),
-        loss_rate=loss_after(run, work) if counts else run.loss_rate,
+        loss_rate=loss_after(run, row, work) if counts else run.loss_rate,
         bytes_down=run.bytes_down + moved(state, work)[0],
         bytes_up=run.bytes_up + moved(state, work)[1],
     )
@@ -278,13 +292,20 @@ def moved(state: State, work: OpenRound) -> tuple[int, int]:
     return sum(state.versions[lease.base].size_bytes for lease in taken), sum(lease.upload_bytes for lease in taken)
 
 
-def loss_after(run: RunRow, work: OpenRound) -> float:
-    """The run's loss rate (share of leases that brought no update for no fault of the round), moved by this round."""
+def loss_after(run: RunRow, row: RoundRow, work: OpenRound) -> float:
+    """The run's loss rate (share of leases that brought no update for no fault of the round), moved by this round.
+
+    Superseded leases are lost if they were past hope; if nothing tells when they are, the round only raises the rate.
+    """
     lost = sum(work.count.get(state, 0) for state in ("DECLINED", "FAILED", "LAPSED", "REFUSED"))
+    lost += sum(lease.reason == PAST_HOPE for lease in work.leases.values())
     decided = lost + work.count.get("ACCEPTED", 0)
     if decided == 0:
         return run.loss_rate
-    return LOSS_MEMORY * run.loss_rate + (1.0 - LOSS_MEMORY) * lost / decided
+    share = lost / decided
+    if row.hope_ms < 0 and work.count.get("SUPERSEDED", 0):
+        share = max(share, run.loss_rate)
+    return LOSS_MEMORY * run.loss_rate + (1.0 - LOSS_MEMORY) * share
 
 
 def pooled(leases: list[LeaseRow]) -> MetricSums:

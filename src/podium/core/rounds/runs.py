@@ -220,7 +220,8 @@ def _round_due(state: State, row: RoundRow) -> int:
         late = row.form_deadline_ms if row.form_deadline_ms >= 0 else state.never
         return min(starts, late) if starts >= 0 else late
     if row.state == "REPORTING":
-        held = row.reporting_ms + state.limits.reserve_ms if state.open[row.run, row.number].reserved else state.never
+        work = state.open[row.run, row.number]
+        held = work.reserved_until_ms if work.reserved else state.never
         return min(rounds.report_due(state, row), held, adapting.hope_due(state, row))
     return state.never
 
@@ -249,7 +250,7 @@ def _fire_round(state: State, out: Outbox, row: RoundRow) -> None:
             go_on_after_abandon(state, out, row, "cohort-short")
         return
     work = state.open[row.run, row.number]
-    if row.reporting_ms + state.limits.reserve_ms <= state.now_ms:
+    if work.reserved_until_ms <= state.now_ms:
         work.reserved.clear()
     if rounds.report_due(state, row) > state.now_ms:
         adapting.lose_hope(state, row)

@@ -4,11 +4,20 @@ Decides: the rounds that look for devices, in which order; the part of a `PaceVi
 lease (selection), nor the windows (pacing). Reads only.
 """
 
-from podium.core.pacing.windows import PaceView
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.pacing.windows import PaceView, kept_every_ms
 from podium.core.rounds.buffered import is_buffered
 from podium.core.rows import RoundRow
 from podium.core.state import State
 from podium.tasks.task import Task
+
+Numbers = NDArray[np.int64]
+
+ROUNDS_RECENT = 5
+SOONER = 0.9
+"""A round is not expected to end before nine tenths of the shortest of its last five predecessors."""
 
 
 def wanting(state: State) -> list[RoundRow]:
@@ -33,11 +42,50 @@ def pace_view(state: State, apart_ms: int = 0) -> PaceView:
     """
     view = state.pace_views.get(apart_ms)
     if view is None:
-        going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
-        seats = sum(_seats(state.task_of(run).task) for run in going)
         since = max((max(row.opened_ms, row.reporting_ms) for row in wanting(state)), default=-1)
-        view = state.pace_views[apart_ms] = state.pace.view(state.fleet, seats, since, apart_ms)
+        view = state.pace_views[apart_ms] = state.pace.view(state.fleet, seats_wanted(state), since, apart_ms)
     return view
+
+
+def seats_wanted(state: State) -> int:
+    """What the runs that go on want at once."""
+    going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
+    return sum(_seats(state.task_of(run).task) for run in going)
+
+
+def kept_for(state: State, row: RoundRow, at_ms: Numbers) -> tuple[int, Numbers]:
+    """(when `row`, that forms, is not expected to start before, how far apart whoever is kept for it asks), in ms.
+
+    `at_ms`: int64, as the second. It opened when its parent started; a parent takes about as long as those before. Only
+    rows tell, and those that no check-in changes.
+    """
+    task = state.task_of(row.run).task.round
+    if row.base:
+        since, longest, soonest = row.form_deadline_ms - task.form_deadline, task.form_deadline, 0
+    else:
+        since, longest, soonest = row.opened_ms, task.report_deadline, soonest_ms(state, row)
+    starts = since + soonest
+    waited = np.clip(np.maximum(at_ms, starts) - since, 0, longest)
+    return starts, kept_every_ms(state.limits, waited)
+
+
+def held_ms(state: State, row: RoundRow) -> int:
+    """For how long the seats of `row`, that starts now, are held: until whoever is kept has asked again, and some more.
+
+    `reserve_ms` covers the shortest such windows; after a long wait they are longer, and so seats are held longer.
+    """
+    task, limits = state.task_of(row.run).task.round, state.limits
+    parented_ms = row.form_deadline_ms - task.form_deadline
+    ahead = min(parented_ms - row.opened_ms, task.report_deadline)
+    every = kept_every_ms(limits, np.array([max(ahead, state.now_ms - parented_ms)])).max()
+    return limits.reserve_ms + int((every - limits.window_reserved_ms) * (1.0 + limits.window_jitter))
+
+
+def soonest_ms(state: State, row: RoundRow) -> int:
+    """How long the parent of `row` works at least, by the sealed ones among the last rounds of the run; 0 unknown."""
+    before = [state.rounds.get((row.run, row.number - back)) for back in range(2, 2 + ROUNDS_RECENT)]
+    took = [each.ended_ms - each.reporting_ms for each in before if each is not None and each.state == "SEALED"]
+    return int(SOONER * min(took, default=0))
 
 
 def _seats(task: Task) -> int:

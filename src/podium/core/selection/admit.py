@@ -19,11 +19,11 @@ from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.open_round import BARRED
 from podium.core.outbox import Outbox
-from podium.core.pacing.windows import windows
+from podium.core.pacing.windows import Kept, windows
 from podium.core.rounds import adapting, rounds
 from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
-from podium.core.rounds.wants import apart_ms, pace_view, wanting
+from podium.core.rounds.wants import apart_ms, kept_for, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
@@ -49,6 +49,7 @@ class Batch:
         self.reason: Reasons = np.full(len(self.at), -1, np.int16)
         self.claimed: Mask = np.zeros(len(self.at), np.bool_)  # rows that ask a round of their own, of several runs
         self.codes: dict[tuple[str, int], Reasons] = {}  # what was filtered already, by round
+        self.kept = Kept(starts_ms=np.zeros(len(self.at), np.int64), every_ms=np.zeros(len(self.at), np.int64))
         self.permits: list[tuple[int, tuple[str, int]]] = []
         self.offers: dict[int, Offer] = {}
         self.news: dict[int, str] = {}
@@ -70,7 +71,7 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     batch.decide(np.flatnonzero(stale), "epoch")
     fresh = np.flatnonzero(~stale)
     heard, at = batch.device[fresh], batch.at[fresh]
-    state.pace.observe(state.arrivals, fleet, at, fleet.seen_ms[heard])
+    state.pace.observe(state.arrivals, fleet, at, batch.event.queue)
     fleet.seen_ms[heard] = at
     _hold_claims(state, batch, fresh)
     fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
@@ -184,6 +185,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
+        batch.kept.starts_ms[fit[kept]], batch.kept.every_ms[fit[kept]] = kept_for(state, row, batch.at[fit[kept]])
     else:
         work.reason[batch.device[fit]] = CODE["offered"]
         _permit(state, batch, row, fit)
@@ -294,14 +296,16 @@ def _grant(state: State, out: Outbox, batch: Batch) -> None:
 
 
 def _answer(state: State, out: Outbox, batch: Batch) -> None:
-    view, reserved = pace_view(state), batch.reason == CODE["reserved"]
-    served, spread = windows(state.limits, view, batch.device, batch.at, reserved)
+    view = pace_view(state)
+    served, spread = windows(state.limits, view, batch.device, batch.at, batch.kept)
     kept_out = np.flatnonzero((batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"]))
     if len(kept_out):
         idle, devices, at = replace(view, seats=0), batch.device[kept_out], batch.at[kept_out]
-        served[kept_out], spread[kept_out] = windows(state.limits, idle, devices, at, reserved[kept_out])
+        served[kept_out], spread[kept_out] = windows(state.limits, idle, devices, at)
     quiet = np.flatnonzero(batch.reason != CODE["offered"])
     if len(quiet):
+        told = quiet[batch.reason[quiet] != CODE["epoch"]]  # who is to open a session comes again at once
+        state.pace.tell(state.fleet, batch.at[told], spread[told])
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
     for place, offer in batch.offers.items():
         served[place] = max(int(spread[place]), apart_ms(state, offer.run))

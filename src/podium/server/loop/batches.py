@@ -47,8 +47,11 @@ class CheckinBatch:
         self._flags.append((_flag(told.charging), _flag(told.metered)))
         self._floats.append([_level(getattr(told, name)) for name in LEVELS])
 
-    def event(self, at_ms: int) -> CheckedIn:
-        """All rows as one event at `at_ms` (every row carries that time: the batch is decided at one moment)."""
+    def event(self, at_ms: int, queue: int) -> CheckedIn:
+        """All rows as one event at `at_ms` (every row carries that time: the batch is decided at one moment).
+
+        `queue`: how many requests wait for an answer.
+        """
         count = len(self.tickets)
         flags = np.array(self._flags, dtype=np.int8).reshape(count, len(SWITCHES))
         floats = np.array(self._floats, dtype=np.float32).reshape(count, len(LEVELS))
@@ -58,6 +61,7 @@ class CheckinBatch:
             device=np.array(self._device, dtype=np.int64),
             epoch=np.array(self._epoch, dtype=np.int64),
             ticket=np.array(self.tickets, dtype=np.int64),
+            queue=queue,
             telemetry=Telemetry(
                 **dict(zip(LEVELS, np.ascontiguousarray(floats.T), strict=True)),
                 **dict(zip(SWITCHES, np.ascontiguousarray(flags.T), strict=True)),

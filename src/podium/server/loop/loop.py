@@ -290,7 +290,7 @@ class Loop:
             self._inbox.append(lambda at: LeasesTold(at_ms=at, rows=tuple(make(at, ticket) for ticket, make in leases)))
         if len(self._checkins):
             batch, self._checkins = self._checkins, CheckinBatch()
-            self._inbox.append(batch.event)
+            self._inbox.append(lambda at: batch.event(at, self.waiting))
         self._pump()
 
     def _pump(self) -> None:
