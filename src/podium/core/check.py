@@ -4,6 +4,7 @@ Decides: nothing. Raises `Bug` naming the moment and the entity when something c
 tests and faulted simulation. Costs a walk over the open rounds' leases.
 """
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -12,6 +13,7 @@ from podium.core.deadlines import NONE
 from podium.core.rounds import adapting, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import RoundRow
+from podium.core.selection.quotas import Slices
 from podium.core.state import OpenRound, State
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
@@ -54,6 +56,8 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
     _require(row.leases_made == len(work.leases), state, f"round {name} made {row.leases_made} leases")
     if task.round.concurrency:
         _require(work.live() <= task.round.concurrency, state, f"round {name} has {work.live()} live leases")
+    if work.slices is not None:
+        _check_slices(state, row, work, work.slices)
     if row.state == "FORMING":
         _require(not work.leases, state, f"round {name} has leases while it forms")
         _check_nominations(state, row, work)
@@ -62,6 +66,16 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
     if row.state != "FORMING":
         _require(bool(row.base and row.manifest and row.key_id), state, f"round {name} started unprepared")
     _check_leases(state, row, work)
+
+
+def _check_slices(state: State, row: RoundRow, work: OpenRound, slices: Slices) -> None:
+    """What gateways hold was free when it was leased; with it, all seats would be no more than a round may have."""
+    name, task, left = rounds.name_of(row), state.task_of(row.run).task, int(slices.left.sum())
+    least = int(slices.left.min())
+    _require(least >= 0 and left <= slices.seats, state, f"round {name} leased {slices.seats}, left {slices.left}")
+    most = max(math.ceil(adapting.goal_of(row, task) * state.limits.over_max), task.round.concurrency)
+    seats = work.live() + len(work.reserved) + left
+    _require(seats <= most, state, f"round {name} has {seats} seats taken, reserved or leased, at most {most}")
 
 
 def _check_nominations(state: State, row: RoundRow, work: OpenRound) -> None:

@@ -3,9 +3,10 @@
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
-nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
-was learned of arrivals (`arrivals`, `pace`) and of classes of devices. What was learned of each device, what runs know
-of devices (`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
+nominations, reservations, slices and reasons, `news`, `refusals`, `counted`, `progress` and deadlines it moved; what
+was learned of arrivals (`arrivals`, `pace`, `quotas`) and of classes of devices. What was learned of each device, what
+runs know of devices (`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it
+again.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
 what they tell.
 """
@@ -47,7 +48,8 @@ from podium.core.rows import (
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.experience import Experience, heeds
-from podium.core.selection.seats import Seats
+from podium.core.selection.quotas import Quotas, Slices
+from podium.core.selection.seats import Keys, Seats
 from podium.core.selection.strata import Strata
 from podium.core.selection.strategies.registry import Maker, make_strategy
 from podium.core.selection.strategies.strategy import RoundAsk, Strategy
@@ -78,6 +80,8 @@ class OpenRound:
         self.ask: RoundAsk | None = None
         self.strata: Strata | None = None
         self.reserved: set[int] = set()
+        self.cutoffs: Keys | None = None  # these two as they were last leased to gateways; None with one gateway
+        self.slices: Slices | None = None
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False
@@ -143,6 +147,7 @@ class State:
         self.devices = Roster(self.fleet)
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
+        self.quotas = Quotas(limits)
         self.learned = Learned()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()

@@ -53,6 +53,7 @@ from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
+from podium.core.selection.slices import lease_slices, slices_due
 from podium.core.selection.strategies.registry import Maker
 from podium.core.state import State
 from podium.tasks.task import Task
@@ -115,7 +116,7 @@ class Core:
     def _due(self) -> int:
         if self._due_ms is None:
             others = min(count_due(self.state), services.webhooks_due(self.state), self.state.pace.due_ms)
-            self._due_ms = min(runs.due(self.state), others)
+            self._due_ms = min(runs.due(self.state), slices_due(self.state), others)
         return self._due_ms
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
@@ -126,6 +127,7 @@ class Core:
             self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
+            lease_slices(self.state)
             self._due_ms = None
         self.state.now_ms = max(self.state.now_ms, at_ms)
 
