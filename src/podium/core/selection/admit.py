@@ -27,7 +27,7 @@ from podium.core.rows import LeaseRow, RoundRow, TaskRow
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.permits import withheld
-from podium.core.selection.quotas import NEWEST, Landed, Nominations, arbitrate, used, within
+from podium.core.selection.quotas import NEWEST, Landed, Nominations, arbitrate, present, used, within
 from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
@@ -243,9 +243,10 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
     Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
     """
     work, (rows, own) = state.open[row.run, row.number], _nominated(state, row, batch, fit)
-    seated = rows[_granted(state, row, batch, rows, own)]
+    granted = _granted(state, row, batch, rows, own)
+    seated = rows[granted]
     if work.slices is not None:
-        work.slices = used(work.slices, batch.landed(rows[~own]).gateway)
+        work.slices = used(work.slices, batch.landed(rows[granted & ~own]).gateway)
     work.reserved.difference_update(batch.device[seated].tolist())
     batch.permits += [(int(place), (row.run, row.number)) for place in seated]
     batch.decide(seated, "offered")
@@ -267,7 +268,10 @@ def _nominated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> tupl
     if not state.quotas.several:
         free &= np.cumsum(free) <= adapting.open_seats(state, row) - len(work.reserved)
     elif work.slices is not None:
-        free = within(work.slices, at, batch.landed(rows).gateway, free)
+        landed = batch.landed(rows)
+        # what an old slice still has is not known here: its gateway asks for whomever it likes, and is refused
+        newest = present(landed.generation, work.slices.generation)
+        free = within(work.slices, at, landed.gateway, free & newest) | (free & ~newest)
     else:
         free[:] = False
     nominated = np.flatnonzero(own | free)

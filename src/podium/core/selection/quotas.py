@@ -78,8 +78,14 @@ def within(slices: Slices, at_ms: Numbers, gateway: Numbers, asks: Mask) -> Mask
     return nominated
 
 
+def present(generation: Numbers, now: int) -> Mask:
+    """Which nominations are by slices of the generation `now` (bool, same shape)."""
+    same: Mask = (generation == NEWEST) | (generation == now)
+    return same
+
+
 def used(slices: Slices, gateway: Numbers) -> Slices:
-    """`slices` after a nomination at each of `gateway` (int64), whatever becomes of it."""
+    """`slices` after a seat was taken from that of each of `gateway` (int64)."""
     left = slices.left - np.bincount(gateway, minlength=len(slices.left))
     return msgspec.structs.replace(slices, left=left)
 
@@ -90,9 +96,8 @@ def arbitrate(asked: Nominations, seats: int, reserved: int, generation: int) ->
     A device that is not barred gets one, once: in its `own` seat, or by a slice of the present `generation` out of the
     seats that are not `reserved`; and nobody once all seats are taken.
     """
-    current = (asked.generation == NEWEST) | (asked.generation == generation)
-    stands = np.flatnonzero(~asked.barred & (asked.own | current))
-    once = np.zeros(len(current), np.bool_)
+    stands = np.flatnonzero(~asked.barred & (asked.own | present(asked.generation, generation)))
+    once = np.zeros(len(asked.device), np.bool_)
     once[stands[np.unique(asked.device[stands], return_index=True)[1]]] = True
     free = once & ~asked.own
     granted: Mask = once & (asked.own | (np.cumsum(free) <= seats - reserved))
