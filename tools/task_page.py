@@ -12,6 +12,7 @@ import podium
 from podium.tasks import task
 from podium.tasks.toml import duration_text
 from podium.wire.durations import Duration
+from podium.wire.limits import Limits
 from tools.pages import Pages, table, write
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -56,8 +57,10 @@ KEYS: dict[str, str] = {
     "select.weight": "its share, against other runs of equal priority, of the devices that fit both",
     "select.priority": "a device that fits several runs goes to the highest first",
     "select.regions": "where devices may be, by their label `region`; none: anywhere",
-    "round.mode": "`sync`: one version a round",
-    "round.concurrency": "how many devices train at once; 0: as many as the goal, over-selected",
+    "round.mode": "`sync`: one cohort, one version a round; `buffered`: a version of each `goal` updates of one stream "
+    "(explanation/the-round.md)",
+    "round.concurrency": "how many devices train at once; 0: as many as the goal, over-selected. Buffered rounds "
+    "need it: so many at all times",
     "round.goal": "how many accepted updates close the round",
     "round.minimum": "how many make a version at least, else the round is abandoned; 0: the goal",
     "round.form_deadline": "how long forming may wait for the minimum",
@@ -67,6 +70,8 @@ KEYS: dict[str, str] = {
     "`after` that were sealed by then, up to `round.goal`",
     "round.abort": "list of `{ kind, share, min }`: the run is abandoned once a `share` of at least `min` leases ended "
     "as `failed`, `declined`, `lapsed`, `refused` or `incompatible`",
+    "round.staleness_max": "buffered: how many versions the base of an update may be behind; at most "
+    f"{Limits().staleness_max}",
     "aggregate.steps": "from updates to a mean",
     "aggregate.optimizer": "how the mean moves the model",
     "aggregate.secure": "not offered yet",

@@ -12,12 +12,13 @@ from collections import Counter
 
 import msgspec
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
 from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold
 from podium.core.fleet.telemetry import Telemetry
+from podium.core.rows import LeaseRow, granting_round
 from podium.core.selection.quotas import NEWEST, Landed
 from podium.core.selection.reasons import REASONS
 from podium.core.step import Core
@@ -51,6 +52,7 @@ CHOICES: tuple[dict[str, object], ...] = (
     {"over": 1.0, "strategy": "power_of_choice", "fairness": {"without_replacement": True}},
     {"over": 1.0, "strategy": "quality", "prefers": {"charging": 1.0}, "fairness": {"times_max": 1}},
     {"strategy": "oort", "budgets": {"trainings_per_day": 1}, "weight": 3.0},
+    {"mode": "buffered", "goal": 1, "minimum": 1, "concurrency": 3, "staleness_max": 1},
 )
 KINDS = (
     *("in", "in", "crowd", "crowd", "crowd", "accept", "accept", "report", "report", "progress"),
@@ -62,6 +64,13 @@ Action = tuple[str, int, int]
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, DEVICES - 1), st.sampled_from(GAPS_MS)), min_size=20, max_size=120
 )
+OVERTAKEN: list[Action] = 6 * [
+    ("crowd", 0, 1),
+    *(("accept", device, 0) for device in range(DEVICES)),
+    *(("report", 0, 0), ("work", 0, 0)),
+    *(("progress", 0, 1), ("report", 0, 0), ("report", 0, 0), ("report", 0, 0)),
+]
+"""Some report, which closes a window, and then those who still worked do."""
 ROUNDS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
@@ -250,6 +259,7 @@ def replay(events: list[AnyEvent], limits: Limits, met: Counter[str]) -> Heard:
         heard.take(step, told)
         if length(event) > 1:
             count(event, step, met)
+            met["grants in a window"] += grants_in_a_window(core, step)
             met["live bound"] += not full and core.state.leases_left() == 0
             for slices in [work.slices for work in core.state.open.values() if work.slices is not None]:
                 met["slice leased"] += slices.seats > 0
@@ -257,18 +267,26 @@ def replay(events: list[AnyEvent], limits: Limits, met: Counter[str]) -> Heard:
     return heard
 
 
+def grants_in_a_window(core: Core, step: Step) -> bool:
+    """Whether `step` grants a lease of a buffered run."""
+    runs = [record.subject[0] for record in step.records if record.kind == "lease-granted"]
+    return any(core.state.task_of(run).task.round.mode == "buffered" for run in runs)
+
+
 def count(event: AnyEvent, step: Step, met: Counter[str]) -> None:
     """Count what a batch met."""
     kinds = {record.kind for record in step.records}
     if isinstance(event, LeasesTold):
         met["timer among lease words"] += bool(kinds & {"lease-lapsed", "round-started", "counted"})
+        leases = [row for record in step.records for row in record.rows if isinstance(row, LeaseRow)]
+        met["older lease"] += any(lease.round > granting_round(lease.id) for lease in leases)
         return
     assert isinstance(event, CheckedIn)
     met["device twice"] += len(np.unique(event.device)) < len(event.device)
     met["timer among check-ins"] += bool(kinds & {"lease-lapsed", "round-started", "round-abandoned", "round-closed"})
     met["grants after a start"] += {"round-started", "lease-granted"} <= kinds
     met["two runs"] += len({record.subject[0] for record in step.records if record.kind == "lease-granted"}) > 1
-    met.update(str(record.why["strategy"]) for record in step.records if record.kind == "round-started")
+    met.update(str(record.why.get("strategy", "")) for record in step.records if record.kind == "round-started")
     for send in step.sends:
         if isinstance(send, CheckinAnswers):
             met.update(REASONS[int(reason)] for reason in send.reason)
@@ -294,6 +312,7 @@ MET = (
     "frozen",
     "cordoned",
     *("stratified", "oort", "power_of_choice", "quality", "spent", "budget"),
+    *("grants in a window", "older lease"),
 )
 
 
@@ -302,6 +321,8 @@ def test_cutting_and_joining_batches_changes_no_decision() -> None:
 
     @settings(max_examples=300, derandomize=True)
     @given(ACTIONS, ROUNDS, st.sampled_from(CHOICES), st.integers(0, 2**32))
+    @example(OVERTAKEN, (3, 3), CHOICES[-1], 1)
+    @example(OVERTAKEN, (2, 1), CHOICES[-1], 2)
     def holds(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object], cut: int) -> None:
         story = tell(actions, rounds, choice, (1, 3)[cut % 2])
         single = replay(story.told, story.limits, Counter())

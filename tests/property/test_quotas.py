@@ -48,7 +48,7 @@ class Split:
         return [{name for name, bars in tests.items() if bars[device]} for device in range(DEVICES)]
 
     def lease(self) -> None:
-        """The coordinator begins a generation; gateways that are cut off do not hear of it."""
+        """The coordinator begins a generation; those cut off do not hear of it, and none sees devices anew."""
         self.quotas.turn(self.now_ms)
         leased = self.quotas.lease(max(0, self.seats - len(self.live)), 0.5)
         assert leased.left.sum() == leased.seats == self.seats - len(self.live)
@@ -57,7 +57,7 @@ class Split:
         self.met["leased anew"] += self.now_ms > 0
         for number, cut in enumerate(self.cut):
             if not cut:
-                self.holds[number], self.sees[number] = leased, self.bars()
+                self.holds[number] = leased
 
     def wait(self, ms: int) -> None:
         """Time passes, and generations with it."""
@@ -119,7 +119,7 @@ class Split:
         assert self.times.max() <= TIMES_MAX
 
 
-OFTEN = {"in": 6, "in, clock stopped": 2, "grant": 3, "end": 4, "wait": 8, "cut": 2, "heal": 1, "spend": 1}
+OFTEN = {"in": 6, "in, clock stopped": 2, "grant": 3, "end": 4, "wait": 8, "cut": 2, "heal": 1, "see": 2, "spend": 1}
 ACTS = tuple(act for act, times in OFTEN.items() for _ in range(times))
 LOST = ("holds a lease", "separation", "cap", "budget", "stale", "twice in one batch")
 MET = ("leased anew", "slice spent", "slice over", "granted", *LOST)
@@ -144,6 +144,8 @@ def happen(split: Split, act: str, chance: random.Random) -> None:
             split.wait(chance.choice((1, 100, 250, 800)))
         case "cut" | "heal":
             split.cut[gateway] = act == "cut"
+        case "see":
+            split.sees[gateway] = split.bars()
         case "spend":
             split.over_budget = NOBODY.copy()
             split.over_budget[chance.sample(range(DEVICES), 4)] = True
@@ -151,18 +153,14 @@ def happen(split: Split, act: str, chance: random.Random) -> None:
 
 def test_gateways_in_any_interleaving_let_nobody_in_without_a_seat() -> None:
     met: Counter[str] = Counter()
-
-    @settings(max_examples=120)
-    @given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 9))
-    def holds(seed: int, gateways: int, seats: int) -> None:
-        chance, split = random.Random(seed), Split(seats, gateways, met)
+    for seed in range(100):  # drawn by seed alone, so that the same cells are reached each time
+        chance = random.Random(seed)
+        split = Split(chance.randint(2, 12), 1 + seed % 8, met)
         for act in chance.choices(ACTS, k=200):
             happen(split, act, chance)
             split.holds_true()
         split.grant()
         split.holds_true()
-
-    holds()
     assert [case for case in MET if met[case] < 5] == [], met
 
 

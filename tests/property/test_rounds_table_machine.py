@@ -5,7 +5,8 @@ ended never changes, who heard `stored` is never told otherwise. Counters show t
 (round state x happening), (run state x happening) were really reached: a green property test can be empty. A second
 oracle, `Watched`, keeps the accounts of time and grants: what a run stood still or the plane was down is given back to
 the millisecond, and nobody gets a lease of a paused run, in a frozen plane, or while it is cordoned. A third one,
-`Clocks`, does so for the rounds that form, paused, frozen or both; `STOOD` counts in which situations.
+`Clocks`, does so for the rounds that form, paused, frozen or both; `STOOD` counts in which situations. A fourth one,
+`Windows`, keeps the accounts of updates and upload keys, and counts in `STOOD` what buffered rounds met.
 """
 
 import random
@@ -25,6 +26,7 @@ from tests.support.core_acts import freeze, mark, pause, resume, unfreeze
 from tests.support.core_drive import Drive
 from tests.support.core_made import rows_of, task
 from tests.support.core_time import Clocks
+from tests.support.core_windows import MET, Windows
 
 DEVICES = 6
 LIMITS = Limits(offer_ms=4_000, reserve_ms=500)
@@ -38,6 +40,23 @@ STOOD: Counter[str] = Counter()
 STANDINGS = (
     *("thawed", "thawed while paused", "resumed while frozen", "formed while frozen", "booted while frozen"),
     *("given up while frozen", "given up after a freeze"),
+    *MET,
+)
+ROUNDS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(("train", "train", "evaluate")),
+        "concurrency": st.sampled_from((0, 2)),
+        "rounds": st.integers(1, 4),
+        "over": st.just(2.0),
+    }
+)
+WINDOWS = st.fixed_dictionaries(
+    {
+        "mode": st.just("buffered"),
+        "concurrency": st.sampled_from((1, 3)),
+        "rounds": st.integers(3, 6),
+        "staleness_max": st.integers(0, 2),
+    }
 )
 STORED_ANSWERS = {("stored", ""), ("refused", "not-finite"), ("stop", "lease-over")}
 
@@ -48,6 +67,7 @@ class Watched(Drive):
     def __init__(self) -> None:
         super().__init__(LIMITS)
         self.clocks = Clocks(STOOD)
+        self.windows = Windows(STOOD)
         self.paused_at: dict[str, int] = {}
         self.owed: dict[str, int] = {}  # run -> what its deadline has been moved by
 
@@ -67,6 +87,7 @@ class Watched(Drive):
             moved = run.deadline_ms - run.started_ms - self.state.task_of(run.id).task.run.deadline
             assert moved == self.owed.get(run.id, 0), f"the deadline of run {run.id} moved by {moved} ms"
         self.clocks.check(self.state, step.at_ms)
+        self.windows.take(step, self.state)
         return step
 
     def account(self, record: Record) -> None:
@@ -92,21 +113,14 @@ class Plane(RuleBasedStateMachine):
         self.over: dict[tuple[str, int], RoundRow] = {}
         self.stored: set[str] = set()
 
-    @initialize(
-        goal=st.integers(1, 3),
-        minimum=st.integers(0, 1),
-        concurrency=st.sampled_from((0, 2)),
-        kind=st.sampled_from(("train", "train", "evaluate")),
-        rounds=st.integers(1, 4),
-    )
-    def begin(self, goal: int, minimum: int, concurrency: int, kind: str, rounds: int) -> None:
+    @initialize(drawn=ROUNDS | WINDOWS, goal=st.integers(1, 3), minimum=st.integers(0, 1))
+    def begin(self, drawn: dict[str, object], goal: int, minimum: int) -> None:
         """Two runs, of which the first is drawn."""
         drive = self.drive
         drive.bring()
         drive.fleet(DEVICES)
         terms = {"stall": 3_000, "form_deadline": 20_000, "report_deadline": 9_000, "abandoned_max": 4}
-        first = task(goal=goal, minimum=minimum, concurrency=concurrency, kind=kind, rounds=rounds, over=2.0, **terms)
-        drive.submit(first, "a")
+        drive.submit(task(goal=goal, minimum=minimum, **terms, **drawn), "a")
         soon = {"deadline": 10_000, "form_deadline": 4_000, "abandoned_max": 2}
         drive.submit(task(goal=2, rounds=3, **{**terms, **soon}), "b")
 
@@ -125,6 +139,7 @@ class Plane(RuleBasedStateMachine):
                 self.drive.wake()
                 self.drive.work()
             assert not self.drive.state.open
+            self.drive.windows.ended(self.drive.state)
             self.after("end")
 
     def after(self, happening: str) -> None:
@@ -207,10 +222,35 @@ class Plane(RuleBasedStateMachine):
         drive.wait(301)
         for told in drive.check_in(*range(DEVICES))[:trainees]:
             if told.offer is not None and drive.leased(told.offer.lease).state in ("OFFERED", "HELD"):
-                drive.accept(told.offer.lease)
-                drive.report(told.offer.lease)
-                self.stored.add(told.offer.lease)
+                self.train(told.offer.lease)
         self.after("gather")
+
+    @rule(sums=st.booleans())
+    def overtake(self, sums: bool) -> None:
+        """Somebody is slower than a window: it begins, others fill the window, and then it reports."""
+        drive = self.drive
+        if drive.state.task_of("a").task.round.mode != "buffered":
+            return
+        drive.work()
+        drive.check_in(*range(DEVICES))
+        slow = next(iter(sorted(lease for lease in drive.state.live_lease.values() if lease[0] == "a")), "")
+        for _ in range(DEVICES):
+            for told in drive.check_in(*range(DEVICES)):
+                if told.offer is not None and told.offer.run == "a" and told.offer.lease != slow:
+                    self.train(told.offer.lease)
+                    drive.judge(told.offer.lease)
+        if sums:
+            drive.work()
+        if slow:
+            self.train(slow)
+            drive.judge(slow)
+        self.after("overtake")
+
+    def train(self, lease: str) -> None:
+        """Take a lease and report."""
+        self.drive.accept(lease)
+        if self.drive.report(lease).word == "stored":
+            self.stored.add(lease)
 
     @rule(judged=st.integers(0, 4))
     def judge(self, judged: int) -> None:

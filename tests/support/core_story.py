@@ -124,9 +124,16 @@ def sent(send: AnySend, rows: Iterator[int]) -> list[str]:
         case FinishRound():
             return [f"finish round {send.run}.{send.round} over {' '.join(send.leases)}"]
         case EndRound():
-            return [f"end round {send.run}.{send.round}, destroy key {send.key_id or '(none)'}"]
+            own = send.round in send.key_rounds
+            others = [f"k-{send.run}.{number}" for number in send.key_rounds if number != send.round]
+            keys = [*others, *([send.key_id or "(none)"] if own else [])]
+            return [f"end round {send.run}.{send.round}, destroy key {' '.join(keys)}" if keys else _kept(send)]
         case EndLease():
             return [f"drop the chunks of {send.lease}"]
+
+
+def _kept(send: EndRound) -> str:
+    return f"end round {send.run}.{send.round}, its key lives on"
 
 
 def answered(send: CheckinAnswers, row: int) -> str:

@@ -169,6 +169,17 @@ def preparing() -> Drive:
     return drive
 
 
+def window_preparing() -> Drive:
+    """The version before it is sealed; the key and the manifest of the next window are not there."""
+    drive = Drive()
+    drive.begin(task(goal=1, concurrency=2, mode="buffered", rounds=2), 2)
+    drive.accept(drive.lease(0))
+    drive.trained(1)
+    while drive.kinds()[-1] != "round-parented":
+        drive.do(drive.jobs.pop(0))
+    return drive
+
+
 def starting() -> Drive:
     """The minimum is there, and the goal might still come."""
     drive = forming(goal=3, minimum=2)
@@ -339,6 +350,7 @@ CASES: dict[str, list[Case]] = {
     "pausing": [Case("run", pausing)],
     "paused": [Case("run", paused), Case("device", paused)],
     "preparing": [Case("run", preparing)],
+    "window-preparing": [Case("run", window_preparing)],
     "starting": [Case("run", starting)],
     "waiting-for-reports": [Case("run", reporting)],
     "being-checked": [Case("run", being_checked)],

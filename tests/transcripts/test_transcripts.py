@@ -309,6 +309,37 @@ def flapping() -> Teller:
     return teller
 
 
+def buffered() -> Teller:
+    """Windows of two updates each, three devices at work at all times, no base more than one version behind."""
+    teller = forming(5, mode="buffered", goal=2, concurrency=3, staleness_max=1, rounds=3)
+    slow, slowest = teller.lease(0), teller.lease(4)
+    teller.accept(slow)
+    teller.accept(slowest)
+    teller.trained(1)
+    teller.note("the seat of who reported is free at once")
+    teller.trained(2)
+    teller.judge("r.1.3")
+    teller.judge("r.1.4")
+    teller.note("two still work when the window closes, and go on in the next one; none begins while it is summed")
+    teller.check_in(3)
+    teller.note("the first version is sealed, but two leases name its upload key")
+    teller.work()
+    teller.progress(slow, done=1)
+    teller.progress(slowest, done=1)
+    teller.trained(3)
+    teller.note("the process dies; who is at work stands in the newest window again")
+    teller.reload(1_000)
+    teller.report(slow)
+    teller.work()
+    teller.note("the slowest would have been two versions behind, and hears so; the oldest key is gone")
+    teller.report(slowest)
+    teller.open(1)
+    teller.open(2)
+    teller.trained(1, 2)
+    teller.work()
+    return teller
+
+
 STORIES: tuple[Callable[[], Teller], ...] = (
     happy_round,
     lapse_and_replacement,
@@ -335,6 +366,7 @@ STORIES: tuple[Callable[[], Teller], ...] = (
     starvation,
     minimum_separation,
     two_tasks_competing,
+    buffered,
 )
 
 

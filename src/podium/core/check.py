@@ -10,11 +10,13 @@ from collections import Counter
 import numpy as np
 
 from podium.core.deadlines import NONE
-from podium.core.rounds import adapting, rounds
+from podium.core.open_round import OpenRound
+from podium.core.rounds import adapting, buffered, rounds
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
-from podium.core.rows import RoundRow
+from podium.core.rows import RoundRow, granting_round
 from podium.core.selection.quotas import Slices
-from podium.core.state import OpenRound, State
+from podium.core.state import State
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
 
@@ -36,6 +38,9 @@ def check(state: State) -> None:
         _require(len(forming) <= 1, state, f"run {run.id} has {len(forming)} forming rounds")
     for key, work in state.open.items():
         _check_round(state, state.rounds[key], work)
+    places = Counter(lease for work in state.open.values() for lease in work.leases)
+    twice = [lease for lease, times in places.items() if times > 1]
+    _require(not twice, state, f"leases {twice[:3]} stand in two rounds")
     live = {lease.device: lease.id for lease in state.leases.values() if lease.state in LEASE_LIVE}
     held = {state.devices.id(number): lease for number, lease in state.live_lease.items()}
     _require(live == held, state, f"live leases {live} but held {held}")
@@ -53,13 +58,16 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
     _require(
         counts == Counter({key: n for key, n in work.count.items() if n}), state, f"round {name} counts {work.count}"
     )
-    _require(row.leases_made == len(work.leases), state, f"round {name} made {row.leases_made} leases")
+    if is_buffered(task):
+        _check_window(state, row, work)
+    else:
+        _require(row.leases_made == len(work.leases), state, f"round {name} made {row.leases_made} leases")
+        _require(row.state != "FORMING" or not work.leases, state, f"round {name} has leases while it forms")
     if task.round.concurrency:
         _require(work.live() <= task.round.concurrency, state, f"round {name} has {work.live()} live leases")
     if work.slices is not None:
         _check_slices(state, row, work, work.slices)
     if row.state == "FORMING":
-        _require(not work.leases, state, f"round {name} has leases while it forms")
         _check_nominations(state, row, work)
     if row.state == "AGGREGATING":
         _require(work.live() == 0, state, f"round {name} has live leases while it aggregates")
@@ -73,9 +81,24 @@ def _check_slices(state: State, row: RoundRow, work: OpenRound, slices: Slices) 
     name, task, left = rounds.name_of(row), state.task_of(row.run).task, int(slices.left.sum())
     least = int(slices.left.min())
     _require(least >= 0 and left <= slices.seats, state, f"round {name} leased {slices.seats}, left {slices.left}")
-    most = max(math.ceil(adapting.goal_of(row, task) * state.limits.over_max), task.round.concurrency)
+    most = math.ceil(adapting.goal_of(row, task) * state.limits.over_max)
     seats = work.live() + len(work.reserved) + left
-    _require(seats <= most, state, f"round {name} has {seats} seats taken, reserved or leased, at most {most}")
+    _require(
+        is_buffered(task) or seats <= most,
+        state,
+        f"round {name} has {seats} seats taken, reserved or leased, at most {most}",
+    )
+
+
+def _check_window(state: State, row: RoundRow, work: OpenRound) -> None:
+    """No window holds more than its sum can bear, nor an update, stored or at work, that is too stale for it."""
+    name, rules = rounds.name_of(row), state.task_of(row.run).task.round
+    most = rules.goal - 1 + rules.concurrency
+    _require(work.stored() + work.live() <= most, state, f"window {name} has {work.stored()} stored of {most}")
+    for lease in work.leases.values():
+        live = lease.state in LEASE_LIVE
+        old = buffered.staleness(state, lease) if live else lease.staleness
+        _require(0 <= old <= rules.staleness_max, state, f"lease {lease.id} is {old} versions behind")
 
 
 def _check_nominations(state: State, row: RoundRow, work: OpenRound) -> None:
@@ -94,7 +117,8 @@ def _check_leases(state: State, row: RoundRow, work: OpenRound) -> None:
     contributed: Counter[str] = Counter()
     for lease in work.leases.values():
         _require(lease.state in LEASE_STATES, state, f"lease {lease.id} is {lease.state}")
-        _require(lease.base == row.base, state, f"lease {lease.id} has base {lease.base}")
+        granted = state.rounds[lease.run, granting_round(lease.id)]
+        _require(lease.base == granted.base, state, f"lease {lease.id} has base {lease.base}")
         due = state.lease_deadlines.of(lease.id)
         _require((lease.state in LEASE_LIVE) == (due != int(NONE)), state, f"lease {lease.id} is due at {due}")
         contributed[lease.device] += lease.state in ("REPORTED", "ACCEPTED")

@@ -26,8 +26,8 @@ class Deadlines:
         if slot is None:
             slot = self._take()
             self._slots[key], self._keys[slot] = slot, key
+        self._moved(int(self._at[slot]), at_ms)
         self._at[slot] = at_ms
-        self._earliest = None
 
     def drop(self, key: str) -> None:
         """`key` is due no more; dropping what is not there is no error."""
@@ -35,9 +35,18 @@ class Deadlines:
         if slot is None:
             return
         del self._keys[slot]
+        self._moved(int(self._at[slot]), int(NONE))
         self._at[slot] = NONE
         self._free.append(slot)
-        self._earliest = None
+
+    def _moved(self, before_ms: int, at_ms: int) -> None:
+        """One deadline moves: the earliest is unknown only once it was that one, and moves away."""
+        if self._earliest is None:
+            return
+        if at_ms <= self._earliest:
+            self._earliest = at_ms
+        elif before_ms == self._earliest:
+            self._earliest = None
 
     def __contains__(self, key: str) -> bool:
         """Whether `key` has a deadline."""

@@ -102,11 +102,17 @@ class FinishRound(Send, frozen=True, kw_only=True):
 
 
 class EndRound(Send, frozen=True, kw_only=True):
-    """The round is over: destroy its upload key, drop its sums and its sealed updates."""
+    """The round is over: drop its sums and its sealed updates, and destroy the upload keys that nobody needs now.
+
+    `key_rounds`: the numbers of the rounds whose keys those are, its own and, of a buffered run, older ones; every
+    upload under them is dropped. `leases`: those of the round whose key lives on, and whose uploads are dropped.
+    """
 
     run: str
     round: int
     key_id: str
+    key_rounds: tuple[int, ...]
+    leases: tuple[str, ...] = ()
 
 
 class EndLease(Send, frozen=True, kw_only=True):

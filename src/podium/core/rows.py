@@ -114,9 +114,9 @@ class RoundRow(Row, frozen=True, kw_only=True, tag="rounds"):
 class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     """The right of one device to contribute one update. `generation` grows with every transition."""
 
-    id: str  # "<run>.<round>.<n>"
+    id: str  # "<run>.<round>.<n>": that round granted it, and its manifest, base and upload key are the lease's
     run: str
-    round: int
+    round: int  # in which it counts; of a live lease of a buffered run the one that granted it
     device: str
     site: str
     base: str
@@ -135,6 +135,12 @@ class LeaseRow(Row, frozen=True, kw_only=True, tag="leases"):
     held_ms: int = -1  # when the device took it, -1 never
     reported_ms: int = -1  # when its update was stored, -1 never
     norm: float = -1.0  # the update's L2 norm as the aggregation role found it, -1 unknown
+    staleness: int = 0  # versions that its base was behind when it reported
+
+
+def granting_round(lease: str) -> int:
+    """The number of the round that granted the lease of that id."""
+    return int(lease.rsplit(".", 2)[1])
 
 
 class VersionRow(Row, frozen=True, kw_only=True, tag="versions"):

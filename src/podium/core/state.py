@@ -16,17 +16,17 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-import numpy as np
-from numpy.typing import NDArray
-
 from podium.core.access.privacy import PrivacyBudget, Unlimited
 from podium.core.deadlines import NONE, Deadlines
 from podium.core.fleet.columns import Fleet
 from podium.core.fleet.learned import Learned
 from podium.core.fleet.roster import UNKNOWN, Roster
 from podium.core.models.lines import Lines
+from podium.core.open_round import BARRED, OpenRound
 from podium.core.pacing.arrivals import Arrivals
 from podium.core.pacing.pace import Pace
+from podium.core.pacing.windows import PaceView
+from podium.core.rounds.buffered import round_of, take_over
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED, ROUND_OPEN
 from podium.core.rows import (
     LEASES_REMEMBERED_MAX,
@@ -48,11 +48,9 @@ from podium.core.rows import (
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.experience import Experience, heeds
-from podium.core.selection.quotas import Quotas, Slices
-from podium.core.selection.seats import Keys, Seats
-from podium.core.selection.strata import Strata
+from podium.core.selection.quotas import Quotas
 from podium.core.selection.strategies.registry import Maker, make_strategy
-from podium.core.selection.strategies.strategy import RoundAsk, Strategy
+from podium.core.selection.strategies.strategy import Strategy
 from podium.tasks.task import Budgets
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN
@@ -62,50 +60,6 @@ ROWS_AT_ONCE = 8_192
 """Device rows that a load holds as rows; put away in columns, they take a tenth of that."""
 FREEZE = "plane"
 """The key of the one freeze row."""
-BARRED = 255
-"""`OpenRound.attempts` of a device that may take no further lease in this round."""
-
-
-class OpenRound:
-    """The working memory of one open round; columns by device number, grown on demand."""
-
-    def __init__(self) -> None:
-        self.leases: dict[str, LeaseRow] = {}
-        self.count: dict[str, int] = {}  # lease state -> leases
-        self.attempts: NDArray[np.uint8] = np.zeros(16, np.uint8)
-        self.reason: NDArray[np.int16] = np.full(16, -1, np.int16)
-        self.nominated: NDArray[np.bool_] = np.zeros(16, np.bool_)
-        self.nominees = 0
-        self.seats: Seats | None = None  # these three from a forming round's first nominee on
-        self.ask: RoundAsk | None = None
-        self.strata: Strata | None = None
-        self.reserved: set[int] = set()
-        self.cutoffs: Keys | None = None  # these two as they were last leased to gateways; None with one gateway
-        self.slices: Slices | None = None
-        self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
-        self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
-        self.finishing = False
-        self.wanted = (0, 0.0, 0)  # updates that are missing, loss rate -> leases, as they were last asked for
-        self.hopes: deque[tuple[int, str]] = deque()  # when each live lease is past hope, the earliest first
-        self.late: set[str] = set()  # live leases past hope
-        self.filled = False  # no lease that begins now can report in time
-
-    def grow(self, size: int) -> None:
-        """Let the columns hold `size` devices."""
-        if size <= len(self.attempts):
-            return
-        room = max(size, 2 * len(self.attempts)) - len(self.attempts)
-        self.attempts = np.concatenate([self.attempts, np.zeros(room, np.uint8)])
-        self.reason = np.concatenate([self.reason, np.full(room, -1, np.int16)])
-        self.nominated = np.concatenate([self.nominated, np.zeros(room, np.bool_)])
-
-    def live(self) -> int:
-        """Leases OFFERED or HELD."""
-        return sum(self.count.get(state, 0) for state in LEASE_LIVE)
-
-    def stored(self) -> int:
-        """Leases REPORTED or ACCEPTED: updates that are durable."""
-        return sum(self.count.get(state, 0) for state in LEASE_STORED)
 
 
 class State:
@@ -148,6 +102,7 @@ class State:
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
         self.quotas = Quotas(limits)
+        self.pace_views: dict[int, PaceView] = {}  # by separation, as rounds/wants.py made them last
         self.learned = Learned()
         self.live_lease: dict[int, str] = {}
         self.lease_deadlines = Deadlines()
@@ -188,8 +143,11 @@ class State:
             case RoundRow():
                 self._put_round(row)
             case DeviceRow():
+                if row.number == len(self.devices):
+                    self.pace_views.clear()
                 self.devices.put(row)
             case RunRow():
+                self.pace_views.clear()
                 self._put_run(row)
             case TokenRow():
                 self.tokens[row.id] = row
@@ -211,6 +169,7 @@ class State:
             case ReleaseRow():
                 self.releases[row.id] = row
             case FreezeRow():
+                self.pace_views.clear()
                 self.freezes[row.id] = row
             case ServiceRow():
                 self.services[row.id] = row
@@ -236,10 +195,13 @@ class State:
         key = (row.run, row.number)
         before = self.rounds.get(key)
         self.rounds[key] = row
+        if before is None or (before.state, before.reporting_ms) != (row.state, row.reporting_ms):
+            self.pace_views.clear()
         if before is None or (before.base, before.state) != (row.base, row.state):
             self._put_line(row)
         if row.state in ROUND_OPEN and key not in self.open:
             self.open[key] = OpenRound()
+            take_over(self, row)
         elif row.state not in ROUND_OPEN:
             if before is None or before.state in ROUND_OPEN:
                 ended = self.outcomes.setdefault(row.run, Counter())
@@ -270,20 +232,19 @@ class State:
             self.lease_deadlines.drop(row.id)
         self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
         _learn(self, device, row, before)
-        work = self.open.get((row.run, row.round))
+        work = self.open.get(round_of(self, row))
         if work is None:
             if before is None:
                 self._forget_later(row.id)
             return
-        work.leases[row.id] = row
         if row.state not in LEASE_LIVE:
             work.late.discard(row.id)
-        if before is not None:
-            work.count[before.state] -= 1
+        if before is None:
+            work.add(device, row)
         else:
-            work.grow(device + 1)
-            work.attempts[device] += work.attempts[device] < BARRED
-        work.count[row.state] = work.count.get(row.state, 0) + 1
+            work.leases[row.id] = row
+            work.count[before.state] -= 1
+            work.count[row.state] = work.count.get(row.state, 0) + 1
         if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
             work.attempts[device] = BARRED
 
@@ -335,6 +296,10 @@ class State:
         if number == UNKNOWN:
             raise DeviceFault("device-unknown", what=f"device {device_id}")
         return number
+
+    def take_holder(self, lease: LeaseRow, device: int) -> None:
+        """`lease`, which is new, is of `device`: nobody need look it up by id."""
+        self._holders[lease.id] = device
 
     def holder(self, lease: LeaseRow) -> int:
         """The number of the device that holds or held `lease`."""

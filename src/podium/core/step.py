@@ -51,6 +51,7 @@ from podium.core.models.versions import import_version
 from podium.core.outbox import Outbox
 from podium.core.refusals import MINUTE_MS, count_due, deny, record_counts
 from podium.core.rounds import leases, pausing, rounds, runs
+from podium.core.rounds.table import LEASE_LIVE
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.selection.slices import lease_slices, slices_due
@@ -81,7 +82,7 @@ class Core:
                 self.state.strategy_of(self.state.tasks[run.task])
         self.state.now_ms = at_ms
         self._number = step
-        self._due_ms: int | None = None  # what `_due` found, until something changes
+        self._due_ms: int | None = None  # when anything but a lease is due, until something of that changes
 
     def step(self, event: AnyEvent) -> Step:
         """Take `event` and everything that was due before it; `Bug` if Podium broke one of its own rules."""
@@ -117,14 +118,16 @@ class Core:
         if self._due_ms is None:
             others = min(count_due(self.state), services.webhooks_due(self.state), self.state.pace.due_ms)
             self._due_ms = min(runs.due(self.state), slices_due(self.state), others)
-        return self._due_ms
+        return min(self._due_ms, self.state.lease_deadlines.earliest())
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
         """Fire every timer due at or before `at_ms`, each at its own moment."""
         while (due := self._due()) <= at_ms:
             self.state.now_ms = max(self.state.now_ms, due)
             record_counts(self.state, out)
-            self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
+            if self.state.pace.due_ms <= self.state.now_ms:
+                self.state.pace.look(self.state.arrivals, self.state.fleet, self.state.now_ms)
+                self.state.pace_views.clear()
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
             lease_slices(self.state)
@@ -173,13 +176,17 @@ class Core:
         return rows, span_ms
 
     def _lease_messages(self, out: Outbox, event: LeasesTold) -> None:
+        returning = leases.Returning()
         for said in event.rows:
             self._pass_time(out, said.at_ms)
-            leases.say(self.state, out, said)
+            leases.say(self.state, out, said, returning)
             lease = self.state.leases.get(said.lease)
-            if lease is not None and lease.state in ("DECLINED", "FAILED", "INCOMPATIBLE"):
+            if lease is None or lease.state in LEASE_LIVE:
+                continue
+            if lease.state in ("DECLINED", "FAILED", "INCOMPATIBLE"):
                 runs.review(self.state, out, (lease.run, lease.round))
             self._due_ms = None
+        returning.tell(self.state.limits, out)
 
     def _single(self, out: Outbox, event: AnyEvent) -> None:
         state = self.state

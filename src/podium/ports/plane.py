@@ -121,7 +121,11 @@ class Store(Protocol):
 
 
 class RoundWork(msgspec.Struct, frozen=True, kw_only=True):
-    """What the aggregation role needs to know of an open round. `base` is a blob digest, `key_id` a Keys name."""
+    """What the aggregation role needs to know of an open round, or to judge an update for it.
+
+    `base` is a blob digest, `key_id` a Keys name: an update's are those of its lease, which an older round granted if
+    the task is buffered.
+    """
 
     run: str
     round: int

@@ -1,8 +1,8 @@
 """Keeps the blob store bounded: drops versions, manifests and statements that nobody can ask for any more.
 
 Decides: which blobs are kept: aliased versions, those that a person ever gave an alias, released ones, the last
-`versions_kept` of each run, first and present base of runs that are not over, bases and manifests of open rounds, the
-statements of all these, and whatever is younger than `blob_grace_ms`.
+`versions_kept` of each run, first and present base of runs that are not over, bases and manifests of open rounds and
+of live leases, the statements of all these, and whatever is younger than `blob_grace_ms`.
 Never: rows (a version's row and its journal entries stay; only its bytes go).
 Limits: one sweep each half `blob_grace_ms`; none while a round is being aggregated, because its version may have the
 bytes of an old one.
@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import defaultdict
 
-from podium.core.rows import VersionRow
+from podium.core.rows import VersionRow, granting_round
 from podium.core.state import State
 from podium.ports import Blobs
 from podium.server.boot import is_wanted
@@ -40,6 +40,9 @@ def kept_blobs(state: State, versions_kept: int) -> frozenset[str]:
         if run.state in RUN_OPEN:
             keep.update((run.base, run.first))
     rounds = [state.rounds[key] for key in state.open]
+    # of a buffered run somebody may still work under an older round
+    live = [state.leases[name] for name in state.live_lease.values()]
+    rounds += [state.rounds[lease.run, granting_round(lease.id)] for lease in live]
     keep.update(row.base for row in rounds if row.base)
     statements = {state.versions[digest].statement for digest in keep if digest in state.versions}
     statements.update(release.statement for release in state.releases.values())

@@ -1,9 +1,9 @@
 """What must be true of every simulation, checked from outside the core.
 
 Decides: whether a run kept Podium's promises. It keeps its own copy of what became durable and of what devices were
-told, and compares: no stored update is lost or counted twice, every transition is in the tables, nobody gets a lease
-who should not, a paused run loses no time, a frozen plane starts no round, lets none give up forming and charges no run
-with what it loses, a reload gives the same rows, and at the end nothing is left running.
+told, and compares: no stored update is lost, counted twice or counted too late, every transition is in the tables,
+nobody gets a lease who should not, a paused run loses no time, a frozen plane starts no round, lets none give up
+forming and charges no run with what it loses, a reload gives the same rows, and at the end nothing is left running.
 `InvariantBroken` carries the story.
 """
 
@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from podium.core.effects import Record
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, ROUND_OPEN, ROUND_TABLE, RUN_TABLE
-from podium.core.rows import AnyRow, DeviceRow, FreezeRow, LeaseRow, RoundRow, RunRow, table_of
+from podium.core.rows import (
+    AnyRow,
+    DeviceRow,
+    FreezeRow,
+    LeaseRow,
+    RoundRow,
+    RunRow,
+    TaskRow,
+    VersionRow,
+    table_of,
+)
 from podium.core.state import FREEZE, State
 from podium.wire.operator import RUN_OPEN
 
@@ -102,10 +112,26 @@ class Ledger:
         expected = np.zeros_like(counted)
         for lease in leases:
             expected[state.holder(lease)] += 1
+            self._check_staleness(key, lease)
         require(expected.max(initial=0) <= 1, f"round {key} accepted a device twice")
         wrong = np.flatnonzero(np.abs(counted - expected) > 1e-6)
         require(len(wrong) == 0, f"round {key}: devices {wrong[:5]} counted {counted[wrong[:5]]}")
         self.counted[key] = counted
+
+    def _check_staleness(self, key: tuple[str, int], lease: LeaseRow) -> None:
+        """No counted update is staler than its task allows; versions are numbered along a run."""
+        row, run = self.rows["rounds", f"{key[0]}/{key[1]}"], self.rows["runs", lease.run]
+        if not isinstance(row, RoundRow) or not isinstance(run, RunRow):
+            return
+        made_from, trained, task = (
+            self.rows["versions", row.base],
+            self.rows["versions", lease.base],
+            self.rows["tasks", run.task],
+        )
+        if isinstance(made_from, VersionRow) and isinstance(trained, VersionRow) and isinstance(task, TaskRow):
+            rules, behind = task.task.round, made_from.number - trained.number
+            most = rules.staleness_max if rules.mode == "buffered" else 0
+            require(0 <= behind <= lease.staleness <= most, f"lease {lease.id} of round {key} is {behind} behind")
 
     def leases_of(self, key: tuple[str, int]) -> list[LeaseRow]:
         """The durable leases of a round."""

@@ -47,8 +47,8 @@ class SimEngine(Protocol):
         """The digest of the version made, and what the sum came to; ValueError if it is not over `leases`."""
         ...
 
-    def drop(self, key: Key) -> None:
-        """Forget a round."""
+    def drop(self, key: Key, bases: Sequence[Key]) -> None:
+        """Forget the sum of round `key`, and what the rounds `bases` began with: nobody works on those any more."""
         ...
 
 
@@ -92,8 +92,8 @@ class OneHotEngine:
         counted: NDArray[np.float64] = mean * len(leases)
         return digest_of(key, counted), counted
 
-    def drop(self, key: Key) -> None:
-        """See `SimEngine`."""
+    def drop(self, key: Key, bases: Sequence[Key]) -> None:
+        """See `SimEngine`; no base is kept."""
         self._sums.pop(key, None)
         self._added.pop(key, None)
 
@@ -125,8 +125,8 @@ class ListEngine:
         counted = np.array(sorted(added.values()), np.float64)
         return digest_of(key, counted), counted
 
-    def drop(self, key: Key) -> None:
-        """See `SimEngine`."""
+    def drop(self, key: Key, bases: Sequence[Key]) -> None:
+        """See `SimEngine`; no base is kept."""
         self._added.pop(key, None)
 
 

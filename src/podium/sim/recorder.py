@@ -21,8 +21,8 @@ SCORES = (0.0, 0.0)
 class Recorder:
     """Takes records in order; `report()` tells what they came to."""
 
-    def __init__(self, devices: int, load_down: int, number_of: Callable[[str], int]) -> None:
-        """`load_down`: bytes of a base version; `number_of`: device id -> number."""
+    def __init__(self, devices: int, load_down: int, number_of: Callable[[LeaseRow], int]) -> None:
+        """`load_down`: bytes of a base version; `number_of`: whose lease it is."""
         self._devices = devices
         self._load_down = load_down
         self._number_of = number_of
@@ -34,7 +34,7 @@ class Recorder:
         self._rate: NDArray[np.int64] = np.zeros(96, np.int64)
         self._rounds: list[RoundReport] = []
         self._members: list[NDArray[np.int64]] = []
-        self._accepted: dict[tuple[str, int], list[str]] = {}
+        self._accepted: dict[tuple[str, int], list[int]] = {}
         self._fresh()
 
     def _fresh(self) -> None:
@@ -75,7 +75,7 @@ class Recorder:
             spent = row.reported_ms - row.held_ms
         if row.state == "ACCEPTED":
             self._used_ms += spent
-            self._accepted.setdefault((row.run, row.round), []).append(row.device)
+            self._accepted.setdefault((row.run, row.round), []).append(self._number_of(row))
         else:
             self._wasted_ms += spent
 
@@ -86,7 +86,7 @@ class Recorder:
             self.abandoned[row.reason] = self.abandoned.get(row.reason, 0) + 1
             return
         accuracy, loss = self.scores.pop(key, SCORES)
-        self._members.append(np.array(sorted(self._number_of(name) for name in members), np.int64))
+        self._members.append(np.array(sorted(members), np.int64))
         self._rounds.append(
             RoundReport(
                 number=row.number,

@@ -2,7 +2,7 @@
 
 Decides: which of a cohort train, what each of those tells of the base and moves it by, and the version that comes of
 it, with the production sum (learning/fedavg.py) and server step. Never: who is in the cohort (the core). Versions are
-kept while a round that is based on them is open.
+kept while a round that is based on them is open, or somebody works on one.
 Limits: the plans of examples.py; float32.
 """
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from podium.core.draws import uniform
 from podium.core.events import MetricSums
+from podium.core.rows import granting_round
 from podium.device.plan import PlanConfig, load_init
 from podium.kernels.sums import choose_grid
 from podium.learning import fedavg, server
@@ -75,24 +76,31 @@ class TrainingEngine:
 
     def judge(self, key: Key, updates: Sequence[Added]) -> list[str]:
         """See `SimEngine`."""
-        base = self._models[self._bases[key]]
-        total = self._sums.get(key)
-        if total is None:
-            shapes = {name: values.shape for name, values in base.items()}
-            total = self._sums[key] = fedavg.init(shapes, self._grid)
+        if key not in self._sums:
+            shapes = {name: values.shape for name, values in self._models[FIRST].items()}
+            self._sums[key] = fedavg.init(shapes, self._grid)
         added = self._added.setdefault(key, set())
-        fresh = [place for place, (lease, _, corrupt) in enumerate(updates) if lease not in added and not corrupt]
         codes = ["not-finite" if corrupt else "" for _, _, corrupt in updates]
+        granted: dict[int, list[int]] = {}  # round that granted the lease, whose base it trained -> places
+        for place, (lease, _, corrupt) in enumerate(updates):
+            if lease not in added and not corrupt:
+                granted.setdefault(granting_round(lease), []).append(place)
+        for number, fresh in granted.items():
+            self._train(key, number, updates, fresh, codes)
+        added.update(updates[place][0] for fresh in granted.values() for place in fresh if not codes[place])
+        return codes
+
+    def _train(self, key: Key, number: int, updates: Sequence[Added], fresh: Sequence[int], codes: list[str]) -> None:
+        """Add what those of `updates` at `fresh` moved the base of round `number` by to the sum of `key`."""
+        base, total = self._models[self._bases[key[0], number]], self._sums[key]
         devices = np.array([updates[place][1] for place in fresh], np.int64)
-        trains = uniform(self._seed, f"train/{key[1]}", devices) < self._share
+        trains = uniform(self._seed, f"train/{number}", devices) < self._share
         weights = np.minimum(self.examples.counts(devices).astype(np.float64), self._weight_max)
         weights = weights if self._weighted else np.ones(len(devices))
         chosen = np.flatnonzero(trains)
-        refused = self._trainer.train(base, devices[chosen], weights[chosen], key[1], total).refused
+        refused = self._trainer.train(base, devices[chosen], weights[chosen], number, total).refused
         for at, code in refused.items():
             codes[fresh[int(chosen[at])]] = code
-        added.update(updates[place][0] for place in fresh if not codes[place])
-        return codes
 
     def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
         """See `SimEngine`."""
@@ -109,11 +117,11 @@ class TrainingEngine:
         self.scores[key] = (score.accuracy, score.loss)
         return digest, flat
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: Key, bases: Sequence[Key]) -> None:
         """See `SimEngine`."""
         self._sums.pop(key, None)
         self._added.pop(key, None)
-        if self._bases.pop(key, None) is not None:
+        if [base for base in bases if self._bases.pop(base, None) is not None]:
             newest = list(self._models)[-1]
             needed = {FIRST, newest, *self._bases.values()}
             self._models = {digest: model for digest, model in self._models.items() if digest in needed}

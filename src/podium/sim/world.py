@@ -36,6 +36,7 @@ from podium.core.events import (
     UpdatesJudged,
     Verdict,
 )
+from podium.core.rows import LeaseRow
 from podium.core.step import Core
 from podium.learning.names import cohort_max
 from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
@@ -90,8 +91,8 @@ class World:
         rules = self.task.round
         return OneHotEngine(self.setting.devices, cohort_max(rules.goal, rules.concurrency, self.task.select.over))
 
-    def _number_of(self, device: str) -> int:
-        return self.core.state.devices.number(device)
+    def _number_of(self, lease: LeaseRow) -> int:
+        return self.core.state.holder(lease)
 
     # -- the plane ---------------------------------------------------------------------------------------------------
 
@@ -171,7 +172,7 @@ class World:
                 self._busy_ms = max(self._busy_ms, self.now_ms) + self.chance.randint(1, 40)
                 self._jobs.append((self._busy_ms, send))
             case EndRound():
-                self.engine.drop((send.run, send.round))
+                self.engine.drop((send.run, send.round), [(send.run, number) for number in send.key_rounds])
             case _:
                 self.devices.corrupt.pop(send.lease, None)
 

@@ -13,14 +13,14 @@ import msgspec
 
 from podium.learning.names import check_bounds, check_steps, cohort_max
 from podium.tasks.selecting import select_faults
-from podium.tasks.task import Task
+from podium.tasks.task import Round, Task
 from podium.wire.alias_names import LATEST, MOVABLE, nearest
 from podium.wire.canonical import INTEGER_MAX
 from podium.wire.durations import Duration
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
 
-_CHARS_MAX = Limits().name_chars_max
+_CHARS_MAX, _STALENESS_MAX = Limits().name_chars_max, Limits().staleness_max
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(rf"{_NAME.pattern}@{_NAME.pattern}")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -118,7 +118,6 @@ def _unoffered(task: Task) -> Iterator[OperatorFault]:
     """What this release does not do, with the key and the values offered: never ignore a term."""
     terms: tuple[tuple[str, object, tuple[object, ...]], ...] = (
         ("task.kind", task.task.kind, ("train", "evaluate")),
-        ("round.mode", task.round.mode, ("sync",)),
         ("aggregate.secure", task.aggregate.secure, (False,)),
         ("privacy", task.privacy and task.privacy.mechanism, (None,)),
         ("select.sampling", task.select.sampling, ("none",)),
@@ -151,6 +150,7 @@ def _round_faults(task: Task) -> Iterator[OperatorFault]:
     if terms.concurrency < 0:
         yield _refuse("round.concurrency", terms.concurrency, "it is 0 (the goal, over-selected) or a count of devices")
     yield from _adaptive_faults(task)
+    yield from _mode_faults(task)
     deadlines: tuple[tuple[str, Duration], ...] = (
         ("round.form_deadline", terms.form_deadline),
         ("round.report_deadline", terms.report_deadline),
@@ -163,6 +163,36 @@ def _round_faults(task: Task) -> Iterator[OperatorFault]:
     if terms.report_deadline < terms.stall:
         why = f"it is at least round.stall ({int(terms.stall)}ms)"
         yield _refuse("round.report_deadline", f"{int(terms.report_deadline)}ms", why)
+
+
+def _mode_faults(task: Task) -> Iterator[OperatorFault]:
+    """Buffered rounds form no cohort: what says how to choose or to grow one does not go with them."""
+    terms, select = task.round, task.select
+    if terms.mode == "sync":
+        if terms.staleness_max != Round().staleness_max:
+            yield _refuse("round.staleness_max", terms.staleness_max, 'it is a term of round.mode = "buffered"')
+        return
+    if task.task.kind != "train":
+        yield _refuse("round.mode", terms.mode, "only training is buffered: an evaluation measures one version")
+    if terms.concurrency == 0:
+        why = "buffered rounds keep so many devices at work at all times: it is at least 1"
+        yield _refuse("round.concurrency", terms.concurrency, why)
+    if not 0 <= terms.staleness_max <= _STALENESS_MAX:
+        yield _refuse("round.staleness_max", terms.staleness_max, f"it is at least 0 and at most {_STALENESS_MAX}")
+    if terms.ramp is not None:
+        yield _refuse("round.ramp.base", terms.ramp.base, "buffered rounds form no cohort that could grow")
+    chosen = {
+        "select.strategy": (select.strategy, "uniform"),
+        "select.over": (select.over, "auto"),
+        "select.stratify": (select.stratify, ""),
+        "select.prefers": (select.prefers, {}),
+        "select.fairness.without_replacement": (select.fairness.without_replacement, False),
+    }
+    for key, (got, default) in chosen.items():
+        if got != default:
+            yield _refuse(
+                key, got, "buffered rounds choose no cohort: whoever comes and may take part fills a free seat"
+            )
 
 
 def _adaptive_faults(task: Task) -> Iterator[OperatorFault]:

@@ -19,7 +19,7 @@ from podium.wire.problems import OperatorFault
 _LATER_OF_SELECT = ("stratify", "fairness", "budgets", "options", "weight", "priority", "regions")
 LATER: dict[str, dict[str, object]] = {
     "select": {name: getattr(Select(), name) for name in _LATER_OF_SELECT},
-    "round": {name: getattr(Round(), name) for name in ("ramp", "abort")},
+    "round": {name: getattr(Round(), name) for name in ("ramp", "abort", "staleness_max")},
 }
 """Section -> term that the first release did not know -> its default, which is never written."""
 

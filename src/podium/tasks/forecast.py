@@ -124,6 +124,8 @@ def forecast(task: Task, model_bytes: int = -1, update_bytes: int = -1, seen: Ev
 
 def _asked(task: Task, factor: float) -> int:
     limits, terms = Limits(), task.round
+    if terms.mode == "buffered":
+        return terms.concurrency
     room = terms.concurrency or limits.leases_live_max
     return min(room, math.ceil(terms.goal * min(max(factor, limits.over_min), limits.over_max)))
 
@@ -131,6 +133,8 @@ def _asked(task: Task, factor: float) -> int:
 def leases_expected(task: Task, loss_rate: float) -> float:
     """How many leases a round grants until its goal is there: what is lost is replaced, what is over-selected stays."""
     over = task.select.over
+    if task.round.mode == "buffered":
+        return task.round.goal / (1.0 - loss_rate)
     first = _asked(task, 1.0 / (1.0 - loss_rate) if over == "auto" else over)
     return max(float(first), task.round.goal / (1.0 - loss_rate))
 

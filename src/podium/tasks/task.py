@@ -101,10 +101,11 @@ class Abort(Section, frozen=True, kw_only=True):
 
 class Round(Section, frozen=True, kw_only=True):
     """[round]: how many train at once, how many reports make a version, and how long each may take; how rounds grow
-    (`ramp`), and which failures end the run (`abort`)."""
+    (`ramp`), and which failures end the run (`abort`). Buffered rounds are windows of one stream of leases: each takes
+    the next `goal` updates, also of devices that began up to `staleness_max` versions before."""
 
     mode: Literal["sync", "buffered"] = "sync"
-    concurrency: int = 0  # 0: as many as the goal, over-selected
+    concurrency: int = 0  # 0: as many as the goal, over-selected; buffered: so many at all times
     goal: int = 1
     minimum: int = 0  # 0: the goal
     form_deadline: Duration = Duration(600_000)
@@ -112,6 +113,7 @@ class Round(Section, frozen=True, kw_only=True):
     stall: Duration = Duration(60_000)
     ramp: Ramp | None = None
     abort: tuple[Abort, ...] = ()
+    staleness_max: int = 10  # versions that the base of a buffered update may be behind
 
 
 def weighted_mean() -> tuple[dict[str, int | float | str | bool], ...]:

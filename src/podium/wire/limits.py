@@ -59,6 +59,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     over_min: float = 1.0
     over_max: float = 2.0
     leases_live_max: int = 1_000_000
+    staleness_max: int = 100  # versions; no buffered task may allow more: so many upload keys of a run may be alive
     runs_active_max: int = 64
 
     # pacing

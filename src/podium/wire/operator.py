@@ -110,6 +110,7 @@ class LeaseView(View, frozen=True, kw_only=True):
     norm: float  # -1: not known
     metrics: MetricView
     shape: str = ""  # what became of it, a mark for each thing that happened
+    staleness: int = 0  # versions that its base was behind when it reported
 
 
 class DeviceDetail(View, frozen=True, kw_only=True):

@@ -86,7 +86,7 @@ def test_an_abandoned_round() -> None:
     drive.wait(5_000)
     row = drive.round()
     assert (row.state, row.reason, row.ended_ms) == ("ABANDONED", "below-minimum", drive.now_ms)
-    assert drive.sent(EndRound) == [EndRound(run="r", round=1, key_id="k-r.1")]
+    assert drive.sent(EndRound) == [EndRound(run="r", round=1, key_id="k-r.1", key_rounds=(1,))]
 
 
 def test_a_manifest_for_a_round_that_is_not_there_changes_nothing() -> None:

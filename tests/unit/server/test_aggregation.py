@@ -11,7 +11,6 @@ from podium.adapters.engine import LocalEngine
 from podium.core.effects import Answer, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import AggregateFailed, AggregateMade, UpdatesJudged
 from podium.server.aggregation.manifests import upload_key_name
-from podium.server.aggregation.role import round_of_lease
 from podium.wire.problems import Bug
 from podium.wire.tensors import read_arrays
 from tests.support.aggregation_rig import BrokenEngine, EndlessEngine, Rig, WeightlessEngine, run
@@ -39,7 +38,7 @@ def test_a_round_from_key_to_version(tmp_path: Path) -> None:
         weights = read_arrays(data)["w"].astype(np.float64)
         np.testing.assert_allclose(weights[:4], [1 / 3, 1 / 3, 1 / 3, 0.0], atol=1e-5)
         assert rig.blobs.size(made.statement) > 100
-        rig.role.take(EndRound(run="r", round=1, key_id=made.digest), rig.state)
+        rig.role.take(EndRound(run="r", round=1, key_id=made.digest, key_rounds=(1,)), rig.state)
         while rig.blobs.uploads():
             await asyncio.sleep(0.002)
         rig.role.close()
@@ -71,7 +70,7 @@ def test_a_round_that_ended_meanwhile_gets_no_key_by_another_try(
         while rig.blobs.fails:
             await asyncio.sleep(0.002)
         rig.state.put(msgspec.structs.replace(rig.state.rounds["r", 1], state="ABANDONED"))
-        rig.role.take(EndRound(run="r", round=1, key_id=upload_key_name("r", 1)), rig.state)
+        rig.role.take(EndRound(run="r", round=1, key_id=upload_key_name("r", 1), key_rounds=(1,)), rig.state)
         await asyncio.sleep(0.06)  # longer than the pause before another try
         rig.role.close()
         assert rig.parts.keys.names("upload/") == []
@@ -188,7 +187,3 @@ def test_an_ended_lease_loses_its_chunks(tmp_path: Path) -> None:
         rig.role.close()
 
     run(test)
-
-
-def test_a_lease_names_its_round() -> None:
-    assert round_of_lease("7f3a.12.345") == ("7f3a", 12)

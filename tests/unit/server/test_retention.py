@@ -76,6 +76,23 @@ def test_what_is_kept() -> None:
     assert {digest(f"v{number}") for number in range(7)} | {digest("w0"), digest("w1")} <= everything
 
 
+def test_what_somebody_still_works_under_is_kept_though_its_window_is_over() -> None:
+    state = world()
+    task = state.task_of("r")
+    state.put(replace(task, task=replace(task.task, round=replace(task.task.round, mode="buffered", concurrency=2))))
+    first = state.rounds["r", 1]
+    state.put(replace(first, number=2, base=digest("v6"), manifest=digest("second")))
+    state.put(replace(state.runs["r"], rounds_opened=2))
+    state.put(replace(first, state="SEALED"))
+    assert not {digest("v5"), digest("manifest")} & kept_blobs(state, versions_kept=1)
+    held = replace(lease_row("r.1.1", digest("v5"), Signed(payload="", key_id="", signature="")), state="HELD")
+    state.put(held)
+    assert is_wanted(state, "r.1.1")
+    assert {digest("v5"), digest("manifest"), digest("second")} <= kept_blobs(state, versions_kept=1)
+    state.put(replace(held, state="LAPSED", round=2))
+    assert not {digest("v5"), digest("manifest")} & kept_blobs(state, versions_kept=1)
+
+
 def test_what_goes_is_old_and_named_by_nobody() -> None:
     clock = Aged()
     blobs = MemoryBlobs(clock)

@@ -18,6 +18,7 @@ from tests.support.core_made import task
 
 MNIST = Path(__file__).parents[3] / "examples" / "mnist" / "task.toml"
 KEY = ("sim", 1)
+A, B = "sim.1.1", "sim.1.2"
 
 
 def few_rounds(rounds: int = 4) -> Task:
@@ -66,20 +67,37 @@ def test_a_sample_of_a_cohort_trains_and_every_update_counts() -> None:
 def test_training_is_idempotent_and_forgets_rounds_and_their_bases() -> None:
     engine = TrainingEngine(few_rounds(), 25)
     engine.begin(KEY, FIRST)
-    assert engine.judge(KEY, [("a", 1, False), ("b", 2, True)]) == ["", "not-finite"]
-    assert engine.judge(KEY, [("a", 1, False)]) == [""]
-    once, _ = engine.finish(KEY, ("a",))
-    engine.drop(KEY)
+    assert engine.judge(KEY, [(A, 1, False), (B, 2, True)]) == ["", "not-finite"]
+    assert engine.judge(KEY, [(A, 1, False)]) == [""]
+    once, _ = engine.finish(KEY, (A,))
+    engine.drop(KEY, [KEY])
     engine.begin(KEY, FIRST)
-    engine.judge(KEY, [("a", 1, False)])
-    assert engine.finish(KEY, ("a",))[0] == once, "it was added once"
+    engine.judge(KEY, [(A, 1, False)])
+    assert engine.finish(KEY, (A,))[0] == once, "it was added once"
     with pytest.raises(ValueError, match="is over"):
-        engine.finish(KEY, ("a", "b"))
+        engine.finish(KEY, (A, B))
     ((weight, metrics),) = engine.measure(KEY, np.array([1]))
     assert weight == metrics["loss"][1] == 8.0
     assert metrics["loss"][0] / 8 == pytest.approx(np.log(10), rel=1e-3), "a model of zeros knows nothing"
-    engine.drop(KEY)
+    engine.drop(KEY, [KEY])
     assert engine.measure(KEY, np.array([1])) == []
+
+
+def test_an_update_moves_the_base_that_its_lease_was_granted_with() -> None:
+    engine, later = TrainingEngine(few_rounds(), 25), (KEY[0], KEY[1] + 1)
+    engine.begin(KEY, FIRST)
+    engine.judge(KEY, [(A, 1, False)])
+    second, weights = engine.finish(KEY, (A,))
+    engine.drop(KEY, [])
+    assert engine.judge(later, [(B, 2, False)]) == [""], "reported while nothing is prepared"
+    engine.begin(later, second)
+    moved = engine.finish(later, (B,))[1]
+    alone = TrainingEngine(few_rounds(), 25)
+    alone.begin(KEY, FIRST)
+    alone.judge(KEY, [(B, 2, False)])
+    of_zeros = alone.finish(KEY, (B,))[1]
+    np.testing.assert_allclose(moved, weights + of_zeros, atol=1e-6)
+    assert np.abs(of_zeros).max() > 0.01
 
 
 def test_a_plan_without_block_form_cannot_train() -> None:

@@ -178,5 +178,5 @@ def test_a_report_page_draws_each_figure_and_stands_without_rounds() -> None:
 
 def test_the_comparison_of_the_example_is_whole() -> None:
     told = read_comparison(MNIST / "compare.toml")
-    assert list(told.tasks) == ["uniform", "stratified", "oort", "power_of_choice"]
+    assert list(told.tasks) == ["uniform", "stratified", "oort", "power_of_choice", "buffered"]
     assert len(told.terms.seeds) == 3

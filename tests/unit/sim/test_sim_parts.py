@@ -41,7 +41,7 @@ def test_the_engine_counts_each_device_once() -> None:
     assert engine.finish(KEY, ("a", "b"))[1].tolist() == [1.0, 0.0, 0.0, 1.0]
     with pytest.raises(ValueError, match="is over"):
         engine.finish(KEY, ("a",))
-    engine.drop(KEY)
+    engine.drop(KEY, [KEY])
     with pytest.raises(ValueError, match="is over"):
         engine.finish(KEY, ("a", "b"))
 

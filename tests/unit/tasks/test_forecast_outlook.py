@@ -64,6 +64,15 @@ def test_bytes_work_waste_and_energy() -> None:
     assert unknown is not None and unknown.run_down_bytes == unknown.run_up_bytes == -1
 
 
+def test_a_window_costs_what_its_goal_does_whatever_is_at_work() -> None:
+    windows = msgspec.structs.replace(
+        TASK, select=Select(), round=Round(mode="buffered", goal=80, minimum=60, concurrency=300)
+    )
+    assert told(windows).leases == pytest.approx(100)  # 80 report, of 100 a fifth are lost
+    bound = forecast(windows, 1_000, 1_200)
+    assert (bound.devices_least, bound.devices_most) == (300, 300)
+
+
 def test_a_round_takes_its_time_one_after_the_other() -> None:
     seen = told()
     assert seen.rounds_per_hour == [4.0] * 24  # of a quarter of an hour each

@@ -10,9 +10,11 @@ from podium.tasks.file import parse_task
 from podium.tasks.task import (
     Aggregate,
     Data,
+    Fairness,
     Head,
     ModelSource,
     Privacy,
+    Ramp,
     Round,
     RunRules,
     Section,
@@ -42,6 +44,8 @@ GOOD: list[Section] = [
     Round(goal=4, minimum=4, concurrency=100),
     Round(goal=4, minimum=0, concurrency=2),
     Round(stall=Duration(1), report_deadline=Duration(1)),
+    Round(mode="buffered", goal=10, concurrency=2, staleness_max=100),
+    Round(mode="buffered", goal=10, minimum=3, concurrency=200, staleness_max=0),
     RunRules(seed=2**53 - 1, target=Target(metric="accuracy", at_least=0.5)),
 ]
 
@@ -83,6 +87,11 @@ BAD: list[tuple[Section, str]] = [
     (Round(report_deadline=Duration(0)), "round.report_deadline"),
     (Round(stall=Duration(0)), "round.stall"),
     (Round(stall=Duration(2), report_deadline=Duration(1)), "round.report_deadline"),
+    (Round(mode="buffered"), "round.concurrency"),
+    (Round(mode="buffered", concurrency=2, staleness_max=-1), "round.staleness_max"),
+    (Round(mode="buffered", concurrency=2, staleness_max=101), "round.staleness_max"),
+    (Round(staleness_max=3), "round.staleness_max"),
+    (Round(mode="buffered", concurrency=2, goal=4, ramp=Ramp(base=2)), "round.ramp.base"),
     (Aggregate(value_abs_max=0.0), "aggregate.value_abs_max"),
     (Aggregate(value_abs_max=float("inf")), "aggregate.value_abs_max"),
     (Aggregate(norm_max=-1.0), "aggregate.norm_max"),
@@ -102,7 +111,6 @@ BAD: list[tuple[Section, str]] = [
 
 NOT_YET: list[tuple[Section, str, str]] = [
     (replace(HEAD, kind="analytics"), 'task.kind = "analytics"', '"train" or "evaluate"'),
-    (Round(mode="buffered"), 'round.mode = "buffered"', '"sync"'),
     (Aggregate(secure=True), "aggregate.secure = true", "false"),
     (Aggregate(secure="external"), 'aggregate.secure = "external"', "false"),
     (Privacy(mechanism="gaussian", epsilon=8.0, delta=1e-7), 'privacy = "gaussian"', "none"),
@@ -151,6 +159,26 @@ def test_a_task_begins_with_no_alias_that_a_slip_of_the_pen_made(name: str, know
         check_task(with_section(ModelSource(alias=f"kb@{name}")))
     assert (caught.value.code, caught.value.what) == ("alias-unknown", f'model.alias = "kb@{name}"')
     assert caught.value.why.startswith(f"the nearest known one is {known};")
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        (replace(HEAD, kind="evaluate"), "round.mode"),
+        (Select(strategy="oort"), "select.strategy"),
+        (Select(over=2.0), "select.over"),
+        (Select(strategy="stratified", stratify="device.site"), "select.strategy"),
+        (Select(prefers={"battery": 1.0}), "select.prefers"),
+        (Select(fairness=Fairness(without_replacement=True)), "select.fairness.without_replacement"),
+    ],
+    ids=lambda each: str(each) if isinstance(each, str) else "",
+)
+def test_what_chooses_a_cohort_does_not_go_with_buffered_rounds(section: Section, key: str) -> None:
+    buffered = replace(with_section(section), round=Round(mode="buffered", goal=2, concurrency=4))
+    with pytest.raises(OperatorFault) as caught:
+        check_task(buffered)
+    assert (caught.value.code, caught.value.what.split(" = ")[0]) == ("task-invalid", key)
+    check_task(replace(buffered, task=HEAD, select=Select(separation=Duration(1), fairness=Fairness(times_max=3))))
 
 
 def test_numbers_handed_to_the_plan_can_be_signed() -> None:

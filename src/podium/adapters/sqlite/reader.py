@@ -28,8 +28,8 @@ PAGE_ROWS = 10_000
 _PAGE = "SELECT rowid, body FROM {table} WHERE rowid > ?1 {if_wanted} ORDER BY rowid LIMIT ?2"
 """Rows are changed and never removed: those that came last have the highest rowids."""
 _IF_WANTED = {
-    "leases": f"AND (rowid > (SELECT max(rowid) FROM leases) - {LEASES_REMEMBERED_MAX} OR (run, round) IN"
-    " (SELECT run, number FROM rounds WHERE state NOT IN ('SEALED', 'ABANDONED')))",
+    "leases": f"AND (rowid > (SELECT max(rowid) FROM leases) - {LEASES_REMEMBERED_MAX} OR state IN ('OFFERED', 'HELD')"
+    " OR (run, round) IN (SELECT run, number FROM rounds WHERE state NOT IN ('SEALED', 'ABANDONED')))",
 }
 _ENTRY = "SELECT number, step, tree, place, salt, record, leaf FROM history"
 _FACTS = "SELECT number, at_ms, digest, body FROM facts"

@@ -129,7 +129,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 CHANGING = frozenset({"state", "version"})
-"""The columns that change while a row lives. SQLite writes no index anew whose columns a statement does not set."""
+"""The columns that change while a row lives, but for a lease's round (store.py). SQLite writes no index anew whose
+columns a statement does not set."""
 
 
 def upsert(table: str) -> str:

@@ -32,6 +32,8 @@ from podium.wire.problems import Bug, OperatorFault, PodiumError
 LOCK = "podium.lock"
 
 _UPSERTS = {table: upsert(table) for table in COLUMNS}
+_MOVED = "UPDATE leases SET round = ? WHERE id = ?"
+"""For the few leases that end or report in another round than granted them: no other writes that index anew."""
 _APPEND = "INSERT INTO history (number, step, tree, place, salt, record, leaf) VALUES (?, ?, ?, -1, ?, ?, ?)"
 _PLACE = "UPDATE history SET place = ? WHERE number = ? AND place = -1"
 _HEAD = (
@@ -105,6 +107,7 @@ class SqliteStore(SqliteReader):
                     db.executemany(_UPSERTS[table], cells)
                 except sqlite3.IntegrityError as error:
                     raise Bug(f"steps after {before} break a rule of table {table}: {error}") from error
+            db.executemany(_MOVED, _moved(rows.get("leases", ())))
             db.executemany(_APPEND, entries)
             _set_meta(db, "step", f"{steps[-1].number} {steps[-1].at_ms}")
 
@@ -138,6 +141,11 @@ class SqliteStore(SqliteReader):
                 seal(self._path)
         finally:
             self._held.close()
+
+
+def _moved(leases: Sequence[Cells]) -> list[Cells]:
+    """(round, id) of the leases whose id names another round than they count in."""
+    return [(number, name) for name, run, number, *_ in leases if not str(name).startswith(f"{run!s}.{number!s}.")]
 
 
 def _cells(

@@ -50,9 +50,10 @@ class Learned:
         known = self._durations.get(run)
         if known is None:
             return np.full(len(classes), np.nan, np.float32)
-        found = known.quantile(classes, q, DURATION_EDGES_MS)
-        found[known.of(classes).sum(axis=1) < DURATIONS_MIN] = np.nan
-        return found
+        distinct, place = np.unique(classes, return_inverse=True)
+        found = known.quantile(distinct, q, DURATION_EDGES_MS)
+        found[known.of(distinct).sum(axis=1) < DURATIONS_MIN] = np.nan
+        return found[place]
 
     def forget(self, run: str) -> None:
         """`run` is over."""

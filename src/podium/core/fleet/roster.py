@@ -98,7 +98,7 @@ class Roster:
         """Append `row`, or let it replace that of its number; `Bug` if it leaves a gap or is another device's."""
         if row.number == self._size:
             self.extend((row,))
-        elif 0 <= row.number < self._size and self._same(row):
+        elif 0 <= row.number < self._size:
             self._replace(row)
         else:
             raise Bug(f"device {row.id} has number {row.number} of {self._size}")
@@ -121,11 +121,6 @@ class Roster:
         self._indexes[_ID].add(ids, first)
         self._indexes[_KEY].add(keys, first)
 
-    def _same(self, row: DeviceRow) -> bool:
-        """Whether `row` is of the device that has its number: an id and a key are never changed."""
-        kept = (self._text(row.number, _ID), self._text(row.number, _KEY))
-        return kept == (row.id.encode(), row.public_key.encode())
-
     def _append(self, rows: Sequence[DeviceRow], texts: Sequence[Sequence[bytes]]) -> None:
         """Write `rows`, which are new, into the columns, each column at once; `texts`: their ids, keys and names."""
         first, count = self._size, len(rows)
@@ -143,15 +138,19 @@ class Roster:
         self._fleet.take(rows)
 
     def _replace(self, row: DeviceRow) -> None:
-        """Let `row` stand for that of its number; texts that change leave their old ones behind."""
+        """Let `row` stand for that of its number: a name may change and leaves the old texts behind; an id and a key
+        never do, `Bug`."""
         texts = (row.id.encode(), row.public_key.encode(), row.name.encode())
-        lengths = np.array([[len(each)] for each in texts], np.int64)
-        _check_lengths(row.number, lengths)
-        block, start = b"".join(texts), int(self._kept["start"][row.number])
-        if not self._texts.startswith(block, start):
+        sizes, (start, *known, enrolled_ms) = [len(each) for each in texts], self._kept[row.number].item()
+        if sizes[:2] != known[:2] or not self._texts.startswith(texts[0] + texts[1], start):
+            raise Bug(f"device {row.id} has number {row.number}, which is another's")
+        block = b"".join(texts)
+        if sizes != known or not self._texts.startswith(block, start):
+            _check_lengths(row.number, np.array(sizes, np.int64)[:, None])
             start = len(self._texts)
             self._texts += block
-        self._kept[row.number] = (start, *lengths[:, 0].tolist(), row.enrolled_ms)
+        if (start, sizes, enrolled_ms) != (int(self._kept["start"][row.number]), known, row.enrolled_ms):
+            self._kept[row.number] = (start, *sizes, row.enrolled_ms)
         if row.failure or row.failure_detail:
             self._failures[row.number] = (row.failure, row.failure_detail)
         else:

@@ -52,8 +52,6 @@ class Pace:
 
     def look(self, arrivals: Arrivals, fleet: Fleet, at_ms: int) -> None:
         """The minute is over: count who is awake."""
-        if self.due_ms > at_ms:
-            return
         longest = longest_ms(self._limits, self.view(fleet, 0, -1), at_ms)
         if longest >= self._horizon_ms or at_ms >= self._until_ms:
             # whoever was told the longer time may still come at its end

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from podium.core.pacing.adapt import Outlook, cohort_now, hope_ms, leases_for, outlook, replacement_pays, should_abort
+from podium.core.rounds import buffered
 from podium.core.rows import RoundRow, RunRow
 from podium.core.state import State
 from podium.tasks.task import Task
@@ -65,6 +66,8 @@ def leases_wanted(state: State, row: RoundRow, missing: int) -> int:
 def open_seats(state: State, row: RoundRow) -> int:
     """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    if buffered.is_buffered(task):
+        return buffered.seats(row, task, work)
     missing, live = goal_of(row, task) - work.stored(), work.live()
     seats = leases_wanted(state, row, missing) - (live - len(work.late))
     if work.late:

@@ -5,6 +5,8 @@ gets the answer again, derived from the row. Never: whether a round goes on (rou
 Limits: one progress-aware deadline per lease (`round.stall`), `leases_per_device_max` leases per device and round.
 """
 
+import itertools
+
 import numpy as np
 from msgspec.structs import replace
 
@@ -18,12 +20,14 @@ from podium.core.events import (
     Verdict,
 )
 from podium.core.outbox import Outbox
-from podium.core.pacing.windows import windows
+from podium.core.pacing.windows import PaceView, windows
+from podium.core.rounds.buffered import round_of, staleness
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
 from podium.core.rounds.wants import apart_ms, pace_view
 from podium.core.rows import LeaseRow, RoundRow
 from podium.core.selection.reasons import DECLINES
 from podium.core.state import State
+from podium.wire.limits import Limits
 from podium.wire.problems import DeviceFault
 
 Said = LeaseAccepted | LeaseDeclined | LeaseProgressed | LeaseFailed | LeaseReported
@@ -41,8 +45,33 @@ _ANSWERS: dict[str, tuple[str, str]] = {
 """What a device hears about a lease that is no longer live, by the lease's state; REFUSED tells its own reason."""
 
 
-def say(state: State, out: Outbox, said: Said) -> None:
-    """Apply one lease message and answer its ticket; a refusal is an answer with a problem code."""
+class Returning:
+    """Answers to lease messages that still lack their return windows: of many, these are computed together."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, int, int, PaceView]] = []  # place in the sends, device, moment, what it depends on
+
+    def take(self, state: State, out: Outbox, device: int, run: str) -> None:
+        """The answer sent next is `device`'s, about a lease of `run`: soon while it goes on; if well, once it may."""
+        self._rows.append((len(out.sends), device, state.now_ms, pace_view(state, apart_ms(state, run))))
+
+    def tell(self, limits: Limits, out: Outbox) -> None:
+        """Give every answer its windows."""
+        for view, rows in itertools.groupby(self._rows, key=lambda row: row[3]):
+            places, devices, at_ms, _ = zip(*rows, strict=True)
+            nobody = np.zeros(len(places), np.bool_)
+            ok, otherwise = windows(limits, view, np.array(devices), np.array(at_ms), nobody)
+            for place, now, later in zip(places, ok.tolist(), otherwise.tolist(), strict=True):
+                answer = out.sends[place]
+                assert isinstance(answer, Answer)
+                out.sends[place] = replace(answer, window_ok_ms=now, window_else_ms=later)
+
+
+def say(state: State, out: Outbox, said: Said, returning: Returning) -> None:
+    """Apply one lease message and answer its ticket; a refusal is an answer with a problem code.
+
+    The windows of the answer are told by `returning`.
+    """
     try:
         lease = _own_lease(state, said)
         if lease.state not in LEASE_LIVE:
@@ -53,10 +82,8 @@ def say(state: State, out: Outbox, said: Said) -> None:
         out.send(Answer(ticket=said.ticket, word="", code=fault.code, detail=fault.what))
         return
     remaining = state.lease_deadlines.of(said.lease) - state.now_ms if word in ("go", "extended") else 0
-    now, later = _windows(state, said.device, lease)
-    out.send(
-        Answer(ticket=said.ticket, word=word, code=code, remaining_ms=remaining, window_ok_ms=now, window_else_ms=later)
-    )
+    returning.take(state, out, said.device, lease.run)
+    out.send(Answer(ticket=said.ticket, word=word, code=code, remaining_ms=remaining))
 
 
 def _own_lease(state: State, said: Said) -> LeaseRow:
@@ -139,6 +166,7 @@ def _report(state: State, out: Outbox, lease: LeaseRow, said: LeaseReported) -> 
         weight=said.weight,
         metrics=said.metrics,
         reported_ms=state.now_ms,
+        staleness=staleness(state, lease),
     )
     _move(out, told, "reported", actor=f"device:{lease.device}")
     state.progress.pop(lease.id, None)
@@ -156,7 +184,9 @@ def judge(state: State, out: Outbox, verdict: Verdict) -> None:
     number = state.holder(lease)
     told = replace(state.devices[number], failure=verdict.code, failure_detail=verdict.detail)
     refused = replace(lease, reason=verdict.code, ended_ms=state.now_ms, norm=verdict.norm)
-    out.record("lease-refused", lease.id, _next(refused, "refused"), told, code=verdict.code, detail=verdict.detail)
+    out.record(
+        "lease-refused", lease.id, _next(state, refused, "refused"), told, code=verdict.code, detail=verdict.detail
+    )
     out.send(EndLease(lease=lease.id))
     state.news[number] = verdict.code
 
@@ -175,26 +205,22 @@ def end_lease(out: Outbox, lease: LeaseRow, event: str, reason: str, actor: str 
 
 def _ended(state: State, lease: LeaseRow, event: str) -> LeaseRow:
     state.progress.pop(lease.id, None)
-    return _next(replace(lease, ended_ms=state.now_ms), event)
+    return _next(state, replace(lease, ended_ms=state.now_ms), event)
 
 
-def _next(lease: LeaseRow, event: str) -> LeaseRow:
-    return replace(lease, state=advance(LEASE_TABLE, lease.state, event), generation=lease.generation + 1)
+def _next(state: State, lease: LeaseRow, event: str) -> LeaseRow:
+    after, number = advance(LEASE_TABLE, lease.state, event), lease.round
+    if after not in LEASE_LIVE:
+        number = round_of(state, lease)[1]
+    return replace(lease, state=after, round=number, generation=lease.generation + 1)
 
 
 def _move(out: Outbox, lease: LeaseRow, event: str, actor: str = "") -> None:
-    out.record(f"lease-{event}", lease.id, _next(lease, event), actor=actor, **_reason(lease))
+    out.record(f"lease-{event}", lease.id, _next(out.state, lease, event), actor=actor, **_reason(lease))
 
 
 def _reason(lease: LeaseRow) -> dict[str, str]:
     return {"reason": lease.reason} if lease.reason else {}
-
-
-def _windows(state: State, device: int, lease: LeaseRow) -> tuple[int, int]:
-    """When to come back after this lease: soon while a run goes on, else when idle; if it went well, once it may."""
-    view = pace_view(state, apart_ms=apart_ms(state, lease.run))
-    ok, otherwise = windows(state.limits, view, np.array([device]), np.array([state.now_ms]), np.zeros(1, np.bool_))
-    return int(ok[0]), int(otherwise[0])
 
 
 def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: int) -> LeaseRow:
@@ -229,6 +255,7 @@ def grant(state: State, out: Outbox, round_row: RoundRow, device: int, at_ms: in
         report_deadline = at_ms + state.task_of(round_row.run).task.round.report_deadline
     grown = replace(round_row, leases_made=number, report_deadline_ms=report_deadline)
     trained = replace(row, participated_ms=at_ms) if state.task_of(round_row.run).task.task.kind == "train" else row
+    state.take_holder(lease, device)
     out.record("lease-granted", lease.id, lease, grown, trained)
     state.lease_deadlines.set(lease.id, lease.deadline_ms)
     if round_row.hope_ms >= 0:

@@ -2,8 +2,9 @@
 
 Decides: when a round starts, closes, seals or is given up. The minimum is a promise: below it a round is abandoned.
 Every update that a device heard to be stored is judged before its round ends; the goal counts accepted ones. The next
-round forms while the present one reports; it starts only once its parent is sealed. Never: which devices (selection),
-whether the run goes on (runs.py). Limits: task.round's deadlines, `form_settle_ms`, `reserve_ms`.
+round forms while the present one reports; it starts only once its parent is sealed. A buffered round (buffered.py)
+forms no cohort: it opens when the one before closes, and starts as soon as it is prepared. Never: which devices
+(selection), whether the run goes on (runs.py). Limits: task.round's deadlines, `form_settle_ms`, `reserve_ms`.
 Source: Bonawitz et al. 2019, sections 2.2 and 4.2 (phases, pipelined selection); Huba et al. 2022, PAPAYA (concurrency
 apart from the aggregation goal).
 """
@@ -16,13 +17,15 @@ from msgspec.structs import replace
 from podium.core.effects import EndRound, FinishRound, PrepareRound
 from podium.core.events import AggregateMade, ManifestMade, MetricSums
 from podium.core.models.versions import make_version
+from podium.core.open_round import OpenRound
 from podium.core.outbox import Outbox
 from podium.core.rounds.adapting import choice, goal_of, minimum_of, next_goal, open_seats, with_learned
+from podium.core.rounds.buffered import dead_keys, is_buffered, past_bound
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
-from podium.core.rows import LeaseRow, RoundRow, RunRow
+from podium.core.rows import LeaseRow, RoundRow, RunRow, granting_round
 from podium.core.selection.cohort import choose
-from podium.core.state import FREEZE, OpenRound, State
+from podium.core.state import FREEZE, State
 from podium.wire.problems import Bug
 
 LOSS_MEMORY = 0.7
@@ -34,9 +37,11 @@ def name_of(row: RoundRow) -> str:
     return f"{row.run}.{row.number}"
 
 
-def readiness(state: State, row: RoundRow) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(nominees, ms): with so many a forming round may start so much later; the sooner of the two counts."""
+def readiness(state: State, row: RoundRow) -> tuple[tuple[int, int], ...]:
+    """(nominees, ms): with so many a forming round may start so much later; the soonest counts."""
     task = state.task_of(row.run).task
+    if is_buffered(task):
+        return ()
     return (minimum_of(row, task), state.limits.form_settle_ms), (goal_of(row, task), 1)
 
 
@@ -89,12 +94,16 @@ def prepared(state: State, out: Outbox, made: ManifestMade) -> None:
 def start_due(state: State, row: RoundRow) -> int:
     """When a FORMING round starts, in ms; -1 while something is missing."""
     work = state.open[row.run, row.number]
+    if row.manifest and is_buffered(state.task_of(row.run).task):
+        return row.opened_ms
     return work.ready_ms if row.manifest and work.ready_ms >= 0 else -1
 
 
 def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     """Offers go out: seats are reserved for the chosen until `reserve_ms` passed; the others are counted by reason."""
     work, task = state.open[row.run, row.number], state.task_of(row.run)
+    if is_buffered(task.task):
+        return _start_window(state, out, row)
     learned = with_learned(state, row)
     plan = choose(state, row, open_seats(state, learned), minimum_of(row, task.task))
     started = replace(learned, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
@@ -102,6 +111,19 @@ def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
     why, kind, name = choice(state, started), "round-started", name_of(row)
     out.record(kind, name, started, nominated=work.nominees, strategy=by, chosen=chosen, full=full, **why)
     work.reserved = set(plan.devices.tolist())
+    return started
+
+
+def _start_window(state: State, out: Outbox, row: RoundRow) -> RoundRow:
+    """Free seats go to devices as they come; the time of the window begins now, whoever is at work already."""
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    started = replace(
+        row,
+        state=advance(ROUND_TABLE, row.state, "started"),
+        reporting_ms=state.now_ms,
+        report_deadline_ms=state.now_ms + task.round.report_deadline,
+    )
+    out.record("round-started", name_of(row), started, at_work=work.live(), stored=work.stored())
     return started
 
 
@@ -113,11 +135,25 @@ def report_due(state: State, row: RoundRow) -> int:
 
 
 def close(state: State, out: Outbox, row: RoundRow, **why: str) -> None:
-    """No further update is taken: leases still at work are superseded, stored ones are judged to the end."""
+    """No further update is taken: leases still at work are superseded, stored ones are judged to the end.
+
+    Of a buffered run the next window opens at once, and they go on in it unless they would be too stale there.
+    """
     out.record("round-closed", name_of(row), replace(row, state=advance(ROUND_TABLE, row.state, "closed")), **why)
+    run, task = state.runs[row.run], state.task_of(row.run).task
+    goes_on = is_buffered(task) and run.rounds_sealed + 1 < task.run.rounds
     for lease in list(state.open[row.run, row.number].leases.values()):
-        if lease.state in LEASE_LIVE:
-            end_lease(out, lease, "superseded", "round-closed")
+        if lease.state in LEASE_LIVE and (not goes_on or past_bound(state, row, lease)):
+            end_lease(out, lease, "superseded", "stale" if goes_on else "round-closed")
+    if goes_on:
+        open_round(state, out, run)
+
+
+def hand_on(state: State, out: Outbox, row: RoundRow) -> None:
+    """A window's time is over in vain: its live leases go on in the next one, which opens now if none is open."""
+    run = state.runs[row.run]
+    if is_buffered(state.task_of(row.run).task) and run.rounds_opened == row.number:
+        open_round(state, out, run)
 
 
 def verdict_due(state: State, row: RoundRow) -> str:
@@ -174,7 +210,7 @@ def seal(state: State, out: Outbox, row: RoundRow, made: AggregateMade | None) -
     )
     rows = make_version(state, run, sealed, made, len(leases)) if made else ()
     out.record("round-sealed", name_of(row), sealed, grown, *rows, version=sealed.version, updates=len(leases))
-    out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
+    _end(state, out, row, work)
     return grown
 
 
@@ -204,8 +240,15 @@ def abandon(state: State, out: Outbox, row: RoundRow, reason: str, counts: bool)
     )
     told = {"frozen": "yes"} if frozen else {}
     out.record("round-abandoned", name_of(row), ended, grown, reason=reason, **told)
-    out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id))
+    _end(state, out, row, work)
     return grown
+
+
+def _end(state: State, out: Outbox, row: RoundRow, work: OpenRound) -> None:
+    """What is left of an ended round beside the database goes, and every upload key that died with it."""
+    keys = dead_keys(state, row, work)
+    kept = tuple(name for name in accepted_leases(work) if granting_round(name) not in keys)
+    out.send(EndRound(run=row.run, round=row.number, key_id=row.key_id, key_rounds=keys, leases=kept))
 
 
 def was_frozen(state: State, row: RoundRow) -> bool:

@@ -12,6 +12,7 @@ from podium.core.effects import Answer
 from podium.core.events import AggregateFailed, AggregateMade, RunStopped, RunSubmitted
 from podium.core.outbox import Outbox
 from podium.core.rounds import adapting, leases, pausing, rounds
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import ROUND_OPEN, RUN_TABLE, advance
 from podium.core.rows import RoundRow, RunRow, TaskRow
 from podium.core.state import State
@@ -20,6 +21,8 @@ from podium.wire.operator import RUN_OPEN
 PRIOR_LOSS = 0.1
 """The loss rate assumed before a run has seen any (6 to 10 % in Bonawitz et al. 2019, section 9)."""
 
+TIME_OVER = ("below-minimum", "cohort-short")
+"""A round given up for these did nothing wrong but come to nothing in its time."""
 ABORT = "abort:"
 """Before the kind, the reason of a run that met one of `round.abort`."""
 
@@ -122,10 +125,15 @@ def target_reached(state: State, run: RunRow) -> bool:
 
 
 def start_round(state: State, out: Outbox, row: RoundRow) -> None:
-    """Start a round and, while the run will need another, open the next so that it forms meanwhile."""
+    """Start a round and, while the run will need another, open the next so that it forms meanwhile.
+
+    A window may have its goal already: of devices that reported since the one before closed.
+    """
     rounds.start(state, out, row)
     run, task = state.runs[row.run], state.task_of(row.run).task
-    if run.rounds_sealed + 1 < task.run.rounds:
+    if is_buffered(task):
+        settle(state, out, (row.run, row.number))
+    elif run.rounds_sealed + 1 < task.run.rounds:
         rounds.open_round(state, out, run)
 
 
@@ -140,7 +148,7 @@ def settle(state: State, out: Outbox, key: tuple[str, int]) -> None:
         row = state.rounds[key]
         verdict = rounds.verdict_due(state, row)
     if verdict == "abandon":
-        go_on(state, out, rounds.abandon(state, out, row, "below-minimum", counts=True))
+        go_on_after_abandon(state, out, row, "below-minimum")
     elif verdict == "finish" and state.task_of(row.run).task.task.kind == "evaluate":
         go_on(state, out, rounds.seal(state, out, row, None))
     elif verdict == "finish":
@@ -160,6 +168,9 @@ def review(state: State, out: Outbox, key: tuple[str, int]) -> None:
 
 
 def _by_outlook(state: State, out: Outbox, row: RoundRow) -> None:
+    """Close a round that can come to no more, give up one that can come to nothing; a window always can."""
+    if is_buffered(state.task_of(row.run).task):
+        return
     found, work = adapting.outlook_of(state, row), state.open[row.run, row.number]
     if found == "short":
         goal = adapting.goal_of(row, state.task_of(row.run).task)
@@ -185,12 +196,14 @@ def not_aggregated(state: State, out: Outbox, failed: AggregateFailed) -> None:
 
 def go_on_after_abandon(state: State, out: Outbox, row: RoundRow, reason: str) -> None:
     """Give `row` up and draw what follows for its run."""
+    if reason in TIME_OVER:
+        rounds.hand_on(state, out, row)
     go_on(state, out, rounds.abandon(state, out, row, reason, counts=True))
 
 
 def due(state: State) -> int:
-    """The earliest moment at which a run, a round or a lease is due, in ms; very large if none is."""
-    at = state.lease_deadlines.earliest()
+    """The earliest moment at which a run or a round is due, in ms; very large if none is."""
+    at = state.never
     for run in state.runs.values():
         if run.state in ("RUNNING", "PAUSING"):
             at = min(at, run.deadline_ms)

@@ -5,8 +5,10 @@ lease (selection), nor the windows (pacing). Reads only.
 """
 
 from podium.core.pacing.windows import PaceView
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rows import RoundRow
 from podium.core.state import State
+from podium.tasks.task import Task
 
 
 def wanting(state: State) -> list[RoundRow]:
@@ -23,16 +25,23 @@ def wanting(state: State) -> list[RoundRow]:
     return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 
-def pace_view(state: State, rows: list[RoundRow] | None = None, apart_ms: int = 0) -> PaceView:
-    """The population as it was last looked at, and what rounds want at this moment; `rows`: `wanting`, if known.
+def pace_view(state: State, apart_ms: int = 0) -> PaceView:
+    """The population as it was last looked at, and what rounds want at this moment.
 
-    A run wants devices while it goes on, be it that its present round is being summed.
+    A run wants devices while it goes on, be it that its present round is being summed. The same view until something
+    that it depends on changes (`State.put`, `Pace.look`).
     """
-    rows = wanting(state) if rows is None else rows
-    going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
-    seats = sum(state.task_of(run).task.round.goal for run in going)
-    since = max((max(row.opened_ms, row.reporting_ms) for row in rows), default=-1)
-    return state.pace.view(state.fleet, seats, since, apart_ms)
+    view = state.pace_views.get(apart_ms)
+    if view is None:
+        going = [] if state.frozen() else [run for run, _ in state.open if state.runs[run].state != "PAUSED"]
+        seats = sum(_seats(state.task_of(run).task) for run in going)
+        since = max((max(row.opened_ms, row.reporting_ms) for row in wanting(state)), default=-1)
+        view = state.pace_views[apart_ms] = state.pace.view(state.fleet, seats, since, apart_ms)
+    return view
+
+
+def _seats(task: Task) -> int:
+    return max(task.round.goal, task.round.concurrency) if is_buffered(task) else task.round.goal
 
 
 def apart_ms(state: State, run: str) -> int:

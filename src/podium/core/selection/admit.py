@@ -21,9 +21,10 @@ from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import windows
 from podium.core.rounds import adapting, rounds
+from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, pace_view, wanting
-from podium.core.rows import LeaseRow, RoundRow, TaskRow
+from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
 from podium.core.selection.permits import withheld
@@ -118,7 +119,7 @@ def _offer(state: State, lease: LeaseRow, at_ms: int) -> Offer:
         state=lease.state,
         run=lease.run,
         round=lease.round,
-        manifest=state.rounds[lease.run, lease.round].manifest,
+        manifest=state.rounds[lease.run, granting_round(lease.id)].manifest,
         base=lease.base,
         remaining_ms=max(0, state.lease_deadlines.of(lease.id) - at_ms),
         stall_ms=state.task_of(lease.run).task.round.stall,
@@ -150,7 +151,7 @@ def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | 
 
     def accepts(place: int, asked: Numbers) -> Mask:
         row = wanting[place]
-        if row.state != "FORMING":
+        if not forms(row, state.task_of(row.run).task):
             return _seated(state, row, batch, asked)
         return would_keep(state, row, adapting.open_seats(state, row), *_told(batch, asked))
 
@@ -177,7 +178,7 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
     last[rows[silent]] = why[silent]
     fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
-    if row.state == "FORMING":
+    if forms(row, task.task):
         kept = _reserve(state, batch, row, fit)
         work.reason[batch.device[fit[kept]]] = CODE["reserved"]
         batch.decide(fit[kept], "reserved")
@@ -263,17 +264,17 @@ def _nominated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> tupl
     if state.leases_left() == 0:
         return rows[:0], np.zeros(0, np.bool_)
     work, devices, at = state.open[row.run, row.number], batch.device[rows], batch.at[rows]
-    own: Mask = np.isin(devices, np.fromiter(work.reserved, np.int64, len(work.reserved)))
-    free = ~own & adapting.pays(state, row, devices, at)
-    if not state.quotas.several:
-        free &= np.cumsum(free) <= adapting.open_seats(state, row) - len(work.reserved)
+    own, free = _among(devices, work.reserved), np.zeros(len(rows), np.bool_)
+    spare = adapting.open_seats(state, row) - len(work.reserved)
+    if spare > 0 and not state.quotas.several:
+        free = ~own & adapting.pays(state, row, devices, at)
+        free &= np.cumsum(free) <= spare
     elif work.slices is not None:
+        free = ~own & adapting.pays(state, row, devices, at)
         landed = batch.landed(rows)
         # what an old slice still has is not known here: its gateway asks for whomever it likes, and is refused
         newest = present(landed.generation, work.slices.generation)
         free = within(work.slices, at, landed.gateway, free & newest) | (free & ~newest)
-    else:
-        free[:] = False
     nominated = np.flatnonzero(own | free)
     return rows[nominated], own[nominated]
 
@@ -292,6 +293,14 @@ def _granted(state: State, row: RoundRow, batch: Batch, rows: Numbers, own: Mask
     )
     generation = NEWEST if work.slices is None else work.slices.generation
     return arbitrate(asked, adapting.open_seats(state, row), len(work.reserved), generation)
+
+
+def _among(devices: Numbers, some: set[int]) -> Mask:
+    """Which of `devices` are in `some`."""
+    if not some:
+        return np.zeros(len(devices), np.bool_)
+    found: Mask = np.isin(devices, np.fromiter(some, np.int64, len(some)))
+    return found
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:

@@ -7,11 +7,12 @@ nominated. Never: what a lease costs (budgets.py), nor whom else a bound holds b
 import numpy as np
 from numpy.typing import NDArray
 
+from podium.core.open_round import BARRED
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import Reasons
 from podium.core.selection.reasons import CODE
 from podium.core.selection.strategies.fair import may_take_part
-from podium.core.state import BARRED, State
+from podium.core.state import State
 from podium.tasks.task import Budgets
 
 Numbers = NDArray[np.int64]

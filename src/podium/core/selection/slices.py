@@ -8,6 +8,7 @@ import numpy as np
 
 from podium.core.draws import uniform
 from podium.core.rounds.adapting import open_seats
+from podium.core.rounds.buffered import forms
 from podium.core.rounds.wants import wanting
 from podium.core.rows import RoundRow
 from podium.core.state import State
@@ -28,10 +29,10 @@ def lease_slices(state: State) -> None:
 
 
 def _lease(state: State, row: RoundRow) -> None:
-    work = state.open[row.run, row.number]
-    if row.state == "FORMING":
+    work, task = state.open[row.run, row.number], state.task_of(row.run).task
+    if forms(row, task):
         work.cutoffs = None if work.seats is None else work.seats.cutoffs()
         return
     free = max(0, open_seats(state, row) - len(work.reserved))
     label, generation = f"quota/{row.run}/{row.number}", np.array([state.quotas.generation])
-    work.slices = state.quotas.lease(free, float(uniform(state.task_of(row.run).task.run.seed, label, generation)[0]))
+    work.slices = state.quotas.lease(free, float(uniform(task.run.seed, label, generation)[0]))

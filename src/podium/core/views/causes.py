@@ -136,6 +136,13 @@ CAUSES: dict[str, CauseKind] = {
         "",
         ("wait a few seconds; if this stays, plane.log in the plane's data directory says what fails",),
     ),
+    "window-preparing": CauseKind(
+        "a buffered round's upload key and signed manifest are being made",
+        "the plane makes the upload key and the signed manifest of round {round}, which has {have} of {need} reports "
+        "already",
+        "",
+        ("wait a few seconds; if this stays, plane.log in the plane's data directory says what fails",),
+    ),
     "starting": CauseKind(
         "the round has its minimum and is about to start",
         "{have} devices are there, {need} are enough: round {round} starts within {settle}",

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from podium.core.fleet.columns import NEVER
-from podium.core.rounds import adapting, pausing, rounds
+from podium.core.rounds import adapting, buffered, pausing, rounds
 from podium.core.rounds.runs import ABORT
 from podium.core.rows import DeviceRow, RoundRow, RunRow
 from podium.core.state import State
@@ -103,14 +103,14 @@ class Standing:
         self.waiting = wait_of(state, run, row, now_ms)
         work, task = self.look.work, self.look.task.task
         quorum = adapting.minimum_of(row, task)
-        forming = row.state == "FORMING"
+        forming = self.forming = buffered.forms(row, task)
         self.have = work.nominees if forming else work.stored()
         self.need = quorum if forming else adapting.goal_of(row, task)
         self.live = 0 if forming else work.live()
         seats = adapting.open_seats(state, row)
         self.stands = pausing.stands_since(state, row) >= 0
         enough = self.have + self.live >= self.need or (not forming and not seats)
-        self.served = row.state == "AGGREGATING" or (enough and not (forming and self.stands))
+        self.served = row.state == "AGGREGATING" or (enough and not (row.state == "FORMING" and self.stands))
         """Whether the round has what it needs, though it may not be done."""
         self.facts: Facts = {
             "subject": run.id,
@@ -175,6 +175,8 @@ class Standing:
         """What the round itself is about: it goes on without anybody's doing."""
         row, work = self.row, self.look.work
         judged = work.count.get("REPORTED", 0)
+        if row.state == "FORMING" and not self.forming and not self.stands:
+            return [self.told("window-preparing", 0)]
         if row.state == "FORMING" and self.have >= self.need and not row.manifest:
             return [self.told("preparing", 0)]
         if row.state == "FORMING" and self.have >= self.need and not self.stands:
@@ -206,7 +208,7 @@ class Standing:
         said, name = sentence(CAUSES[first.code].run, first.facts), rounds.name_of(self.row)
         if self.served or first.code in ("paused", "pausing"):
             return said
-        if self.row.state == "FORMING":
+        if self.forming:
             return f"round {name} cannot start: {self.have} of {self.need} devices that it needs are there; {said}"
         return f"round {name} has {self.have} of {self.need} reports, {self.live} at work; {said}"
 
@@ -379,14 +381,14 @@ def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Fa
 def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
     state, work = look.state, look.work
     if look.taking_part()[0]:
-        if row.state != "FORMING":
+        if not buffered.forms(row, look.task.task):
             return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
         if work.seats is not None and not work.seats.holds(look.numbers()).all():
             return [Found("seats-taken", 0, facts)]
         need = adapting.minimum_of(row, look.task.task)
         return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
     held = holdups.hold_ups(look)
-    if row.state != "FORMING" and held.first[0] in (NUMBER[code] for code in COMING):
+    if not buffered.forms(row, look.task.task) and held.first[0] in (NUMBER[code] for code in COMING):
         free = adapting.open_seats(state, row) - len(work.reserved - {look.pick.start})
         if free <= 0:
             return [Found("seats-taken", 0, facts)]

@@ -56,6 +56,7 @@ def lease_view(row: LeaseRow, now_ms: int) -> LeaseView:
         norm=row.norm,
         metrics=finalised(row.metrics),
         shape=shape_of(row.state, row.reason),
+        staleness=row.staleness,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.facts import DATASETS, NOT_TOLD, Facts, momentary_facts
+from podium.core.open_round import OpenRound
 from podium.core.pacing.windows import longest_ms
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rounds.wants import pace_view
@@ -25,7 +26,7 @@ from podium.core.selection.eligible import CLAUSE, facts_now
 from podium.core.selection.permits import over_budget, too_often
 from podium.core.selection.reasons import CODE
 from podium.core.selection.rules import UNKNOWN
-from podium.core.state import OpenRound, State
+from podium.core.state import State
 from podium.core.views.runs import ONLINE_MS
 
 TOLD_MAX = 500

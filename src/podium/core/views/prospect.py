@@ -182,5 +182,7 @@ def _times(task: Task, past: list[RoundRow], assumed: list[str]) -> tuple[int, i
         report = int(task.round.report_deadline)
         return int(task.round.form_deadline) + report, report
     whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
+    if task.round.mode == "buffered":  # Little's law: so many at work, and so many reports in that time
+        return max(1, int(whole)), max(1, int(whole * task.round.concurrency / task.round.goal))
     # a round's end waits for the slowest that it needs: no lease of those it counted took longer
     return max(1, int(whole)), max(1, int(np.median([row.ended_ms - row.reporting_ms for row in sealed])))

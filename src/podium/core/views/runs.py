@@ -10,12 +10,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from podium.core.open_round import OpenRound
 from podium.core.rounds import adapting, pausing, rounds
+from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE, REASONS
-from podium.core.state import OpenRound, State
+from podium.core.state import State
 from podium.core.views.shapes import drift, run_shapes, shapes_of
 from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
 
@@ -79,7 +81,7 @@ def _round_shown(state: State, run: RunRow) -> RoundRow | None:
     newest = state.rounds.get((run.id, run.rounds_opened))
     for number in range(run.rounds_opened, 0, -1):
         row = state.rounds.get((run.id, number))
-        if row is not None and row.leases_made:
+        if row is not None and row.outcomes:
             return row
     return newest
 
@@ -172,7 +174,7 @@ def _funnel(state: State, row: RoundRow, work: OpenRound | None, counts: dict[st
         unfit = [CODE["kind"], CODE["dataset"], CODE["requires"]]
         funnel["eligible"] = int(np.count_nonzero(~np.isin(seen, unfit) & (seen < CLAUSE)))
         funnel["checked in"] = len(seen)
-    funnel["leased"] = row.leases_made
+    funnel["leased"] = by_state.total()
     funnel["training"] = by_state["HELD"] if work else 0
     funnel["reported"] = sum(by_state[name] for name in ("REPORTED", "ACCEPTED", "REFUSED"))
     funnel["accepted"] = by_state["ACCEPTED"]
@@ -185,6 +187,15 @@ def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | Non
         return None
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
     name = rounds.name_of(row)
+    if row.state == "FORMING" and is_buffered(task):
+        return Wait(
+            what=f"round {name} is being prepared",
+            have=work.stored(),
+            need=adapting.goal_of(row, task),
+            since_ms=now_ms - row.opened_ms,
+            left_ms=_left(state, row, now_ms),
+            why={"at work": work.live(), "being checked": work.count.get("REPORTED", 0)},
+        )
     if row.state == "FORMING":
         since = now_ms - row.opened_ms
         what = f"round {name} needs devices to start"

@@ -15,7 +15,7 @@ from functools import partial
 
 from podium.core.effects import AnySend, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
 from podium.core.events import AggregateFailed, AggregateMade, ManifestMade, UpdatesJudged, Verdict
-from podium.core.rows import LeaseRow
+from podium.core.rows import LeaseRow, granting_round
 from podium.core.state import State
 from podium.ports.plane import Engine, RoundWork
 from podium.server.aggregation.manifests import Notary, upload_key_name
@@ -32,6 +32,8 @@ RETRY_MAX_MS = 10_000
 Found = MakeEvent | Verdict | None
 """What a job tells: an event that lacks its time, a verdict, or nothing."""
 Job = Callable[[], Found]
+Served = tuple[str, int] | None
+"""(run, number) of the open round that a job works for; None if it tidies up after one."""
 
 
 class Unfinishable(Exception):
@@ -81,7 +83,7 @@ class Aggregation:
                 job = partial(self._prepare, self._work(state, send.run, send.round, send.base), task)
             case JudgeUpdate():
                 lease = state.lease(send.lease)
-                work = self._work(state, lease.run, lease.round, lease.base)
+                work = self._work(state, lease.run, lease.round, lease.base, granting_round(lease.id))
                 job = partial(self._judge, self._engine, self._lost, work, lease)
             case FinishRound():
                 task = state.runs[send.run].task
@@ -93,13 +95,16 @@ class Aggregation:
                 job = partial(self._discard, send.lease)
             case _:
                 raise Bug(f"the aggregation role was sent {send!r}")
-        self._start(job, send, lambda: _is_wanted(send, state), 0)
+        served = _round_served(send, state)
+        # a round that ended meanwhile must not get a new upload key after its end
+        self._start(job, served, lambda: served is None or served in state.open, 0)
 
-    def _work(self, state: State, run: str, number: int, base: str) -> RoundWork:
+    def _work(self, state: State, run: str, number: int, base: str, key_of: int = 0) -> RoundWork:
+        """`key_of`: the round whose upload key it is, 0: the same."""
         task = state.tasks[state.runs[run].task].task
-        return RoundWork(run=run, round=number, base=base, task=task, key_id=upload_key_name(run, number))
+        return RoundWork(run=run, round=number, base=base, task=task, key_id=upload_key_name(run, key_of or number))
 
-    def _start(self, job: Job, send: AnySend, wanted: Callable[[], bool], tries: int) -> None:
+    def _start(self, job: Job, served: Served, wanted: Callable[[], bool], tries: int) -> None:
         loop = asyncio.get_running_loop()
         generation = self._generation
 
@@ -109,30 +114,31 @@ class Aggregation:
 
         def again() -> None:
             if wanted():
-                self._start(job, send, wanted, tries + 1)
+                self._start(job, served, wanted, tries + 1)
 
         def ended(future: Future[Found]) -> None:
             if generation == self._generation:
-                self._ended(future, send, again, tries)
+                self._ended(future, served, again, tries)
 
         self._worker.submit(job).add_done_callback(done)
 
-    def _ended(self, future: Future[Found], send: AnySend, again: Callable[[], None], tries: int) -> None:
+    def _ended(self, future: Future[Found], served: Served, again: Callable[[], None], tries: int) -> None:
         error = CancelledError() if future.cancelled() else future.exception()
         if error is None:
             self._found(future.result())
         elif isinstance(error, Unfinishable):
-            self._give_up(send, error.reason)
-        elif isinstance(error, DeviceFault) and error.code == "not-found" and _round_served(send)[0]:
-            self._give_up(send, "base-lost")
+            self._give_up(served, error.reason)
+        elif isinstance(error, DeviceFault) and error.code == "not-found" and served is not None:
+            self._give_up(served, "base-lost")
         elif isinstance(error, StoreFault) and error.code == "key-erased":
-            self._give_up(send, "key-erased")
+            self._give_up(served, "key-erased")
         elif isinstance(error, StoreFault):
             log.error("the store failed the aggregation role", extra={"code": error.code, "why": error.why})
             delay_ms = min(RETRY_MAX_MS, RETRY_FIRST_MS << min(tries, 8))
             asyncio.get_running_loop().call_later(delay_ms / 1000, self._if_current(again))
         else:
-            log.critical("the aggregation role broke", exc_info=error, extra={"send": type(send).__name__})
+            run, number = served or ("", 0)
+            log.critical("the aggregation role broke", exc_info=error, extra={"run": run, "round": number})
             self.failed(error if isinstance(error, PodiumError) else Bug(repr(error)))
 
     def _if_current(self, call: Callable[[], None]) -> Callable[[], None]:
@@ -144,10 +150,10 @@ class Aggregation:
 
         return current
 
-    def _give_up(self, send: AnySend, reason: str) -> None:
-        run, number = _round_served(send)
-        if not run:
-            raise Bug(f"{send!r} cannot be given up for {reason}")
+    def _give_up(self, served: Served, reason: str) -> None:
+        if served is None:
+            raise Bug(f"what serves no round cannot be given up for {reason}")
+        run, number = served
         log.error("round cannot be finished", extra={"run": run, "round": number, "code": reason})
         self.tell(lambda at: AggregateFailed(at_ms=at, run=run, round=number, reason=reason))
 
@@ -213,9 +219,11 @@ class Aggregation:
 
     def _end_round(self, engine: Engine, send: EndRound) -> Found:
         engine.drop(send.run, send.round)
-        self._parts.keys.erase(upload_key_name(send.run, send.round))
+        for number in send.key_rounds:
+            self._parts.keys.erase(upload_key_name(send.run, number))
+        under = tuple(f"{send.run}.{number}." for number in send.key_rounds)
         for upload in self._parts.blobs.uploads():
-            if upload.startswith(f"{send.run}.{send.round}."):
+            if upload.startswith(under) or upload in send.leases:
                 self._parts.blobs.discard(upload)
         return None
 
@@ -224,23 +232,11 @@ class Aggregation:
         return None
 
 
-def round_of_lease(lease: str) -> tuple[str, int]:
-    """(run, round number) of a lease id "<run>.<round>.<n>"."""
-    run, number, _ = lease.rsplit(".", 2)
-    return run, int(number)
-
-
-def _round_served(send: AnySend) -> tuple[str, int]:
-    """(run, round number) of the open round that `send` works for; ("", 0) if it tidies up after one."""
+def _round_served(send: AnySend, state: State) -> Served:
     match send:
         case JudgeUpdate():
-            return round_of_lease(send.lease)
+            lease = state.lease(send.lease)
+            return lease.run, lease.round
         case PrepareRound() | FinishRound():
             return send.run, send.round
-    return "", 0
-
-
-def _is_wanted(send: AnySend, state: State) -> bool:
-    """Whether `send` is worth another try: a round that ended meanwhile must not get a new upload key after its end."""
-    served = _round_served(send)
-    return served == ("", 0) or served in state.open
+    return None

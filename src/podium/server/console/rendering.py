@@ -47,7 +47,16 @@ TONES: dict[str, str] = {
 ORDINARY = (
     "",
     *("run-finished", "run-stopped", "pausing", "paused", "preparing", "starting", "waiting-for-reports"),
-    *("being-checked", "aggregating", "returning", "not-checked-in", "at-work", "reserved", "contributed"),
+    *(
+        "window-preparing",
+        "being-checked",
+        "aggregating",
+        "returning",
+        "not-checked-in",
+        "at-work",
+        "reserved",
+        "contributed",
+    ),
     *("seats-taken", "separation", "times-spent", "budget-spent", "no-run", "at-work-elsewhere"),
 )
 """Causes that time or a person's own act takes away: said calmly."""

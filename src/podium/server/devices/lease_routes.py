@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from podium.core.events import LeaseReported, MetricSums
-from podium.core.rows import LeaseRow
+from podium.core.rows import LeaseRow, granting_round
+from podium.core.state import State
 from podium.crypto.sign import open_signed
 from podium.server.devices.device_words import lease_answer
 from podium.server.devices.gateway import Caller, Door, Stream, decode
@@ -68,7 +69,7 @@ class Delivery:
         """The caller's live lease names the blob: its round's manifest or its base. Else `DeviceFault(not-found)`."""
         state = self._loop.state
         lease = state.leases.get(state.live_lease.get(caller.number, ""))
-        if lease is None or digest not in (lease.base, state.rounds[lease.run, lease.round].manifest):
+        if lease is None or digest not in (lease.base, _manifest(state, lease)):
             raise DeviceFault("not-found", why="no live lease of this device names that blob")
 
     # -- upload ----------------------------------------------------------------------------------------------
@@ -83,7 +84,7 @@ class Delivery:
             chunk = await request.body(self._parts.limits.chunk_bytes, self._parts.limits.body_ms)
             caller = self._door.caller(request, chunk)
             lease = self._held(caller, name)
-            manifest = self._loop.state.rounds[lease.run, lease.round].manifest
+            manifest = _manifest(self._loop.state, lease)
             return answer(UploadAnswer(offset=await self._uploads.append(name, manifest, int(offset_text), chunk)))
 
     async def offset(self, request: Request, name: str) -> Response:
@@ -158,6 +159,11 @@ class Delivery:
                 raise
             note_denied(self._loop, caller.row.id, "update-forged")
             raise DeviceFault("update-forged", why=fault.why) from fault
+
+
+def _manifest(state: State, lease: LeaseRow) -> str:
+    """The digest of the manifest that a lease is held under: that of the round which granted it."""
+    return state.rounds[lease.run, granting_round(lease.id)].manifest
 
 
 def _range(header: str, size: int) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def _by(label: str, counts: dict[str, int], name: str) -> Series:
 def starving_ms(state: State, now_ms: int) -> int:
     """How long the running run that waits longest has been without enough devices, in ms; 0 if none waits.
 
-    A forming round waits from when its parent was there; a reporting one waits while nobody has taken a lease of it.
+    A forming round waits from when its parent was there; a reporting one waits while nobody has a lease in it.
     """
     longest = 0
     for run, number in state.open:
@@ -114,6 +114,6 @@ def starving_ms(state: State, now_ms: int) -> int:
             continue
         if row.state == "FORMING" and row.form_deadline_ms >= 0:
             longest = max(longest, now_ms - (row.form_deadline_ms - state.task_of(run).task.round.form_deadline))
-        elif row.state == "REPORTING" and not row.leases_made:
+        elif row.state == "REPORTING" and not row.leases_made and not state.open[run, number].leases:
             longest = max(longest, now_ms - row.reporting_ms)
     return longest
