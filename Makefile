@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BENCHES ?= checkin round select
+SEEDS ?= 1000 0
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
@@ -16,7 +17,7 @@ BACKEND := $(shell sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml)
 INSTALL := -m pip install --quiet -c constraints.txt
 SOURCES := $(shell find src -name '*.py' -o -name '*.sql' -o -name '*.toml' -o -name 'py.typed')
 
-.PHONY: help demo test test-long counterparts check format bench docs site lock mutate clean
+.PHONY: help demo test test-long counterparts check format bench docs site lock mutate seeds clean
 
 help: ## say what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -72,11 +73,15 @@ docs: .venv/.stamp ## make the generated pages of docs/ again
 	.venv/bin/python -m tools.dashboard
 	.venv/bin/python -m tools.cli_page
 	.venv/bin/python -m tools.api_page
+	.venv/bin/python -m tools.strategies_page
 
 site: .venv/.stamp ## docs/ as a web site in build/site
 	.venv/bin/mkdocs build --strict --quiet
 
-mutate: .venv/.stamp ## every mutant of the guards of core/rounds; slow
+seeds: .venv/.stamp ## 1,000 faulted worlds of every kind in virtual time; SEEDS="COUNT FIRST"; some ten minutes
+	.venv/bin/python -m tests.sim.worlds $(SEEDS)
+
+mutate: .venv/.stamp ## every mutant of the guards of core/rounds, selection and pacing; slow
 	.venv/bin/python -m tests.mutation.guards
 
 lock: ## choose the newest versions anew and write both constraints files

@@ -118,13 +118,18 @@ def _beside() -> str:
     return (
         "\n# How far devices get\n\nThe funnel of a run's oldest open round: each device once, at the furthest stage "
         "that it reached, so no stage is larger than the one before. What keeps the others stands under each stage, "
-        "with what would change it.\n\n"
+        "with what would change it.\n\nA device counts for the first cause that keeps it. `without it N more could "
+        "take part` counts those of its devices that no other cause keeps: so many would come if this one were gone. "
+        "A check-in is judged by the first momentary clause that fails; the others are looked up in what the device "
+        "told last.\n\n"
         + table(("stage", "a device counts that, besides all before, is or has"), stages)
         + "\n# Session shapes\n\nWhat became of a lease, a mark for each thing that happened; only what the record "
         "proves, so a device that failed or declined may have got further. Shapes are counted by round and over the "
         f"newest {ROUNDS_SEEN} rounds of a run. If the newest {ROUNDS_NEW} ended rounds differ from those before by a "
         f"population stability index above {DRIFT_MAX}, from {SAMPLE_MIN} leases on either side, "
-        "[shape-drift](#shape-drift) says so.\n\n" + table(("mark", "what happened"), marks)
+        "[shape-drift](#shape-drift) says so, and so does the alert "
+        "[PodiumSessionsDrifted](../how-to/observability.md#podiumsessionsdrifted).\n\n"
+        + table(("mark", "what happened"), marks)
     )
 
 

@@ -29,7 +29,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 KEYS: dict[str, str] = {
     "task.name": "what people call it; its model's aliases are `<name>@<alias>`",
     "task.plan": "`module:function` of a package that devices have installed; code is never shipped",
-    "task.purpose": "what the result is for; in the digest that sites approve, and in the journal",
+    "task.purpose": "what the result is for, in at most 1,000 characters; it is in the digest that sites approve",
     "task.kind": "`train` makes versions, `evaluate` measures one and uploads no tensors",
     "task.plan_digests": "what devices may run; `podium run` fills in the installed one; empty only with a source tree",
     "task.basis": "the lawful basis, as the operator's register words it",

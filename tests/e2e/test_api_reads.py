@@ -154,7 +154,7 @@ def test_a_device_with_its_leases_and_facts(operator: Operator) -> None:
 
 def test_one_round_and_one_that_is_not_there(operator: Operator) -> None:
     view = operator.get("/api/v1/runs/@last/rounds/1", RoundView)
-    assert (view.number, view.state, view.funnel["leased"]) == (1, "REPORTING", 1)
+    assert (view.number, view.state, view.leases["granted"]) == (1, "REPORTING", 1)
     for path in ("runs/@last/rounds/99", "runs/@last/rounds/one", "runs/@last/rounds/99/leases"):
         assert problem(operator, path).code == "not-found"
     assert problem(operator, "runs/nothing/rounds").code == "run-unknown"

@@ -94,6 +94,6 @@ def test_a_terminal_gets_the_watch_screen(tmp_path: Path) -> None:
     os.close(master)
     text = shown.decode("utf-8", "replace")
     assert " reported [" in text
-    assert " funnel   registered 4" in text
+    assert " leases   granted 4" in text
     assert text.count("FINISHED (rounds-done)") == 1
     assert "\x1b[31m" not in text

@@ -132,7 +132,7 @@ def test_a_run_is_written_as_files_that_other_programs_read(trained: Trained, tm
     said = trained.podium("export", trained.first, "--out", tmp_path / "out")
     written = {Path(line).name for line in said.splitlines()}
     assert written == {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"rounds.csv", "leases.csv", "metrics.csv", "run.json", "funnel.svg", "metric-accuracy.svg"} <= written
+    assert {"rounds.csv", "leases.csv", "metrics.csv", "run.json", "leases.svg", "metric-accuracy.svg"} <= written
     tables = {}
     for name in ("rounds", "leases", "metrics"):
         with (tmp_path / "out" / f"{name}.csv").open(newline="") as file:

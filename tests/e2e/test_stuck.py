@@ -37,7 +37,8 @@ def explained(server: PlaneServer | Dev, operator: Operator, run: str, name: str
     in_json = podium("explain", run, "--json", "--data", server.data)
     assert in_json.code == 0, in_json.err
     by_cli = msgspec.json.decode(in_json.out, type=Explanation)
-    assert (by_cli.subject, by_cli.cause, by_cli.next) == (told.subject, told.cause, told.next)
+    assert (by_cli.subject, by_cli.cause) == (told.subject, told.cause)
+    assert list(map(timeless, by_cli.next)) == list(map(timeless, told.next))
     assert causes(by_cli) == causes(told)
     assert reached(by_cli) == reached(told)
     in_lines = podium("explain", name, "--data", server.data)
@@ -46,7 +47,8 @@ def explained(server: PlaneServer | Dev, operator: Operator, run: str, name: str
     assert lines[0].split()[:2] == ["run", run]
     assert lines[1] == f"cause  {told.cause}"
     steps = [line.replace(f" --data {server.data}", "") for line in lines if line.startswith("next ")]
-    assert steps == [f"next   {step}" for step in told.next]
+    assert list(map(timeless, steps)) == [timeless(f"next   {step}") for step in told.next]
+    assert alone_of(lines) == [each.alone for each in told.causes if each.alone]
     assert told.subject == run and told.cause == told.causes[0].code
     on_page(server, f"/runs/{run}", told)
     return told
@@ -55,21 +57,37 @@ def explained(server: PlaneServer | Dev, operator: Operator, run: str, name: str
 def on_page(server: PlaneServer | Dev, path: str, told: Explanation) -> None:
     """Somebody who signs in now reads the same on that page: the sentence, each cause and its devices, each step."""
     page = Browser(server.url).sign_in((server.data / "viewer.token").read_text().strip()).page(path)
+    if path.startswith("/runs/"):
+        lost = re.findall(r"<li>([\d,]+) ([a-z ]+), no further: (\S+) <code>(.*?)</code>", page)
+        assert [(int(n), stage, code, unescape(what)) for n, stage, code, what in lost] == [
+            (loss.devices, stage.name, loss.code, loss.what) for stage in told.funnel for loss in stage.left
+        ]
     why = page[page.index('id="why-title"') :].partition("</section>")[0]
-    row = r'<th scope="row"><code>(.*?)</code></th><td>(.*?)</td>(?:<td class="num">(.*?)</td>)?</tr>'
-    shown = [Cause(code=code, text=unescape(text), devices=int(n or 0)) for code, text, n in re.findall(row, why)]
+    number = '<td class="num">(.*?)</td>'
+    row = f'<th scope="row"><code>(.*?)</code></th><td>(.*?)</td>(?:{number}{number})?</tr>'
+    shown = [
+        Cause(code=code, text=unescape(text), devices=int(n or 0), alone=int(freed or 0))
+        for code, text, n, freed in re.findall(row, why)
+    ]
     sentence = unescape(why.partition("<strong>")[2].partition("</strong>")[0])
     alone = re.findall(r'<p class="small"><code>(.*?)</code></p>', why)  # one cause is said once, by the sentence
-    shown = shown or [Cause(code=code, text=sentence, devices=0) for code in alone]
+    freed = re.findall(r"without it (\d+) more could take part", why)
+    shown = shown or [Cause(code=code, text=sentence, devices=0, alone=int((freed or [0])[0])) for code in alone]
     assert causes(msgspec.structs.replace(told, causes=shown)) == causes(told)
     assert timeless(sentence) == timeless(told.what)
-    assert [unescape(step) for step in re.findall("<li>(.*?)</li>", why)] == told.next
+    assert [timeless(unescape(step)) for step in re.findall("<li>(.*?)</li>", why)] == list(map(timeless, told.next))
 
 
-def causes(told: Explanation) -> list[tuple[str, str, int]]:
-    """The causes of `told`; of a plane in trouble that one, since what is known besides depends on when it reloads."""
+def causes(told: Explanation) -> list[tuple[str, str, int, int]]:
+    """The causes of `told` with their counts; of a plane in trouble that one: what is known besides is by chance."""
     told_of = told.causes[:1] if told.cause in TROUBLES else told.causes
-    return [(each.code, timeless(each.text), each.devices) for each in told_of]
+    return [(each.code, timeless(each.text), each.devices, each.alone) for each in told_of]
+
+
+def alone_of(lines: list[str]) -> list[int]:
+    """How many more devices each cause that `podium explain` prints keeps alone."""
+    found = (re.fullmatch(r" +without it (\d+) more could take part", line) for line in lines)
+    return [int(each[1]) for each in found if each]
 
 
 def reached(told: Explanation) -> list[tuple[str, int, dict[str, int]]]:
@@ -148,7 +166,7 @@ def test_all_on_battery(tmp_path: Path) -> None:
             device.check_in(battery=0.4, charging=False)
         told = explained(server, operator, run)
         text = "3 devices with `device.charging` false now (they tell charging false (3))"
-        assert told.causes == [Cause(code="when-false", devices=3, text=text)]
+        assert told.causes == [Cause(code="when-false", devices=3, text=text)], "none of them would fit without it"
         assert told.next[0].startswith("make `device.charging` true on device-0, device-1, device-2: ")
         assert told.next[1].endswith("with a wider select.when")
         for device in devices:  # charging, but nearly empty: the next clause is what holds them now
@@ -174,11 +192,13 @@ def test_the_wrong_runtime(tmp_path: Path) -> None:
                 code="requires-false",
                 devices=2,
                 text=f"2 devices with `{rule}` false (they have runtimes[executorch] {OLD} (2))",
+                alone=2,
             ),
             Cause(
                 code="requires-unknown",
                 devices=1,
                 text=f"1 device without a fact that `{rule}` names (they have runtimes[executorch] none (1))",
+                alone=1,
             ),
         ]
         assert told.next[0].startswith(f"make `{rule}` true on device-0, device-1, then start the agent again")

@@ -28,7 +28,7 @@ def minimum_separation() -> Teller:
     teller.trained(*first)
     teller.work()
     teller.note("round 2 forms: the two that trained come too early")
-    teller.check_in(*range(3))
+    teller.told_windows(*range(3))
     teller.note("a minute after their training")
     teller.wait(60_000)
     teller.check_in(*first)
@@ -43,6 +43,10 @@ def two_tasks_competing() -> Teller:
     teller.work()
     teller.note("the urgent round keeps one of the four, who come one after the other")
     teller.check_in(*range(4))
+    for run in ("urgent", "r"):
+        kept = teller.state.open[run, 1].seats
+        assert kept is not None
+        teller.note(f"seats of {run} are kept for {' and '.join(f'device {number}' for number in kept.members())}")
     teller.wait(300)
     teller.note("all come for their seats")
     teller.check_in(*range(4))

@@ -61,6 +61,12 @@ class Teller(Drive):
                 self.lines.append(f"              wake {step.wake_ms}")
         return step
 
+    def told_windows(self, *devices: int) -> None:
+        """`devices` check in, and a note says when each is told to come back."""
+        told = self.check_in(*devices)
+        ways = (f"device {device} in {each.window_ms} ms" for device, each in zip(devices, told, strict=True))
+        self.note(f"told to come back: {', '.join(ways)}")
+
     def note(self, text: str) -> None:
         """What the reader should know at this place."""
         self.lines += ["", f"# {text}"]

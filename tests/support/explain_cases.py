@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from podium.core.rows import RunRow
-from podium.core.views.explain import explain_device, explain_run
+from podium.core.views.explain import explain_run
+from podium.core.views.explain_device import explain_device
 from podium.tasks.task import Task
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
@@ -107,9 +108,9 @@ def finished() -> Drive:
     return drive
 
 
-def stopped() -> Drive:
+def stopped(requires: str = "") -> Drive:
     """A person stopped it."""
-    drive = forming()
+    drive = forming(requires=requires)
     drive.stop(why="enough")
     return drive
 
@@ -344,6 +345,7 @@ CASES: dict[str, list[Case]] = {
     "run-stopped": [Case("run", stopped)],
     "run-timed-out": [Case("run", lambda: waiting(60_000, forming(deadline=60_000)))],
     "run-abandoned": [Case("run", abandoned)],
+    "task-refused": [Case("run", lambda: stopped(requires="device.nothing > 3"))],
     "shape-drift": [Case("run", drifted, first=False)],
     "run-aborted": [Case("run", aborted)],
     "frozen-meanwhile": [Case("run", timed_out_frozen, first=False)],

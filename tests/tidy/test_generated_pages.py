@@ -2,15 +2,23 @@
 
 from podium.cli.errors import EXIT_CODES
 from podium.core.views.causes import CAUSES
+from podium.sim.compare import read_comparison
 from podium.wire.limits import Limits
 from podium.wire.problems import KINDS
-from tools import api_page, cli_page, dashboard, metrics_page, pages, reference, states, task_page
+from tools import api_page, cli_page, dashboard, metrics_page, pages, reference, states, strategies_page, task_page
 
 
 def test_no_generated_page_is_stale() -> None:
     made = states.pages() | reference.pages() | task_page.pages() | cli_page.pages() | metrics_page.pages()
-    made |= api_page.pages() | dashboard.pages()
+    made |= api_page.pages() | dashboard.pages() | strategies_page.pages()
     assert pages.stale(made) == [], "run `make docs`"
+
+
+def test_the_stored_comparison_is_of_the_file_as_it_stands() -> None:
+    told, asked = strategies_page.result(), read_comparison(strategies_page.FILE)
+    assert (told.terms, told.strategies) == (asked.terms, asked.strategies), "run the comparison again"
+    assert [(row.strategy, row.seed) for row in told.rows] == asked.runs()
+    assert strategies_page.page(told).count("<!--") == 1, "a placeholder is left"
 
 
 def test_a_changed_page_is_stale() -> None:

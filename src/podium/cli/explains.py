@@ -40,8 +40,11 @@ def explain(
     say(f"{told.kind} {told.subject}  {told.state}".rstrip())
     say(f"cause  {told.cause}")
     say(f"what   {printable(told.what)}")
-    for each in told.causes[1:]:
-        say(f"also   {each.code}: {printable(each.text)}")
+    for place, each in enumerate(told.causes):
+        if place:
+            say(f"also   {each.code}: {printable(each.text)}")
+        if each.alone:
+            say(f"       without it {each.alone:,} more could take part")
     for line in (*funnel_lines(told), *shape_lines(told)):
         say(line)
     for step in told.next:

@@ -33,8 +33,8 @@ PROGRESS_S = 10.0
 """Progress is told so often."""
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula begins with, in full width too."""
-FUNNEL = ("leased", "reported", "accepted")
-"""The stages of the funnel that stay when a round has ended; the others say how it stands now."""
+LEASES = ("granted", "reported", "accepted")
+"""What stays of a round's leases when it has ended; `training` says how many are at work now."""
 _ROUNDS = ("round", "state", "reason", "base", "version", "goal", "minimum", "opened_ms", "took_ms", "lost", "losses")
 _LEASES = ("lease", "round", "device", "site", "state", "reason", "granted_ms", "ended_ms", "upload_bytes", "weight")
 
@@ -116,13 +116,13 @@ def safe(cell: object) -> object:
 
 def round_rows(rounds: Sequence[RoundView], now_ms: int) -> Iterable[Row]:
     """rounds.csv: a head, then a row for each round, told at `now_ms`. lost: how many leases; losses: why."""
-    yield (*_ROUNDS, *FUNNEL)
+    yield (*_ROUNDS, *LEASES)
     for each in rounds:
         losses = ";".join(f"{reason}={count}" for reason, count in each.lost.items())
         plain = (each.number, each.state, each.reason, each.base, each.version, each.goal, each.minimum)
         times = (now_ms - each.opened_age_ms, each.took_ms)
         lost = sum(each.lost.values())
-        yield (*plain, *times, lost, losses, *(each.funnel.get(stage, 0) for stage in FUNNEL))
+        yield (*plain, *times, lost, losses, *(each.leases.get(stage, 0) for stage in LEASES))
 
 
 def lease_rows(leases: Sequence[tuple[int, LeaseView]]) -> Iterable[Row]:
@@ -158,14 +158,14 @@ def metric_rows(rounds: Sequence[RoundView]) -> Iterable[Row]:
 
 
 def figures(view: RunView, rounds: Sequence[RoundView]) -> dict[str, str]:
-    """File name without its ending -> SVG: each metric over sealed rounds, pooled and by site; funnel; round times."""
+    """File name without its ending -> SVG: each metric over sealed rounds, pooled and by site; leases; round times."""
     sealed = [each for each in rounds if each.state == "SEALED"]
     made: dict[str, str] = {}
     for metric in sorted({name for each in sealed for name in each.metrics}):
         series = {"pooled": _points(sealed, [each.metrics.get(metric) for each in sealed]), **_by_site(sealed, metric)}
         title = f"{metric} per round, run {view.id}"
         made[_file(metric, made)] = line_chart(series, title=title, x_label=MEASURED_AT, y_label=metric)
-    made["funnel"] = _funnel(view, rounds)
+    made["leases"] = _leases(view, rounds)
     took = {"round": _points(rounds, [each.took_ms / 1000 for each in rounds])}
     made["time"] = line_chart(took, title=f"time per round, run {view.id}", x_label="round", y_label="seconds")
     return made
@@ -185,13 +185,13 @@ def _points(rounds: Sequence[RoundView], values: Sequence[float | None]) -> list
     return [(float(each.number), float(value)) for each, value in zip(rounds, values, strict=True) if value is not None]
 
 
-def _funnel(view: RunView, rounds: Sequence[RoundView]) -> str:
-    title = f"devices per round, run {view.id}"
+def _leases(view: RunView, rounds: Sequence[RoundView]) -> str:
+    title = f"leases per round, run {view.id}"
     if len(rounds) <= BARS_MAX:
-        groups = {str(each.number): {stage: float(each.funnel.get(stage, 0)) for stage in FUNNEL} for each in rounds}
-        return bars(groups, title=title, x_label="round", y_label="devices")
-    series = {stage: _points(rounds, [each.funnel.get(stage, 0) for each in rounds]) for stage in FUNNEL}
-    return line_chart(series, title=title, x_label="round", y_label="devices")
+        groups = {str(each.number): {stage: float(each.leases.get(stage, 0)) for stage in LEASES} for each in rounds}
+        return bars(groups, title=title, x_label="round", y_label="leases")
+    series = {stage: _points(rounds, [each.leases.get(stage, 0) for each in rounds]) for stage in LEASES}
+    return line_chart(series, title=title, x_label="round", y_label="leases")
 
 
 def _file(metric: str, taken: Container[str]) -> str:

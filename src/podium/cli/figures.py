@@ -1,4 +1,4 @@
-"""Figures as SVG text that stands on its own: lines over rounds, bars by group.
+"""Figures as SVG text that stands on its own: lines over rounds, bars by group, strips of single values.
 
 Decides: scales, ticks, marks and the words a screen reader hears. Never: what is drawn (exports.py). It imports nothing
 of ours and no plotting library: a command line without the server's packages draws too. The console's charts are its
@@ -11,6 +11,7 @@ one; more are a line only. What is not finite, or beyond `VALUE_MAX`, is left ou
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -23,6 +24,8 @@ TICKS = 5
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 24.0, 30.0, 42.0
 _LETTER = 6.6
 """The mean width of a letter of the 11 px labels: a legend is set by it."""
+_STRIP = 30.0
+"""The height of a row of strips in pixels."""
 _ACROSS, _ROW = 4, 14.0
 """Names in one row of a legend, and its height in pixels."""
 
@@ -38,6 +41,7 @@ class _Frame:
     x: tuple[float, float]
     y: tuple[float, float]
     names: Sequence[str]
+    left: float = _LEFT
 
     @property
     def top(self) -> float:
@@ -47,7 +51,7 @@ class _Frame:
     def across(self, value: float) -> float:
         """The pixel column of a data x."""
         low, high = self.x
-        return _LEFT + (value - low) / (high - low) * (self.width - _LEFT - _RIGHT)
+        return self.left + (value - low) / (high - low) * (self.width - self.left - _RIGHT)
 
     def up(self, value: float) -> float:
         """The pixel row of a data y; rows count downwards."""
@@ -100,6 +104,56 @@ def bars(
         f"{group}: " + ", ".join(f"{name} {_number(held[name])}" for name in held) for group, held in groups.items()
     ]
     return _svg(frame, title, f"{y_label} by {x_label}. " + "; ".join(told or ["nothing yet"]), marks, not values)
+
+
+def strips(groups: Mapping[str, Sequence[float]], *, title: str, x_label: str, mark: float, width: int = 640) -> str:
+    """For each name a row: a dot at each of its values, a bar at their median, and a line from least to most.
+
+    `mark`: a value with a line through all rows, such as 1 for a ratio. A name without a value has an empty row that
+    says so. The axis fits values and mark; sizes in pixels.
+    """
+    shown = {name: sorted(value for value in values if _drawable(value)) for name, values in groups.items()}
+    every = [value for values in shown.values() for value in values]
+    low, high = _span([*every, mark])
+    room = 0.05 * (high - low)
+    rows = max(1, len(shown))
+    left = max(_LEFT, 16 + _LETTER * max((len(name) for name in shown), default=0))
+    height = int(_TOP + _BOTTOM + _STRIP * rows)
+    frame = _Frame(width, height, (low - room, high + room), (0.0, float(rows)), [], left)
+    ground, at = frame.height - _BOTTOM, frame.across(mark)
+    marks = [
+        _text(frame.across(value), ground + 16, _number(value), "middle") for value in _ticks(low - room, high + room)
+    ]
+    marks.append(
+        f'<line class="axis" x1="{left:.1f}" x2="{width - _RIGHT}" y1="{ground}" y2="{ground}" stroke="currentColor" '
+        f'stroke-opacity="0.6"/><line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{ground}" '
+        f'stroke="currentColor" stroke-opacity="0.6" stroke-dasharray="4 4"/>'
+    )
+    marks.append(_text((left + width - _RIGHT) / 2, frame.height - 8, x_label, "middle"))
+    marks += [_strip(frame, place, name, values) for place, (name, values) in enumerate(shown.items())]
+    told = [f"{name}: {', '.join(map(_number, values)) or 'none'}" for name, values in shown.items()]
+    return _svg(frame, title, f"{x_label}. " + "; ".join(told or ["nothing yet"]), marks, not shown)
+
+
+def _strip(frame: _Frame, place: int, name: str, values: Sequence[float]) -> str:
+    """The row of one name; `values` rise."""
+    number, row = place % len(COLOURS), _TOP + _STRIP * (place + 0.5)
+    parts = [_text(frame.left - 8, row + 4, name, "end")]
+    if not values:
+        return parts[0] + _text(frame.left + 8, row + 4, "never", "start")
+    colour, ends = COLOURS[number], [frame.across(value) for value in values]
+    middle = frame.across(statistics.median(values))
+    parts.append(
+        f'<line class="line series-{number + 1}" x1="{ends[0]:.1f}" x2="{ends[-1]:.1f}" y1="{row:.1f}" y2="{row:.1f}" '
+        f'stroke="{colour}" stroke-width="2" stroke-opacity="0.5"/><rect class="bar series-{number + 1}" '
+        f'x="{middle - 2:.1f}" y="{row - 9:.1f}" width="4" height="18" fill="{colour}"/>'
+    )
+    parts += [
+        f'<circle class="dot series-{number + 1}" cx="{end:.1f}" cy="{row:.1f}" r="4" fill="{colour}">'
+        f"<title>{_words(name)}: {_number(value)}</title></circle>"
+        for end, value in zip(ends, values, strict=True)
+    ]
+    return "".join(parts)
 
 
 def _line(frame: _Frame, place: int, name: str, points: Points) -> str:

@@ -6,11 +6,13 @@ Decides: the form of lists, of JSON and of numbers. Never: what is in them. With
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from podium.cli.advice import advised
 from podium.wire.durations import format_duration
+from podium.wire.problems import OperatorFault
 
 
 def say(text: str) -> None:
@@ -23,6 +25,25 @@ def note(text: str) -> None:
     """One line of progress to stderr; what it advises may be typed as it stands."""
     sys.stderr.write(advised(text) + "\n")
     sys.stderr.flush()
+
+
+def require_folder(path: Path | None) -> None:
+    """`OperatorFault(usage)` if there is no folder to write the file `path` into: told before the work, not after."""
+    if path is not None and str(path) != "-" and not path.parent.is_dir():
+        raise OperatorFault("usage", what=f"cannot write {path}", why=f"there is no folder {path.parent}")
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write `text` whole or not at all; a path that is no ordinary file (a pipe, /dev/null) takes it as it comes."""
+    if path.exists() and not path.is_file():
+        path.write_text(text)
+        return
+    draft = path.with_name(path.name + ".new")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def say_json(value: object) -> None:

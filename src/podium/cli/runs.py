@@ -81,7 +81,7 @@ def stop(where: Where, name: RunName, why: Why = "", yes: Yes = False) -> None:
 
 
 def _at_work(view: RunView) -> int:
-    return view.round.funnel.get("training", 0) if view.round is not None else 0
+    return view.round.leases.get("training", 0) if view.round is not None else 0
 
 
 @at_plane

@@ -59,16 +59,24 @@ def round_now(view: RunView) -> int:
 
 
 def _round(now: RoundView) -> list[str]:
-    reported = now.funnel.get("reported", 0)
+    reported = now.leases.get("reported", 0)
     done = min(_BAR, _BAR * reported // max(1, now.goal))
     until = f", deadline {format_duration(now.left_ms)}" if now.left_ms >= 0 else ""
-    funnel = " > ".join(f"{stage} {count:,}" for stage, count in now.funnel.items())
+    leases = "  ".join(f"{stage} {count:,}" for stage, count in now.leases.items())
     return [
         f" reported [{'#' * done}{'-' * (_BAR - done)}]  {reported:,}/{now.goal:,}   {now.state.lower()}, "
         f"goal {now.goal:,}, minimum {now.minimum:,}{until}",
-        f" funnel   {funnel}",
+        f" leases   {leases}{asked_text(now)}",
         f" lost     {lost_text(now.lost)}" if now.lost else "",
     ]
+
+
+def asked_text(now: RoundView) -> str:
+    """Why a round asks more devices than it needs; "" if it does not."""
+    if now.asked <= now.goal:
+        return ""
+    why = f": {now.loss_rate:.1%} of such leases are lost" if now.loss_rate >= 0 else ""
+    return f"  (asks {now.asked:,} for {now.goal:,}{why})"
 
 
 def lost_text(lost: dict[str, int]) -> str:
@@ -118,7 +126,7 @@ def line(view: RunView) -> str:
         f"v{view.version_number}",
     ]
     if view.state in RUN_OPEN and view.round is not None:
-        parts.append(f"reported {view.round.funnel.get('reported', 0)}/{view.round.goal}")
+        parts.append(f"reported {view.round.leases.get('reported', 0)}/{view.round.goal}")
     last = [f"{name} {decimals(values[-1])}" for name, values in sorted(view.history.items()) if values]
     parts += [*last, f"({_of(view)})"] if last else []
     if view.round is not None and view.round.lost:

@@ -4,6 +4,7 @@ Decides: which of the three is asked for, how it is told on the way, and what is
 exit code 1 and its story, seed and commit. Never: simulates.
 By the clock (--hours, --train, --report or --capacity) is for millions of devices: the core is the same, what is
 checked from outside it is not.
+Limits: `BASE_MB` and `DEVICE_BYTES` a device, stated before it begins; more than this machine has free is refused.
 """
 
 import os
@@ -19,12 +20,11 @@ import typer
 
 from podium.cli.errors import FAILED
 from podium.cli.options import gathered
-from podium.cli.output import note, say
+from podium.cli.output import note, require_folder, say, write_file
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
 if TYPE_CHECKING:
-    from podium.sim.compare import Measured
     from podium.sim.report import SimReport
     from podium.sim.run import FleetResult
     from podium.tasks.task import Task
@@ -35,7 +35,10 @@ WINDOW_MS = 5_000
 BASE_MB = 300
 DEVICE_BYTES = 500
 """What a simulated device takes at most, the plane's memory of it included."""
-TOLD_EVERY_S = 10.0
+DEVICES = "1000"
+NEXT = "change the file, or leave the option out"
+DRAWN_EVERY_S = 0.2
+BAR_CHARS = 30
 
 
 class Clock(NamedTuple):
@@ -52,15 +55,26 @@ class Clock(NamedTuple):
         """Whether it is one."""
         return bool(self.hours or self.train or self.report or self.capacity)
 
+    def fixes(self) -> dict[str, bool]:
+        """Which options are given that a comparison's file fixes."""
+        return {
+            "--hours": bool(self.hours),
+            "--trace": self.trace != "flat",
+            "--capacity": self.capacity is not None,
+            "--train": bool(self.train),
+        }
+
 
 @gathered(Clock)
 def simulate(
     clock: Clock,
     task: Annotated[Path, typer.Argument(metavar="TASK.toml", help="A task, or a comparison.", dir_okay=False)],
-    devices: Annotated[str, typer.Option("--devices", help="How many, such as 1000 or 1e6.")] = "1000",
+    devices: Annotated[str | None, typer.Option("--devices", help="How many, such as 1e6; otherwise 1000.")] = None,
     faults: Annotated[str, typer.Option("--faults", metavar="all|none|LIST", help="Names by commas.")] = "none",
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The first seed.")] = 1,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="How many seeds; otherwise 1, or all of a comparison.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="The first seed; otherwise 1.")] = None,
 ) -> None:
     """Run a task in virtual time; the same seed gives the same digest on every run of the same commit."""
     # a product of small matrices on two threads takes longer than on one; before numpy is there
@@ -68,10 +82,18 @@ def simulate(
     from podium.sim.compare import is_comparison
     from podium.tasks.file import read_task
 
+    for path in (clock.json, clock.report):
+        require_folder(path)
     if is_comparison(task):
-        _compare(task, clock)
+        from podium.cli.comparisons import compare
+
+        given = {"--devices": devices, "--seed": seed, "--faults": faults != "none", **clock.fixes()}
+        if said := next((name for name, value in given.items() if value not in (None, False)), ""):
+            raise OperatorFault("usage", what=f"{said} with a comparison", why=f"{task} says so itself", next=NEXT)
+        compare(task, seeds or 0, clock.json, clock.report)
         return
-    terms, count, every = read_task(task), counted(devices), range(seed, seed + seeds)
+    first = 1 if seed is None else seed
+    terms, count, every = read_task(task), counted(devices or DEVICES), range(first, first + (seeds or 1))
     if not clock.asked_for():
         _under_faults(terms, count, every, faults, clock)
         return
@@ -82,7 +104,7 @@ def simulate(
     if clock.report is not None:
         from podium.cli.simulation_pages import report_page
 
-        clock.report.write_text(report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
+        write_file(clock.report, report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
 
 
 def _under_faults(task: "Task", devices: int, seeds: Sequence[int], faults: str, clock: Clock) -> None:
@@ -114,7 +136,8 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
     from podium.sim.run import simulate_fleet
 
     until_ms = int(clock.hours * HOUR_MS)
-    megabytes = BASE_MB + devices * DEVICE_BYTES // 1_000_000
+    megabytes = needed_mb(devices)
+    check_memory(devices, free_mb())
     note(f"simulating {devices:,} devices, seed {seed}, trace {clock.trace}; it takes up to {megabytes:,} MB")
     setting = Setting(
         devices=devices,
@@ -125,7 +148,9 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
         until_ms=until_ms,
         checked=False,
     )
-    result, report = simulate_fleet(task, setting, clock.train, _Bar(until_ms).tell)
+    bar = _Bar(until_ms, task.run.rounds)
+    result, report = simulate_fleet(task, setting, clock.train, bar.tell)
+    bar.end()
     if clock.json is None:
         say(
             f"{result.seed} {result.state} {result.rounds_sealed} rounds, {result.checkins:,} check-ins "
@@ -134,53 +159,63 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
     return result, report
 
 
-class _Bar:
-    """How far a simulation by the clock is: redrawn on a terminal, else a line now and then."""
+def needed_mb(devices: int) -> int:
+    """What a simulation by the clock takes at most, in MB."""
+    return BASE_MB + devices * DEVICE_BYTES // 1_000_000
 
-    def __init__(self, until_ms: int) -> None:
-        self._until_ms = until_ms
-        self._told_s = time.monotonic()
-        self._redrawn = sys.stderr.isatty()
+
+def check_memory(devices: int, free: int) -> None:
+    """`OperatorFault(usage)` if a simulation of so many devices may need more than the `free` MB; -1: not known."""
+    if 0 <= free < needed_mb(devices):
+        most = max(0, free - BASE_MB) * 1_000_000 // DEVICE_BYTES
+        raise OperatorFault(
+            "usage",
+            what=f"--devices {devices:,} needs up to {needed_mb(devices):,} MB",
+            why=f"{free:,} MB are free on this machine; it takes {BASE_MB} MB and {DEVICE_BYTES} bytes a device",
+            next=f"simulate at most {most:,} devices here" if most else "free memory, or use a larger machine",
+        )
+
+
+def free_mb(root: Path = Path("/")) -> int:
+    """What this machine can still give a process, in MB: the kernel's estimate, less where a container has less; -1
+    where nothing tells."""
+    told: list[int] = []
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        told += [int(line.split()[1]) * 1_024 // 1_000_000 for line in lines if line.startswith("MemAvailable:")]
+        group = root / "sys/fs/cgroup"
+        most = (group / "memory.max").read_text().strip()
+        if most != "max":
+            told.append((int(most) - int((group / "memory.current").read_text())) // 1_000_000)
+    except OSError:
+        return min(told, default=-1)
+    return max(0, min(told, default=-1)) if told else -1
+
+
+class _Bar:
+    """How far a simulation by the clock is: redrawn on a terminal, nothing elsewhere."""
+
+    def __init__(self, until_ms: int, rounds: int) -> None:
+        """`rounds`: what the run ends with, if no moment was set."""
+        self._until_ms, self._rounds = until_ms, rounds
+        self._told_s = 0.0
+        self._drawn = sys.stderr.isatty()
 
     def tell(self, now_ms: int, rounds: int) -> None:
         """Where it is."""
         now_s = time.monotonic()
-        if now_s - self._told_s < (0.2 if self._redrawn else TOLD_EVERY_S):
-            return
-        self._told_s = now_s
-        share = f" {now_ms / self._until_ms:4.0%}" if self._until_ms else ""
-        line = f"virtual time {format_duration(now_ms)}{share}, {rounds} rounds sealed"
-        if self._redrawn:
-            sys.stderr.write(f"\r\x1b[K{line}")
+        if self._drawn and now_s - self._told_s >= DRAWN_EVERY_S:
+            self._told_s = now_s
+            share = min(1.0, now_ms / self._until_ms if self._until_ms else rounds / self._rounds)
+            done = int(share * BAR_CHARS)
+            bar = f"[{'#' * done}{'-' * (BAR_CHARS - done)}] {share:4.0%}"
+            sys.stderr.write(f"\r\x1b[K{bar}  virtual time {format_duration(now_ms)}, {rounds} rounds sealed")
             sys.stderr.flush()
-        else:
-            note(line)
 
-
-def _compare(path: Path, clock: Clock) -> None:
-    from podium.cli.simulation_pages import comparison_markdown, comparison_page
-    from podium.sim.beginning import Setting
-    from podium.sim.compare import read_comparison, run_comparison, summaries
-    from podium.sim.run import simulate_fleet
-
-    comparison = read_comparison(path)
-
-    def simulated(task: "Task", devices: int, seed: int, trace: str) -> "SimReport":
-        setting = Setting(devices=devices, seed=seed, trace=trace, checked=False)
-        return simulate_fleet(task, setting, task.round.goal)[1]
-
-    rows: list[Measured] = []
-    for row in run_comparison(comparison, simulated):
-        rows.append(row)
-        reached = "not reached" if row.reached_ms is None else f"reached after {format_duration(row.reached_ms)}"
-        at_last = f"{row.rounds} rounds, at last {row.accuracy:.3f}"
-        note(f"{row.strategy}, seed {row.seed}: {row.target:.3f} {reached}, {at_last}")
-    told = summaries(rows, comparison.terms.baseline)
-    _write(clock, {"rows": rows, "summaries": told})
-    if clock.report is not None:
-        clock.report.write_text(comparison_page(f"Strategies of {path.name}", told, rows))
-    if clock.json is None:
-        say(comparison_markdown(told).rstrip())
+    def end(self) -> None:
+        """Clear the line."""
+        if self._drawn:
+            sys.stderr.write("\r\x1b[K")
 
 
 def _write(clock: Clock, value: object) -> None:
@@ -191,7 +226,7 @@ def _write(clock: Clock, value: object) -> None:
     if str(clock.json) == "-":
         say(text.decode())
     else:
-        clock.json.write_bytes(text + b"\n")
+        write_file(clock.json, text.decode() + "\n")
 
 
 def counted(text: str) -> int:

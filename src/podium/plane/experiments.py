@@ -227,7 +227,7 @@ def went(row: RoundView) -> dict[str, float]:
     """Metric name -> value of how an ended round went."""
     return {
         "podium/seconds": row.took_ms / 1000,
-        "podium/accepted": float(row.funnel.get("accepted", 0)),
+        "podium/accepted": float(row.leases.get("accepted", 0)),
         "podium/lost": float(sum(row.lost.values())),
         "podium/abandoned": float(row.state == "ABANDONED"),
     }

@@ -114,7 +114,7 @@ def moved_mark(view: RunView) -> str:
     waits = view.waiting
     shortfall = (waits.what, waits.have, waits.need, sorted(waits.why)) if waits else ()
     at = view.round
-    return repr((view.state, view.rounds_sealed, at and (at.number, at.state, at.funnel, at.lost), shortfall))
+    return repr((view.state, view.rounds_sealed, at and (at.number, at.state, at.leases, at.lost), shortfall))
 
 
 def run_ask(task: Task, folder: Path, data: bytes = b"") -> RunAsk:

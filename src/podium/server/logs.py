@@ -78,7 +78,7 @@ LINES: tuple[tuple[str, str, str, str], ...] = (
     ("podium.aggregation", "round cannot be finished", "error", "run, round, code"),
     ("podium.aggregation", "the aggregation role broke", "critical", "send, a traceback"),
     ("podium.loop", "the core is dropped and reloaded", "error", "code, why"),
-    ("podium.loop", "the store cannot be read", "error", "code, why"),
+    ("podium.loop", "the plane cannot be loaded", "error", "code, why"),
     ("podium.loop", "the core broke", "critical", "a traceback"),
     ("podium.webhooks", "webhook stands still", "error", "code, why"),
     ("podium.webhooks", "a delivery was given up", "warning", "webhook, why"),

@@ -32,8 +32,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
     `labels`: what devices were enrolled with, by turns (unchecked worlds). `checked`: compare everything with what was
-    promised; `trace`: when devices are there (sim/traces.py); `capacity`: a file of what they are;
-    `gateways`: at how many they check in.
+    promised; `trace`: when devices are there (sim/traces.py); `capacity`: a file of what they are. `rivals`: tasks on
+    the same plan and data that compete for the same devices, as runs `RUN`-1, `RUN`-2 and so on. `gateways`: at how
+    many they check in.
     """
 
     devices: int
@@ -48,6 +49,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Path | None = None
     gateways: int = 1
     terms: FleetTerms = FleetTerms()
+    rivals: tuple[Task, ...] = ()
 
 
 def synthetic(task: Task, setting: Setting, limits: Limits, chance: random.Random, faults: Faults) -> Devices:
@@ -83,8 +85,8 @@ def enrolled(count: int, labels: Sequence[dict[str, str]]) -> Iterator[DeviceRow
         )
 
 
-def beginning(task: Task, count: int) -> Iterator[AnyEvent]:
-    """A token, `count` devices enrolled by it, the first version, and the run."""
+def beginning(task: Task, count: int, rivals: Sequence[Task] = ()) -> Iterator[AnyEvent]:
+    """A token, `count` devices enrolled by it, the first version, the run, and one of each of `rivals`."""
     person = "person:administrator"
     yield TokenIssued(
         at_ms=0,
@@ -110,4 +112,7 @@ def beginning(task: Task, count: int) -> Iterator[AnyEvent]:
             name="",
         )
     yield VersionImported(at_ms=0, actor=person, digest="sha256:0", size_bytes=0, statement="")
-    yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=RUN, task=task, task_digest="sha256:task", base="sha256:0")
+    for place, each in enumerate((task, *rivals)):
+        run = f"{RUN}-{place}" if place else RUN
+        digest = f"sha256:task-{place}" if place else "sha256:task"
+        yield RunSubmitted(at_ms=0, ticket=-1, actor=person, run=run, task=each, task_digest=digest, base="sha256:0")

@@ -2,6 +2,7 @@
 
 Decides: the comparison file, the runs it asks for, and the table: virtual time to the accuracy that the baseline has at
 the end of its budget, and bytes, waste and fairness up to then. Never: simulates (the caller hands that in), or draws.
+What came of a comparison names the digest of each strategy's task, so that a stored table can be held to its file.
 A comparison file is TOML: [compare] says which task, fleet and seeds; each [strategies.NAME] is laid over the task
 file, section by section, key by key. The budget is the task's `run.rounds`, which a strategy may change too. An
 accuracy is the mean of the last `window` rounds', so that one lucky round does not end a race. Baseline and others are
@@ -11,18 +12,31 @@ paired by seed: the same fleet, the same first model.
 import math
 import statistics
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from podium.sim.report import RoundReport, SimReport, gini
+from podium.tasks.digest import task_digest
 from podium.tasks.file import judge_table, read_text
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
-Simulate = Callable[[Task, int, int, str], SimReport]
-"""(task, devices, seed, trace) -> report."""
+
+class Job(NamedTuple):
+    """One run to simulate."""
+
+    task: Task
+    devices: int
+    seed: int
+    trace: str
+
+
+Simulate = Callable[[Sequence[Job]], Iterable[SimReport]]
+"""Simulates each run; reports come in the order of the runs, each as soon as it and all before it are there."""
 
 Table = dict[str, dict[str, object]]
 """A task file as TOML says it: section -> key -> value."""
@@ -39,11 +53,24 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     window: int = 5
 
 
+class Strategy(msgspec.Struct, frozen=True, kw_only=True):
+    """One strategy of a file: what it lays over the task, as lines `section.key = value`, and its task's digest."""
+
+    laid: tuple[str, ...]
+    digest: str
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """A comparison file, whole: its terms, and the checked task of each strategy, in the order of the file."""
+    """A comparison file, whole: its terms, and each strategy with its checked task, in the order of the file."""
 
     terms: Terms
+    strategies: dict[str, Strategy]
     tasks: dict[str, Task]
+
+    def runs(self) -> list[tuple[str, int]]:
+        """(strategy, seed) of every run, by seed, the baseline first."""
+        names = sorted(self.tasks, key=lambda name: name != self.terms.baseline)
+        return [(name, seed) for seed in self.terms.seeds for name in names]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +108,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
 
 
-def read_comparison(path: Path) -> Comparison:
-    """The comparison file at `path`, and the task file it names.
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison came to, with all that it was asked: its file's terms and strategies, runs and medians."""
+
+    terms: Terms
+    strategies: dict[str, Strategy]
+    summaries: tuple[Summary, ...]
+    rows: tuple[Measured, ...]
+
+
+def read_comparison(path: Path, seeds: int = 0) -> Comparison:
+    """The comparison file at `path`, and the task file it names; only its first `seeds` seeds, 0: all of them.
 
     `OperatorFault`: file-unreadable; task-invalid for what the file says wrongly, or the first fault of a strategy's
     task, which then names the strategy.
@@ -90,15 +126,19 @@ def read_comparison(path: Path) -> Comparison:
     whole = _table(path)
     try:
         terms = msgspec.convert(whole.get("compare"), Terms)
-        strategies = msgspec.convert(whole.get("strategies"), dict[str, Table])
+        laid = msgspec.convert(whole.get("strategies"), dict[str, Table])
     except msgspec.ValidationError as error:
         raise OperatorFault("task-invalid", what=f"{path} is no comparison", why=str(error)) from error
-    if terms.baseline not in strategies or not terms.seeds or terms.window < 1 or terms.devices < 1:
+    if terms.baseline not in laid or not terms.seeds or terms.window < 1 or terms.devices < 1:
         why = f"it has devices, seeds and a window above zero, and a [strategies.{terms.baseline}]"
         raise OperatorFault("task-invalid", what=f"{path} is no comparison", why=why)
     base = _table(path.parent / terms.task)
-    tasks = {name: _task(base, strategy, f"{path}: strategy {name}") for name, strategy in strategies.items()}
-    return Comparison(terms=terms, tasks=tasks)
+    tasks = {name: _task(base, each, f"{path}: strategy {name}") for name, each in laid.items()}
+    return Comparison(
+        terms=replace(terms, seeds=terms.seeds[: seeds or None]),
+        strategies={name: Strategy(laid=_lines(laid[name]), digest=task_digest(task)) for name, task in tasks.items()},
+        tasks=tasks,
+    )
 
 
 def is_comparison(path: Path) -> bool:
@@ -107,20 +147,30 @@ def is_comparison(path: Path) -> bool:
 
 
 def run_comparison(comparison: Comparison, simulate: Simulate) -> Iterator[Measured]:
-    """Each strategy with each seed, the baseline first; one is told as soon as it is measured.
+    """Each run of `comparison.runs()`, in that order; one is told as soon as it and those before it are measured.
 
-    `ValueError` if the baseline seals no round with a seed: then there is nothing to reach.
+    `OperatorFault(task-invalid)` if the baseline seals no round with a seed: then there is nothing to reach.
     """
-    terms = comparison.terms
-    others = {name: task for name, task in comparison.tasks.items() if name != terms.baseline}
-    for seed in terms.seeds:
-        own = simulate(comparison.tasks[terms.baseline], terms.devices, seed, terms.trace)
-        if not own.rounds:
-            raise ValueError(f"{terms.baseline} seals no round with seed {seed}: there is nothing to reach")
-        target = _smooth(own.rounds, terms.window)[-1]
-        yield measured(terms.baseline, seed, own, target, terms.window)
-        for name, task in others.items():
-            yield measured(name, seed, simulate(task, terms.devices, seed, terms.trace), target, terms.window)
+    terms, target = comparison.terms, math.nan
+    runs = comparison.runs()
+    jobs = [Job(comparison.tasks[name], terms.devices, seed, terms.trace) for name, seed in runs]
+    for (name, seed), report in zip(runs, simulate(jobs), strict=True):
+        if name == terms.baseline:
+            if not report.rounds:
+                why = f"{name} seals no round with seed {seed}"
+                raise OperatorFault("task-invalid", what="there is nothing to reach", why=why)
+            target = _smooth(report.rounds, terms.window)[-1]
+        yield measured(name, seed, report, target, terms.window)
+
+
+def compared(comparison: Comparison, rows: Sequence[Measured]) -> Compared:
+    """What `rows`, the runs of `comparison`, came to."""
+    return Compared(
+        terms=comparison.terms,
+        strategies=comparison.strategies,
+        summaries=tuple(summaries(rows, comparison.terms.baseline)),
+        rows=tuple(rows),
+    )
 
 
 def measured(strategy: str, seed: int, report: SimReport, target: float, window: int) -> Measured:
@@ -187,6 +237,17 @@ def _table(path: Path) -> dict[str, object]:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise OperatorFault("task-invalid", what=f"{path} is not TOML", why=str(error)) from error
+
+
+def _lines(section: Mapping[str, object], prefix: str = "") -> tuple[str, ...]:
+    """What a strategy lays over the task, one line a key: `select.options.alpha = 2.0`."""
+    lines: list[str] = []
+    for key, value in section.items():
+        if isinstance(value, dict):
+            lines += _lines(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key} = {msgspec.json.encode(value).decode()}")
+    return tuple(lines)
 
 
 def _task(base: Mapping[str, object], strategy: Table, source: str) -> Task:

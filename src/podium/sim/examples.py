@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from podium.wire.problems import OperatorFault
 from podium_examples.digits import shards as digits
-from podium_examples.digits.shards import Digits
 from podium_examples.mnist import shards as mnist
+from podium_examples.softmax import Images
 
-Source = tuple[Callable[[str], dict[str, Digits]], str, int]
+Source = tuple[Callable[[str], dict[str, Images]], str, int]
 
 SOURCES: dict[str, Source] = {
     "podium_examples.digits:train": (digits.data, digits.DATASET, digits.DEVICES),

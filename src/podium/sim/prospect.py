@@ -5,12 +5,15 @@ Decides: how a fleet's columns answer a task's rules hour by hour, and how long 
 fleet's terms say (fleet_terms.py). Limits: `SAMPLE` devices stand for a larger fleet.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.draws import uniform
+from podium.core.draws import draw, uniform
 from podium.core.fleet.facts import DATASETS, Facts, standing_facts
 from podium.core.fleet.telemetry import Telemetry
+from podium.core.pacing.adapt import SLACK
 from podium.core.pacing.windows import PaceView, longest_ms
 from podium.core.selection.columnwise import FactColumns
 from podium.core.selection.eligible import Eligibility
@@ -23,6 +26,8 @@ from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
 SAMPLE = 50_000
+ROUNDS_DRAWN, LEASES_DRAWN = 256, 4_000_000
+"""So many rounds are drawn, fewer of large ones."""
 HOURS = DAY_MS // HOUR_MS
 MIDDLE_MS = HOUR_MS // 2
 
@@ -60,6 +65,8 @@ def trace_prospect(task: Task, trace: str, devices: int, seed: int, moved: tuple
     assumed = ["fleet and losses are the terms of a synthetic fleet; each device has the plan and the datasets"]
     if min(moved) < 0:
         assumed.append("the model's size is not known: its transfer is taken to need no time")
+    reports = _round_ms(task, fleet, who, took, loss) if len(who) else int(task.round.report_deadline)
+    gather = _gather_ms(task, leases_expected(task, loss), sum(hours) // HOURS, devices)
     watts = np.array([power_w(each.os, each.architecture) for each in fleet.capabilities()])
     return Evidence(
         source="trace",
@@ -71,27 +78,54 @@ def trace_prospect(task: Task, trace: str, devices: int, seed: int, moved: tuple
         hours=hours,
         held={name: round(count * scale) for name, count in sorted(held.items(), key=lambda each: -each[1])},
         loss_rate=loss,
-        round_ms=_round_ms(task, took, loss, (devices, sum(hours) // HOURS)),
+        round_ms=Limits().form_settle_ms + max(reports, gather),
         lease_ms=max(1, int(np.minimum(took, int(task.round.report_deadline)).mean())),
         power_w=float(watts[fleet.class_of[who]].mean()) if len(who) else float(watts.mean()),
         assumed=assumed,
     )
 
 
-def _round_ms(task: Task, took: Numbers, loss: float, fleet: tuple[int, int]) -> int:
-    """Until the report that makes the goal: of the leases that are not lost the quantile that it needs.
+def _round_ms(task: Task, fleet: SimFleet, who: Numbers, took: Numbers, loss: float) -> int:
+    """How long the reports of a round take on average, over drawn rounds of devices of `who`.
 
-    `fleet`: how many devices there are, and how many are there and able on average: they check in evenly over their
-    window, and come back for their seat within a rendezvous. The next round forms meanwhile, so of that only what takes
-    longer than the reports adds to a round.
+    `took`: each one's time on a lease. A round is over with the report that makes its goal, or at its deadline. Who
+    drops out, or is past hope, is replaced as the core does it: at first by no more than `over_max` of what is missing,
+    those who are waited for counted in, then as their leases lapse.
     """
-    limits, leases = Limits(), leases_expected(task, loss)
-    needed = min(1.0, task.round.goal / (leases * (1.0 - loss)))
-    reports = min(float(np.quantile(took, needed)), float(task.round.report_deadline))
-    pace = PaceView(awake=fleet[0], low=fleet[0], high=fleet[0], learned=False, seats=task.round.goal)
+    limits, goal, leases = Limits(), task.round.goal, math.ceil(leases_expected(task, loss))
+    deadline, stall = float(task.round.report_deadline), float(task.round.stall)
+    width = 2 * leases + goal
+    rounds = min(ROUNDS_DRAWN, max(1, LEASES_DRAWN // width))
+    keys = np.arange(rounds * width).reshape(rounds, width)
+    drawn = (draw(task.run.seed, "forecast-round", keys) % np.uint64(len(who))).astype(np.int64)
+    times = took[drawn].astype(np.float64)
+    first, dropped = times[:, :leases], uniform(task.run.seed, "forecast-drop", keys[:, :leases])
+    first = np.where(dropped < fleet.drop_out[who[drawn[:, :leases]]], np.inf, first)
+    hope = min(deadline, SLACK * _slowest_ms(fleet.class_of[who], took))
+    missing = np.maximum(0, goal - np.count_nonzero(first <= hope, axis=1))
+    waited_for = np.count_nonzero(first > hope, axis=1)
+    soon = np.clip(np.ceil(missing * limits.over_max) - waited_for, 0, leases)
+    second = np.where(np.arange(leases) < soon[:, np.newaxis], hope + times[:, leases : 2 * leases], np.inf)
+    third = max(hope, stall) + times[:, 2 * leases :]
+    reports = np.sort(np.concatenate([first, second, third], axis=1), axis=1)[:, goal - 1]
+    return int(np.minimum(reports, deadline).mean())
+
+
+def _slowest_ms(classes: NDArray[np.integer], took: Numbers) -> float:
+    """The p95 of the slowest class of devices."""
+    return max(float(np.quantile(took[classes == each], 0.95)) for each in np.unique(classes))
+
+
+def _gather_ms(task: Task, leases: float, there: int, devices: int) -> int:
+    """Until a round has its devices: `there` of `devices` that fit are there, and check in evenly over their window.
+
+    They come back for their seat within a rendezvous. The next round forms while one reports, so of this only what
+    takes longer than the reports adds to a round.
+    """
+    limits = Limits()
+    pace = PaceView(awake=devices, low=devices, high=devices, learned=False, seats=task.round.goal)
     window = longest_ms(limits, pace, 0)
-    gather = window * min(1.0, leases / max(1, fleet[1])) + limits.window_rendezvous_ms
-    return limits.form_settle_ms + int(max(reports, gather))
+    return int(window * min(1.0, leases / max(1, there))) + limits.window_rendezvous_ms
 
 
 def _epochs(task: Task) -> int:
@@ -125,6 +159,10 @@ def _standing(
 ) -> tuple[Mask, dict[str, int]]:
     """Who has data enough and meets `requires`, and what holds the others: each device once."""
     held: dict[str, int] = {}
+    if task.select.regions:
+        return np.zeros(fleet.count, np.bool_), {
+            "in none of select.regions, as a synthetic fleet names none": fleet.count
+        }
     short = (fleet.data_facts(every)["examples"] < task.data.examples_min) & bool(task.data.datasets)
     if short.any():
         held["no such data"] = int(np.count_nonzero(short))

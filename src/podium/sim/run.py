@@ -7,19 +7,24 @@ invariants hold at the end.
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from podium.sim.beginning import RUN, Setting
 from podium.sim.checkers import InvariantBroken
+from podium.sim.compare import Job
 from podium.sim.report import SimReport, gini
 from podium.sim.training_engine import TrainingEngine
 from podium.sim.world import World
 from podium.tasks.task import Task
 from podium.wire.problems import PodiumError
 
+Given = TypeVar("Given")
+Came = TypeVar("Came")
 RATES_SKIPPED = 4
 """Quarters of an hour in which a fleet's first check-ins come, at a pace that nobody told them."""
 
@@ -154,12 +159,29 @@ def simulate_many(
     task: Task, *, devices: int, seeds: Sequence[int], faults: frozenset[str] = frozenset(), trace: str = "flat"
 ) -> Iterator[SimResult]:
     """`simulate_task` for each seed, results in order; the first broken promise ends it."""
-    jobs = [(task, devices, seed, faults, trace) for seed in seeds]
-    if len(jobs) == 1:
-        yield _one(jobs[0])
+    yield from _each(_one, [(task, devices, seed, faults, trace) for seed in seeds])
+
+
+def train_each(jobs: Sequence[Job]) -> Iterator[SimReport]:
+    """The report of each run of a comparison, in order: whole cohorts train for real, each run to its end."""
+    yield from _each(_trained, jobs)
+
+
+def _each(function: Callable[[Given], Came], jobs: Sequence[Given]) -> Iterator[Came]:
+    """`function` of each job, in order, in as many processes as there are cores; they end with their reader."""
+    processes = min(len(jobs), os.cpu_count() or 1)
+    if processes <= 1:
+        yield from map(function, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(min(len(jobs), os.cpu_count() or 1)) as pool:
-        yield from pool.imap(_one, jobs)
+    # an interrupt is for the one who reads; the others are ended by leaving the pool, and have nothing to say
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("spawn").Pool(processes, signal.signal, ignore) as pool:
+        yield from pool.imap(function, jobs)
+
+
+def _trained(job: Job) -> SimReport:
+    setting = Setting(devices=job.devices, seed=job.seed, trace=job.trace, checked=False)
+    return simulate_fleet(job.task, setting, job.task.round.goal)[1]
 
 
 def _one(job: tuple[Task, int, int, frozenset[str], str]) -> SimResult:

@@ -1,7 +1,7 @@
 """Real training of simulated devices, many at once, summed exactly as the plane sums.
 
 Decides: what each device of a cohort would have sent, and what its examples cost under the base. Never: who trains,
-what an update weighs, or the next version. The models are those of podium_examples.mnist.plan, its slow twin: softmax
+what an update weighs, or the next version. The models are those of podium_examples.softmax, its slow twin: softmax
 regression, or one hidden layer; the order of the examples is the plan's own.
 How it is fast: after any number of steps the first layer has moved by x^T m, where m [examples, units] gathers each
 example's slopes times -lr. So no device has weights of its own: its logits are x W + (x x^T + 1) m (the 1 is the bias),
@@ -28,7 +28,7 @@ from podium.kernels.checks import measure
 from podium.kernels.sums import make_scratch
 from podium.learning import fedavg
 from podium.sim.examples import Examples
-from podium_examples.mnist.plan import batches
+from podium_examples.softmax import batches
 
 ROWS_BLOCK = 800
 """Examples worked on at a time: with 1,258 units their activities (4 MB) stay near the third-level cache."""

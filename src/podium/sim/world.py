@@ -88,8 +88,9 @@ class World:
             return self._given_engine
         if not self.setting.checked:
             return ListEngine()
-        rules = self.task.round
-        return OneHotEngine(self.setting.devices, cohort_max(rules.goal, rules.concurrency, self.task.select.over))
+        tasks = (self.task, *self.setting.rivals)
+        cohorts = (cohort_max(each.round.goal, each.round.concurrency, each.select.over) for each in tasks)
+        return OneHotEngine(self.setting.devices, max(cohorts))
 
     def _number_of(self, lease: LeaseRow) -> int:
         return self.core.state.holder(lease)
@@ -239,7 +240,7 @@ class World:
         if not self.setting.checked:
             self.core = Core(enrolled(self.setting.devices, self.setting.labels), step=0, at_ms=0, limits=self.limits)
         count = self.setting.devices if self.setting.checked else 0
-        for event in beginning(self.task, count):
+        for event in beginning(self.task, count, self.setting.rivals):
             self.feed(event)
         steps, self._pending = self._pending, []
         if self.setting.checked:
@@ -253,7 +254,8 @@ class World:
         """Whether there is nothing left to simulate."""
         if self.setting.until_ms:
             return self.now_ms >= self.setting.until_ms
-        return self.core.state.runs[RUN].state not in RUN_OPEN and not self._pending
+        open_still = any(run.state in RUN_OPEN for run in self.core.state.runs.values())
+        return not open_still and not self._pending
 
     def run(self) -> None:
         """Drive the simulation to its end and check what must be true then."""

@@ -20,6 +20,8 @@ from podium.wire.durations import Duration
 from podium.wire.limits import Limits
 from podium.wire.problems import OperatorFault
 
+PURPOSE_CHARS_MAX = 1_000
+"""A purpose and a lawful basis are shown wherever a run is, and are in every journal entry of it."""
 _CHARS_MAX, _STALENESS_MAX = Limits().name_chars_max, Limits().staleness_max
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(rf"{_NAME.pattern}@{_NAME.pattern}")
@@ -84,6 +86,11 @@ def _name_faults(task: Task) -> Iterator[OperatorFault]:
         yield _refuse("data.datasets", list(task.data.datasets), "a dataset is named once")
     if not head.purpose.strip():
         yield _refuse("task.purpose", head.purpose, "a task says what it is for")
+    for key, text in (("task.purpose", head.purpose), ("task.basis", head.basis)):
+        if len(text) > PURPOSE_CHARS_MAX:
+            yield OperatorFault(
+                "task-invalid", what=f"{key} is {len(text):,} long", why=f"at most {PURPOSE_CHARS_MAX:,}"
+            )
     if not _FUNCTION.fullmatch(head.plan):
         yield _refuse("task.plan", head.plan, "a plan is named module:function")
     for place, digest in enumerate(head.plan_digests):

@@ -9,11 +9,15 @@ from podium.wire.operator import View, Wait
 
 
 class Cause(View, frozen=True, kw_only=True):
-    """One reason why something does not go on: a stable code, how many devices it holds back, and what it means."""
+    """One reason why something does not go on: a stable code, how many devices it holds back, and what it means.
+
+    `alone`: of these, those that nothing else holds: without this cause so many more could take part.
+    """
 
     code: str
     devices: int
     text: str
+    alone: int = 0
 
 
 class Left(View, frozen=True, kw_only=True):

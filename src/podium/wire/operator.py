@@ -33,8 +33,8 @@ class Wait(View, frozen=True, kw_only=True):
 
 
 class RoundView(View, frozen=True, kw_only=True):
-    """A round: its state, funnel (stage -> count, in order) and losses (reason -> count); its metrics are those of its
-    base version, measured before any device trained."""
+    """A round: its state, its leases by how far they got, and losses (reason -> count); its metrics are those of its
+    base version, measured before any device trained. How far devices got is told by the explanation of its run."""
 
     run: str
     number: int
@@ -44,7 +44,7 @@ class RoundView(View, frozen=True, kw_only=True):
     version: str
     goal: int
     minimum: int
-    funnel: dict[str, int]  # registered, eligible, checked in, leased, training, reported, accepted
+    leases: dict[str, int]  # granted, training (now), reported, accepted: a device may have had several
     lost: dict[str, int]
     left_ms: int  # until the deadline in force, -1 none
     took_ms: int
@@ -58,6 +58,8 @@ class RoundView(View, frozen=True, kw_only=True):
     report_ms: int = -1  # how long reports may take, from the first lease
     norm_max: float = -1.0  # an update of a larger norm is refused
     shapes: dict[str, int] = {}  # session shape -> leases, the most first: docs/reference/causes.md
+    asked: int = 0  # devices that it asks at once for its goal; 0: not known, it never started
+    loss_rate: float = -1.0  # share of such leases that is usually lost, if that is why it asks so many; -1: it is not
 
 
 class RunView(View, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ Images sorted by label (stable) are cut into 200 shards; device i holds shard i,
 100 + (37 i mod 100), from the digits 5 to 9. Of each shard every fourth image is for testing.
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
+from podium_examples.softmax import Images
 
 DATASET = "digits"
 """The name under which a device holds its images."""
@@ -24,20 +24,7 @@ _STRIDE = 37  # coprime to 100, so that every second shard is dealt once
 _TEST_EVERY = 4
 
 
-@dataclass(frozen=True)
-class Digits:
-    """One device's images: x float32 [images, pixels] in 0..1, y int64 [images] in 0..9; `len` = training images."""
-
-    x_train: NDArray[np.float32]
-    y_train: NDArray[np.int64]
-    x_test: NDArray[np.float32]
-    y_test: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.y_train)
-
-
-def data(device: str) -> dict[str, Digits]:
+def data(device: str) -> dict[str, Images]:
     """The data source of device "0" to "99": `podium_examples.digits:data?17`; `OperatorFault(usage)` for others."""
     if not (device.isascii() and device.isdecimal() and int(device) < DEVICES):
         raise OperatorFault("usage", what=f"no device is called {device!r}", why=f"there are 0 to {DEVICES - 1}")
@@ -47,7 +34,7 @@ def data(device: str) -> dict[str, Digits]:
     testing = [np.arange(len(shard)) % _TEST_EVERY == _TEST_EVERY - 1 for shard in mine]
     test = np.concatenate([shard[picked] for shard, picked in zip(mine, testing, strict=True)])
     train = np.concatenate([shard[~picked] for shard, picked in zip(mine, testing, strict=True)])
-    return {DATASET: Digits(x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])}
+    return {DATASET: Images(x_train=x[train], y_train=y[train], x_test=x[test], y_test=y[test])}
 
 
 @cache

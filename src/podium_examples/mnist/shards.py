@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from podium.wire.extras import how_to_install
 from podium.wire.problems import OperatorFault
-from podium_examples.digits.shards import Digits
+from podium_examples.softmax import Images
 
 DATASET = "mnist"
 """The name under which a device holds its images."""
@@ -30,14 +30,14 @@ _HELD_EVERY = 5
 _IMAGES, _PIXELS = 5_000, 784
 
 
-def data(device: str) -> dict[str, Digits]:
+def data(device: str) -> dict[str, Images]:
     """The data source of device "0" to "499": `podium_examples.mnist:data?17`; `OperatorFault(usage)` for others."""
     if not (device.isascii() and device.isdecimal() and int(device) < DEVICES):
         raise OperatorFault("usage", what=f"no device is called {device!r}", why=f"there are 0 to {DEVICES - 1}")
     x, y = _images()
     training, testing = dealt(y)
     mine, held = training[int(device)], testing[int(device)]
-    return {DATASET: Digits(x_train=x[mine], y_train=y[mine], x_test=x[held], y_test=y[held])}
+    return {DATASET: Images(x_train=x[mine], y_train=y[mine], x_test=x[held], y_test=y[held])}
 
 
 def dealt(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -91,7 +91,7 @@ def test_runs_stand_in_columns_and_their_terms_below(capsys: pytest.CaptureFixtu
 def test_rounds_leases_and_metrics_are_rows_from_the_first_rounds_opening() -> None:
     rounds = list(round_rows(ROUNDS, 9_000))
     head = rounds[0]
-    assert head[-5:] == ("lost", "losses", "leased", "reported", "accepted")
+    assert head[-5:] == ("lost", "losses", "granted", "reported", "accepted")
     assert [row[head.index("opened_ms")] for row in rounds[1:]] == [0, 1_000, 2_000]
     assert rounds[3][head.index("lost") :][:2] == (2, "LAPSED=2")
     later = msgspec.structs.replace(LEASE, granted_age_ms=8_700, ended_age_ms=200)
@@ -117,15 +117,15 @@ def test_a_cell_is_never_a_formula() -> None:
     assert out.getvalue().startswith("'=1")
 
 
-def test_figures_are_one_for_each_metric_the_funnel_and_the_time() -> None:
+def test_figures_are_one_for_each_metric_the_leases_and_the_time() -> None:
     made = figures(RUN, [*ROUNDS, sealed(4, 0.8, metrics={"a/b": 1.0, "a b": 2.0})])
-    assert sorted(made) == ["funnel", "metric-a_b", "metric-a_b_", "metric-accuracy", "time"]
+    assert sorted(made) == ["leases", "metric-a_b", "metric-a_b_", "metric-accuracy", "time"]
     for text in made.values():
         assert ElementTree.fromstring(text).get("role") == "img"
     assert "va: 3 points" in made["metric-accuracy"]
-    assert "1, leased: 1,300" in made["funnel"]
+    assert "1, granted: 1,300" in made["leases"]
     many = [sealed(number, 0.5) for number in range(1, 40)]
-    assert "polyline" in figures(RUN, many)["funnel"]
+    assert "polyline" in figures(RUN, many)["leases"]
     assert "nothing yet" in figures(RUN, [])["time"]
 
 

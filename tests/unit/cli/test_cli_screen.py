@@ -22,13 +22,15 @@ ROUND = RoundView(
     version="",
     goal=800,
     minimum=500,
-    funnel={"registered": 1_204_113, "leased": 1300, "reported": 400},
+    leases={"granted": 1300, "training": 800, "reported": 400, "accepted": 390},
     lost={"DECLINED:battery": 44, "DECLINED:metered": 17, "LAPSED": 38},
     left_ms=190_000,
     took_ms=1_000,
     metrics={},
     site_metrics={},
     site_examples={},
+    asked=1000,
+    loss_rate=0.18,
 )
 RUN = RunView(
     id="7f3a",
@@ -62,12 +64,13 @@ def changed(view: RunView = RUN, **fields: object) -> RunView:
     return msgspec.structs.replace(view, **fields)
 
 
-def test_the_screen_names_run_round_funnel_losses_and_metrics() -> None:
+def test_the_screen_names_run_round_leases_losses_and_metrics() -> None:
     assert screen(RUN) == [
         "kb-nwp  run 7f3a  RUNNING  round 12/100  v41 -> v42   elapsed 41 min 10 s  eta 5 h 33 min",
         " reported [##################------------------]  400/800   reporting, goal 800, minimum 500, "
         "deadline 3 min 10 s",
-        " funnel   registered 1,204,113 > leased 1,300 > reported 400",
+        " leases   granted 1,300  training 800  reported 400  accepted 390  (asks 1,000 for 800: 18.0% of such "
+        "leases are lost)",
         " lost     declined 61 (battery 44, metered 17)  lapsed 38",
         " loss     2.91 2.74 2.63 (measured on v40)",
         " bytes    down 9.1 GB  up 1.2 kB",
@@ -92,7 +95,7 @@ def test_an_evaluation_makes_no_version() -> None:
 
 
 def test_more_reports_than_the_goal_fill_the_bar_and_no_more() -> None:
-    full = screen(changed(round=msgspec.structs.replace(ROUND, funnel={"reported": 900})))[1]
+    full = screen(changed(round=msgspec.structs.replace(ROUND, leases={"reported": 900})))[1]
     assert full.startswith(f" reported [{'#' * 36}]  900/800")
 
 

@@ -9,6 +9,7 @@ from podium.core.views import runs as views
 from podium.wire.operator import Wait
 from tests.support.core_drive import Drive
 from tests.support.core_made import BASE, IDLE_MS, PLAN, SOON_MS, gathers, task
+from tests.support.explain_cases import resting
 
 
 def heard(drive: Drive, *devices: int, **facts: float) -> list[str]:
@@ -250,15 +251,7 @@ def test_the_view_of_a_run_and_its_round() -> None:
     assert (view.elapsed_ms, view.left_ms) == (drive.now_ms, 86_400_000 - drive.now_ms)
     assert view.round is not None
     assert (view.round.number, view.round.state, view.round.goal, view.round.minimum) == (1, "REPORTING", 2, 2)
-    assert view.round.funnel == {
-        "registered": 4,
-        "eligible": 4,
-        "checked in": 4,
-        "leased": 3,
-        "training": 1,
-        "reported": 1,
-        "accepted": 1,
-    }
+    assert view.round.leases == {"granted": 3, "training": 1, "reported": 1, "accepted": 1}
     assert view.round.lost == {"DECLINED:battery": 1}
     assert view.bytes_up == 8
     drive.judge(drive.trained(3, metrics={"accuracy": (4.0, 4.0)})[0])
@@ -273,7 +266,7 @@ def test_the_view_of_a_run_and_its_round() -> None:
         {"DECLINED:battery": 1, "SUPERSEDED:round-closed": 1},
     )
     assert sealed.took_ms == drive.round(1).ended_ms - drive.round(1).opened_ms
-    assert sealed.funnel == {"registered": 4, "leased": 4, "training": 0, "reported": 2, "accepted": 2}
+    assert sealed.leases == {"granted": 4, "training": 0, "reported": 2, "accepted": 2}
 
 
 def test_a_run_that_is_over_waits_for_nothing_and_stops_its_clock() -> None:
@@ -296,7 +289,7 @@ def test_a_run_that_is_over_shows_the_round_in_which_somebody_worked() -> None:
     drive.stop()
     view = views.run_view(drive.state, drive.run(), drive.now_ms)
     assert view.round is not None
-    assert (view.round.number, view.round.funnel["leased"]) == (1, 1)
+    assert (view.round.number, view.round.leases["granted"]) == (1, 1)
 
 
 def test_the_views_of_devices_and_versions() -> None:
@@ -355,3 +348,12 @@ def test_a_view_is_plain_numbers_whenever_it_is_asked_for() -> None:
     view = views.run_view(drive.state, drive.run(), drive.now_ms - 10)
     assert view.round is not None and type(view.round.left_ms) is int
     assert msgspec.json.encode(view)
+
+
+def test_who_rests_is_told_to_come_back_when_that_is_over_unless_another_run_may_want_it() -> None:
+    drive = resting(separation=3_600_000)
+    drive.wait(600_000)
+    assert [(told.reason, told.window_ms) for told in drive.check_in(0)] == [("separation", 3_000_000)]
+    drive.begin(task(goal=9, over=1.0, requires="device.site == 'north'"), run="other")
+    (told,) = drive.check_in(0)
+    assert told.reason in ("separation", "requires") and told.window_ms < 60_000

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from podium.core.selection.eligible import CLAUSE
 from podium.core.selection.reasons import CODE
 from podium.core.views.evidence import code_of
-from podium.core.views.explain import explain_device, explain_run
+from podium.core.views.explain import explain_run
+from podium.core.views.explain_device import explain_device
 from podium.core.views.holdups import Look, hold_ups
 from podium.wire.explained import Explanation
 from podium.wire.limits import Limits
@@ -197,6 +198,26 @@ def sound(told: Explanation) -> None:
     assert told.what and told.next and all(each.text for each in told.causes), told
 
 
+def banned() -> Story:
+    """Devices that were banned are asked why."""
+    story = Story()
+    for device in range(3):
+        story.act("mark", device, 0, 0.0)
+        story.act("probe", device, 0, 1.0)
+    return story
+
+
+def rested() -> Story:
+    """Devices that trained a moment ago are asked why."""
+    story = Story()
+    for _ in range(2):
+        story.act("round", 0, 0, 1.0)
+        story.act("work", 0, 0, 1.0)
+        for device in range(len(UNLIKE)):
+            story.act("probe", device, 0, 1.0)
+    return story
+
+
 def test_what_is_explained_is_what_is_decided() -> None:
     met: Counter[str] = Counter()
 
@@ -212,6 +233,8 @@ def test_what_is_explained_is_what_is_decided() -> None:
         met.update(story.met)
 
     campaign()
+    for story in (banned(), rested()):  # seldom drawn
+        met.update(story.met)
     known = {*HEARD, *DECIDED, "part", "not-checked-in", "not-connected"}
     known |= {"stale", "other", "requires-false", "requires-unknown", "when-false", "when-unknown"}
     assert set(met) <= known and known - set(met) <= {"stale", "other"}, set(met) ^ known

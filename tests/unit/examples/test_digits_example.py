@@ -10,19 +10,19 @@ from podium.device.plan import load_data, load_init, load_plan
 from podium.tasks.file import read_task
 from podium.wire.problems import OperatorFault
 from podium_examples.digits import data, evaluate, init, train
-from podium_examples.digits.plan import gradient, measure
-from podium_examples.digits.shards import DEVICES, Digits
+from podium_examples.digits.shards import DEVICES
+from podium_examples.softmax import Images, gradient, measure
 from tests.unit.examples.by_hand import average, outcome, pooled, told
 
 LOCAL: dict[str, int | float | str | bool] = {"epochs": 5, "batch": 10, "lr": 0.1}
 
 
 @pytest.fixture(scope="module")
-def devices() -> list[Digits]:
+def devices() -> list[Images]:
     return [data(str(number))["digits"] for number in range(DEVICES)]
 
 
-def test_every_image_is_held_once_and_each_device_knows_two_or_three_digits(devices: list[Digits]) -> None:
+def test_every_image_is_held_once_and_each_device_knows_two_or_three_digits(devices: list[Images]) -> None:
     held = np.concatenate([part for each in devices for part in (each.x_train, each.x_test)])
     images = (load_digits().data / 16).astype(np.float32)
     assert np.array_equal(np.unique(held, axis=0), np.unique(images, axis=0))
@@ -35,7 +35,7 @@ def test_every_image_is_held_once_and_each_device_knows_two_or_three_digits(devi
     assert sum(len(each) for each in devices) == 1397
 
 
-def test_the_pixels_are_between_0_and_1(devices: list[Digits]) -> None:
+def test_the_pixels_are_between_0_and_1(devices: list[Images]) -> None:
     for each in devices:
         assert each.x_train.dtype == np.float32
         assert each.x_train.shape == (len(each), 64)
@@ -49,11 +49,11 @@ def test_other_devices_there_are_none() -> None:
             data(name)
 
 
-def tiny() -> Digits:
+def tiny() -> Images:
     """Two images of one lit pixel each: pixel 0 is a 3, pixel 1 is a 7."""
     x = np.eye(2, 64, dtype=np.float32)
     y = np.array([3, 7], np.int64)
-    return Digits(x_train=x, y_train=y, x_test=x, y_test=y)
+    return Images(x_train=x, y_train=y, x_test=x, y_test=y)
 
 
 def test_one_step_from_zero_is_what_the_formula_gives() -> None:
@@ -81,7 +81,7 @@ def test_the_metrics_are_sums_over_the_test_images_and_bear_huge_logits() -> Non
     assert (total, count) == pytest.approx((2 * (2000 + np.log(9)), 2.0))
 
 
-def test_the_slope_is_that_of_the_loss(devices: list[Digits]) -> None:
+def test_the_slope_is_that_of_the_loss(devices: list[Images]) -> None:
     images = devices[5]
     choices = np.random.default_rng(2)
     model = {"bias": choices.normal(size=10), "weight": choices.normal(size=(64, 10))}
@@ -100,7 +100,7 @@ def test_the_slope_is_that_of_the_loss(devices: list[Digits]) -> None:
         assert slopes[name][place] == pytest.approx(rise, abs=1e-8)
 
 
-def test_the_seed_moves_the_initial_weights_and_the_batches(devices: list[Digits]) -> None:
+def test_the_seed_moves_the_initial_weights_and_the_batches(devices: list[Images]) -> None:
     assert not np.array_equal(init(1)["weight"], init(2)["weight"])
     trained = []
     for round, seed in ((1, 5), (1, 5), (2, 5), (1, 6)):
@@ -111,7 +111,7 @@ def test_the_seed_moves_the_initial_weights_and_the_batches(devices: list[Digits
     assert len(set(trained)) == 3
 
 
-def test_twenty_rounds_of_forty_by_hand_learn_all_ten_digits(devices: list[Digits]) -> None:
+def test_twenty_rounds_of_forty_by_hand_learn_all_ten_digits(devices: list[Images]) -> None:
     choices = np.random.default_rng(7)
     model = init(42)
     for round in range(1, 21):

@@ -5,20 +5,19 @@ import pytest
 
 from podium.device.plan import load_data, load_init, load_plan
 from podium.wire.problems import OperatorFault
-from podium_examples.digits.shards import Digits
 from podium_examples.mnist import data, evaluate, init, init_hidden, train
-from podium_examples.mnist.plan import batches, gradient, measure
 from podium_examples.mnist.shards import DEVICES, dealt
+from podium_examples.softmax import Images, batches, gradient, measure
 from tests.unit.examples.by_hand import outcome, told
 
 LOCAL: dict[str, int | float | str | bool] = {"epochs": 2, "batch": 3, "lr": 0.1}
 
 
-def small(images: int) -> Digits:
+def small(images: int) -> Images:
     """Images of random pixels."""
     choices = np.random.default_rng(images)
     x, y = choices.random((images, 784), np.float32), choices.integers(0, 10, images)
-    return Digits(x_train=x, y_train=y, x_test=x, y_test=y)
+    return Images(x_train=x, y_train=y, x_test=x, y_test=y)
 
 
 def test_each_device_trains_on_eight_images_of_one_or_two_digits_and_a_thousand_are_held_out() -> None:
@@ -62,7 +61,7 @@ def test_the_plans_are_found_by_their_names() -> None:
 def test_one_step_of_softmax_from_zero_is_what_the_formula_gives() -> None:
     # at zero every chance is 1/10: the error of the true digit is -0.9, of each other 0.1; two images halve it
     x, y = np.eye(2, 784, dtype=np.float32), np.array([3, 7])
-    images = Digits(x_train=x, y_train=y, x_test=x, y_test=y)
+    images = Images(x_train=x, y_train=y, x_test=x, y_test=y)
     result = outcome(train, init(0), {"mnist": images}, told("train", {"epochs": 1, "batch": 2, "lr": 1.0}, 1, 0))
     assert result.weights is not None
     expected = np.zeros((784, 10))

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from podium.core.selection.reasons import REASONS
+from podium.core.views.shapes import DRIFT_MAX, ROUNDS_NEW
 from podium.server.observe.table import METRICS, Metric, samples
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,4 +64,15 @@ def test_every_alert_says_what_it_is_and_has_a_runbook_that_exists() -> None:
         assert "summary: " in block and "description: " in block, name
         assert f'runbook_url: "docs/how-to/observability.md#{name.lower()}"' in block
         assert f"\n### {name}\n" in page
-    assert len(blocks) == page.count("\n### Podium") == 14
+    assert len(blocks) == page.count("\n### Podium") == 15
+
+
+def test_the_alert_on_sessions_has_the_limits_of_the_cause() -> None:
+    rules = (DEPLOY / "alerts.yml").read_text()
+    assert f"podium_session_shape_drift > {DRIFT_MAX}\n" in rules
+    assert f"over its newest {ROUNDS_NEW} rounds" in rules
+
+
+def test_the_protocol_has_a_word_for_each_reason() -> None:
+    page = (ROOT / "docs" / "reference" / "device-protocol.md").read_text()
+    assert [reason for reason in REASONS if reason != "offered" and f"`{reason}`" not in page] == []

@@ -1,6 +1,6 @@
 """Strategies compared: Gini and times by hand, overlays of the task file, and the page that tells them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.cli.simulation_pages import comparison_markdown, comparison_page, report_page
-from podium.sim.compare import Measured, measured, read_comparison, run_comparison, summaries
+from podium.cli.comparison_page import comparison_markdown, comparison_page, times_of, verdict
+from podium.cli.comparisons import result_text
+from podium.cli.simulation_pages import report_page
+from podium.sim.compare import Compared, Job, compared, measured, read_comparison, run_comparison
 from podium.sim.report import RoundReport, SimReport, gini
-from podium.tasks.task import Task
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
@@ -132,37 +133,60 @@ def test_what_a_comparison_file_says_wrongly_is_named(tmp_path: Path, strategies
 
 def test_strategies_race_for_what_the_baseline_reached(tmp_path: Path) -> None:
     text = "[strategies.fast.round]\ngoal = 30\n[strategies.uniform]\n[strategies.never.round]\ngoal = 20"
-    asked: list[tuple[int, int, int, str]] = []
+    asked: list[Job] = []
+    came = {25: report([0.2, 0.4, 0.6]), 30: report([0.6, 0.7], 2_000), 20: report([0.1], 9, [0, 0])}
 
-    def simulate(task: Task, devices: int, seed: int, trace: str) -> SimReport:
-        asked.append((task.round.goal, devices, seed, trace))
-        return {25: report([0.2, 0.4, 0.6]), 30: report([0.6, 0.7], 2_000), 20: report([0.1], 9, [0, 0])}[
-            task.round.goal
-        ]
+    def simulate(jobs: Sequence[Job]) -> Iterator[SimReport]:
+        asked.extend(jobs)
+        return (came[job.task.round.goal] for job in jobs)
 
     comparison = read_comparison(comparison_file(tmp_path, text))
     rows = list(run_comparison(comparison, simulate))
-    assert asked == [(goal, 9, seed, "flat") for seed in (4, 5) for goal in (25, 30, 20)]
+    assert [(job.task.round.goal, *job[1:]) for job in asked] == [
+        (goal, 9, seed, "flat") for seed in (4, 5) for goal in (25, 30, 20)
+    ]
     assert {row.target for row in rows} == {0.6}
-    uniform, fast, never = summaries(rows, "uniform")
+    told = compared(comparison, rows)
+    uniform, fast, never = told.summaries
     assert (uniform.strategy, uniform.reached, uniform.reached_ms, uniform.times) == ("uniform", 2, 3_000, 1.0)
     assert fast.reached_ms == 2_000
     assert fast.times == pytest.approx(2 / 3)
     assert (never.reached, never.reached_ms, never.times, never.gini) == (0, None, None, 0.5)
-    table = comparison_markdown([uniform, fast, never]).splitlines()
+    table = comparison_markdown(told.summaries).splitlines()
     assert len(table) == 5
     assert table[3].split(" | ")[1:4] == ["2 of 2", format_duration(2_000), "0.67"]
-    page = comparison_page("a <race>", [uniform, fast, never], rows)
-    assert page.count("<svg") == 2
-    assert "a &lt;race&gt;" in page
+    assert verdict(told.summaries, "uniform").endswith("Faster: fast (0.67); never there: never.")
+    assert times_of(told) == {"uniform": [1.0, 1.0], "fast": pytest.approx([2 / 3, 2 / 3]), "never": []}
+    assert msgspec.json.decode(result_text(told), type=Compared) == told
+    assert len(result_text(told).splitlines()) < 100  # a run is one line, whatever its curve
+
+
+def test_a_comparison_page_stands_alone(tmp_path: Path) -> None:
+    text = '[strategies.uniform]\n[strategies."o<rt"]\nselect.strategy = "oort"\nselect.options = { alpha = 1.5 }'
+    comparison = read_comparison(comparison_file(tmp_path, text))
+    rows = list(run_comparison(comparison, lambda jobs: (report([0.2, 0.6]) for _ in jobs)))
+    page = comparison_page("a <race>", compared(comparison, rows))
+    figures = page.split("<svg")[1:]
+    assert len(figures) == 5  # the paired times, two seeds, two strategies
+    for figure in figures:
+        ElementTree.fromstring("<svg" + figure.split("</svg>")[0] + "</svg>")
+    assert "a &lt;race&gt;" in page and "o&lt;rt" in page and "<script" not in page
+    assert "select.strategy = &quot;oort&quot;; select.options.alpha = 1.5" in page
+    assert comparison.strategies["uniform"].digest in page
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
-    assert msgspec.json.decode(msgspec.json.encode(rows), type=list[Measured]) == rows
+
+
+def test_only_the_first_seeds_are_run_if_so_asked(tmp_path: Path) -> None:
+    path = comparison_file(tmp_path, "[strategies.uniform]")
+    assert read_comparison(path).runs() == [("uniform", 4), ("uniform", 5)]
+    assert read_comparison(path, 1).runs() == [("uniform", 4)]
+    assert read_comparison(path, 9).runs() == read_comparison(path).runs()
 
 
 def test_a_baseline_that_seals_nothing_leaves_nothing_to_reach(tmp_path: Path) -> None:
     comparison = read_comparison(comparison_file(tmp_path, "[strategies.uniform]"))
-    with pytest.raises(ValueError, match="seals no round with seed 4"):
-        list(run_comparison(comparison, lambda *_: NOTHING))
+    with pytest.raises(OperatorFault, match="seals no round with seed 4"):
+        list(run_comparison(comparison, lambda jobs: (NOTHING for _ in jobs)))
 
 
 def test_a_report_page_draws_each_figure_and_stands_without_rounds() -> None:

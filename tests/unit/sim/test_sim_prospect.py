@@ -71,6 +71,13 @@ def test_late_leases_are_lost_and_a_large_fleet_is_a_sample_of_itself() -> None:
     assert large.fit == pytest.approx(SAMPLE, rel=0.05)  # a quarter of the fleet
 
 
+def test_a_synthetic_fleet_is_in_no_named_region() -> None:
+    regional = msgspec.structs.replace(a_task(), select=Select(regions=("eu",)))
+    told = seen(regional)
+    assert (told.fit, max(told.hours)) == (0, 0)
+    assert told.held == {"in none of select.regions, as a synthetic fleet names none": COUNT}
+
+
 def test_no_such_trace() -> None:
     with pytest.raises(OperatorFault):
         seen(a_task(), "weekly")

@@ -16,9 +16,8 @@ from podium.sim import training
 from podium.sim.examples import Examples, examples_of
 from podium.sim.training import Model, NumpyTrainer, Trained
 from podium.wire.problems import OperatorFault
-from podium_examples.digits.shards import Digits
 from podium_examples.mnist import train
-from podium_examples.mnist.plan import batches
+from podium_examples.softmax import Images, batches
 from tests.unit.examples.by_hand import outcome, told
 
 FEATURES, CLASSES = 12, 10
@@ -80,7 +79,7 @@ def test_blocks_train_as_the_plan_trains_one_device(
     for place, device in enumerate(devices):
         start, end = examples.starts[device % len(counts)], examples.starts[device % len(counts) + 1]
         x, y = examples.x[start:end], examples.y[start:end]
-        images = Digits(x_train=x, y_train=y, x_test=x, y_test=y)
+        images = Images(x_train=x, y_train=y, x_test=x, y_test=y)
         result = outcome(train, base, {"mnist": images}, told("train", told_by.local, 3, seed))
         assert result.weights is not None
         for name, values in result.weights.items():

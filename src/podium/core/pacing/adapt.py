@@ -45,7 +45,7 @@ def leases_for(limits: Limits, goal: int, loss_rates: Levels) -> int:
 def hope_ms(report_deadline_ms: int, slowest_ms: Levels) -> int:
     """How long after its grant a lease still counts as one that will report; at most the task's `report_deadline_ms`.
 
-    `slowest_ms`: the p95 of the duration of each chosen class, NaN unknown: one unknown is waited for to the end.
+    `slowest_ms`: the p95 of the duration of each chosen class, NaN unknown: then it is waited for to the end.
     """
     if len(slowest_ms) == 0 or np.isnan(slowest_ms).any():
         return report_deadline_ms

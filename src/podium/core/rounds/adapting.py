@@ -3,7 +3,7 @@
 Decides: the goal of a round in a ramp, its seats, and when a lease is past hope: then its seat is filled anew while a
 lease that begins now can still report; the lease itself stays. What was learned of the round's devices is read once,
 when it starts, and kept in its row: so cutting batches changes nothing, and a restart neither. Never: a transition
-(runs.py). Limits: `over_min`, `over_max`; with leases past hope among them, no more than `over_max` of what is missing.
+(runs.py). Limits: `over_min`, `over_max`; with leases past hope among them, no more than `over_max` of the goal.
 """
 
 import math
@@ -63,6 +63,23 @@ def leases_wanted(state: State, row: RoundRow, missing: int) -> int:
     return work.wanted[2]
 
 
+def asked(state: State, row: RoundRow) -> int:
+    """How many devices a round asks at once for its goal; 0 of one that ended before it was known, and of a window of
+    a stream, which has as many at work all the time."""
+    task, rate = state.task_of(row.run).task, row.loss_rate
+    if buffered.is_buffered(task):
+        return 0
+    goal, most = goal_of(row, task), task.round.concurrency
+    if task.select.over != "auto":
+        wanted = leases_wanted(state, row, goal)
+    elif (row.run, row.number) in state.open or rate >= 0.0:
+        rate = rate if rate >= 0.0 else state.runs[row.run].loss_rate
+        wanted = leases_for(state.limits, goal, np.array([rate], np.float32))
+    else:
+        return 0
+    return min(wanted, most) if most else wanted
+
+
 def open_seats(state: State, row: RoundRow) -> int:
     """How many more leases the round can use now: over-selected for what is still needed, within its concurrency."""
     work, task = state.open[row.run, row.number], state.task_of(row.run).task
@@ -71,7 +88,7 @@ def open_seats(state: State, row: RoundRow) -> int:
     missing, live = goal_of(row, task) - work.stored(), work.live()
     seats = leases_wanted(state, row, missing) - (live - len(work.late))
     if work.late:
-        seats = min(seats, math.ceil(max(0, missing) * state.limits.over_max) - live)
+        seats = min(seats, math.ceil(goal_of(row, task) * state.limits.over_max) - live)
     if task.round.concurrency:
         seats = min(seats, task.round.concurrency - live)
     return max(0, seats)
@@ -88,21 +105,30 @@ def with_learned(state: State, row: RoundRow) -> RoundRow:
     rates = state.learned.reliability().loss_rate(devices, classes, prior)
     distinct = np.unique(classes)
     whole = int(task.round.report_deadline)
-    hope = hope_ms(whole, state.learned.durations(row.run, distinct, 0.95))
     usual = state.learned.durations(row.run, distinct, 0.5)
     return replace(
         row,
         loss_rate=round(float(rates.mean(dtype=np.float64)), 4) if task.select.over == "auto" else -1.0,
-        hope_ms=hope if hope < whole else -1,
         quick_ms=-1 if np.isnan(usual).all() else min(int(np.nanmin(usual)), whole - 1),
     )
+
+
+def hope_of(state: State, row: RoundRow, chosen: NDArray[np.int64]) -> int:
+    """How long after its grant a lease of `row` is counted on, -1: as long as the round; by the classes of `chosen`.
+
+    Not of all that were kept: a strategy that chooses the fast ones need not wait as long as for the slow ones.
+    """
+    whole = int(state.task_of(row.run).task.round.report_deadline)
+    classes = np.unique(state.fleet.facts_id[chosen].astype(np.int64))
+    hope = hope_ms(whole, state.learned.slowest(row.run, classes))
+    return hope if hope < whole else -1
 
 
 def choice(state: State, row: RoundRow) -> dict[str, str]:
     """What a round that asks more devices than it needs, or counts on them less long, says of it when it starts."""
     told: dict[str, str] = {}
     goal = goal_of(row, state.task_of(row.run).task)
-    if (leases := leases_wanted(state, row, goal)) > goal:
+    if (leases := asked(state, row)) > goal:
         told |= {"asked": f"{leases} for {goal}"}
         if row.loss_rate >= 0.0:
             told |= {"lost": f"{row.loss_rate:.1%} of such leases"}

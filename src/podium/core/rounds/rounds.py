@@ -19,7 +19,7 @@ from podium.core.events import AggregateMade, ManifestMade, MetricSums
 from podium.core.models.versions import make_version
 from podium.core.open_round import OpenRound
 from podium.core.outbox import Outbox
-from podium.core.rounds.adapting import choice, goal_of, minimum_of, next_goal, open_seats, with_learned
+from podium.core.rounds.adapting import choice, goal_of, hope_of, minimum_of, next_goal, open_seats, with_learned
 from podium.core.rounds.buffered import dead_keys, is_buffered, past_bound
 from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
@@ -106,7 +106,12 @@ def start(state: State, out: Outbox, row: RoundRow) -> RoundRow:
         return _start_window(state, out, row)
     learned = with_learned(state, row)
     plan = choose(state, row, open_seats(state, learned), minimum_of(row, task.task))
-    started = replace(learned, state=advance(ROUND_TABLE, row.state, "started"), reporting_ms=state.now_ms)
+    started = replace(
+        learned,
+        state=advance(ROUND_TABLE, row.state, "started"),
+        reporting_ms=state.now_ms,
+        hope_ms=hope_of(state, row, plan.devices),
+    )
     by, chosen, full = state.strategy_of(task).name, len(plan.devices), plan.unchosen["full"]
     why, kind, name = choice(state, started), "round-started", name_of(row)
     out.record(kind, name, started, nominated=work.nominees, strategy=by, chosen=chosen, full=full, **why)

@@ -323,6 +323,7 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
     for place, offer in batch.offers.items():
         served[place] = max(int(spread[place]), apart_ms(state, offer.run))
+    _let_rest(state, batch, served, spread)
     out.send(
         CheckinAnswers(
             ticket=batch.ticket,
@@ -333,3 +334,13 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
             news=batch.news,
         )
     )
+
+
+def _let_rest(state: State, batch: Batch, served: Numbers, spread: Numbers) -> None:
+    """Whoever trained too recently need not come back before that is over, unless another run may want it."""
+    rows = np.flatnonzero(batch.reason == CODE["separation"])
+    going = {run for run, _ in state.open if state.runs[run].state == "RUNNING"} if len(rows) else set()
+    if len(going) == 1:
+        left = state.fleet.participated_ms[batch.device[rows]] + apart_ms(state, going.pop()) - batch.at[rows]
+        for each in (served, spread):
+            each[rows] = np.maximum(each[rows], left)

@@ -63,11 +63,22 @@ class Eligibility:
             codes = self._plans[sets]
         return codes
 
+    def out_of_region(self, fleet: Fleet, sets: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of the devices' fact sets are not known to be in one of the task's regions, whatever their plans."""
+        if not self._task.select.regions:
+            return np.zeros(len(sets), np.bool_)
+        held, places = np.unique(sets, return_inverse=True)
+        outside = [not self._in_region(fleet.facts.of(number)) for number in held.tolist()]
+        return np.array(outside, np.bool_)[places]
+
     def _refused(self, facts: Facts) -> str:
-        regions = self._task.select.regions
         if not self._has_plan(facts):
             return "kind"
-        return "region" if regions and facts.get("device.region") not in regions else "offered"
+        return "offered" if self._in_region(facts) else "region"
+
+    def _in_region(self, facts: Facts) -> bool:
+        regions = self._task.select.regions
+        return not regions or facts.get("device.region") in regions
 
     def _has_plan(self, facts: Facts) -> bool:
         head, plans = self._task.task, facts.get("device.plans")

@@ -16,7 +16,6 @@ REASONS: tuple[str, ...] = (
     "unknown-fact",  # a rule names a fact the device did not tell
     "separation",  # took part too recently
     "round-done",  # took part in this round already
-    "site",  # belongs to another population
     "epoch",  # the session is not the one known here: a new one is needed
     "cordoned",  # an operator keeps it from new leases
     "paused",  # every run is paused

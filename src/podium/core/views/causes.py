@@ -90,6 +90,12 @@ CAUSES: dict[str, CauseKind] = {
             "podium retry {subject}    # goes on from {version}, as a new run",
         ),
     ),
+    "task-refused": CauseKind(
+        "the run is over, and this release takes its task no longer",
+        "run {subject} is over ({ended}: {reason}), and its task is refused now: {refused}",
+        "",
+        ("change the task, then: podium run TASK.toml",),
+    ),
     "shape-drift": CauseKind(
         "leases of a run end otherwise than they did",
         "what becomes of its leases has changed: over the newest {rounds_new} rounds {shape} is {share_new} of them, "
@@ -151,7 +157,7 @@ CAUSES: dict[str, CauseKind] = {
     ),
     "waiting-for-reports": CauseKind(
         "devices are at work",
-        "{n} at work on round {round}: {have} of {need} reports are stored, {left} until its deadline",
+        "{n} at work on round {round}: {have} of {need} reports are stored, {left} until its deadline{over}",
         "",
         (
             "wait: round {round} closes with the report that makes {need}, or in {left} with at least {minimum}",

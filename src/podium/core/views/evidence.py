@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from podium.core.rounds import rounds
+from podium.core.rounds import adapting, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
-from podium.core.rows import LeaseRow
+from podium.core.rows import LeaseRow, RoundRow
 from podium.core.selection.eligible import CLAUSE
 from podium.core.state import FREEZE, State
 from podium.core.views import holdups
@@ -31,11 +31,13 @@ Facts = dict[str, object]
 
 
 class Found(NamedTuple):
-    """A cause that applies: its code, how many devices it holds, and what fills its sentences."""
+    """A cause that applies: its code, how many devices it holds, what fills its sentences, and how many of the devices
+    nothing else holds."""
 
     code: str
     devices: int
     facts: Facts
+    alone: int = 0
 
 
 def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list[Found]:
@@ -43,7 +45,7 @@ def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list
 
     `lacking`: how many devices more the round could use.
     """
-    found = []
+    found, alone = [], held.alone()
     for number, count in held.counts().items():
         code = code_of(look, number)
         more: Facts = {
@@ -54,7 +56,8 @@ def devices_found(look: Look, held: HoldUps, lacking: int, facts: Facts) -> list
             "examples": examples(look, held, number),
             "horizon": time_text(holdups.horizon_ms(look.state)),
         }
-        found.append(Found(code, count, facts | loosened(code) | more | facts_of(look, held, number, lacking)))
+        told = facts | loosened(code) | more | facts_of(look, held, number, lacking)
+        found.append(Found(code, count, told, alone[number]))
     return found
 
 
@@ -165,6 +168,18 @@ def at_work(state: State, run: str) -> dict[str, int]:
 def first_of(others: dict[str, int]) -> Facts:
     """The run whose devices are most at work, if there is one."""
     return {"other": next(iter(others))} if others else {}
+
+
+def over_text(state: State, row: RoundRow) -> str:
+    """That a round asks more devices than it needs, and why; "" if it does not."""
+    task = state.task_of(row.run).task
+    asked, goal = adapting.asked(state, row), adapting.goal_of(row, task)
+    if asked <= goal:
+        return ""
+    if task.select.over != "auto":
+        return f"; it asks {asked:,} for {goal:,} (select.over)"
+    rate = row.loss_rate if row.loss_rate >= 0 else state.runs[row.run].loss_rate
+    return f"; it asks {asked:,} for {goal:,}, since {rate:.1%} of such leases are lost"
 
 
 def frozen_facts(state: State, now_ms: int) -> Facts:

@@ -1,4 +1,4 @@
-"""Why a run or a device stands where it stands: the binding cause first, then the others, and what to do next.
+"""Why a run stands where it stands: the binding cause first, then the others, and what to do next.
 
 Decides: which cause binds. What holds the plane or the whole run comes first; then, of what holds devices back, the one
 cause whose removal alone would let the round have what it needs, else the largest. Devices that come by themselves (at
@@ -13,10 +13,9 @@ from itertools import islice
 import numpy as np
 from msgspec.structs import replace
 
-from podium.core.fleet.columns import NEVER
 from podium.core.rounds import adapting, buffered, pausing, rounds
 from podium.core.rounds.runs import ABORT
-from podium.core.rows import DeviceRow, RoundRow, RunRow
+from podium.core.rows import RoundRow, RunRow
 from podium.core.state import State
 from podium.core.views import holdups
 from podium.core.views.causes import CAUSES, sentence
@@ -29,6 +28,7 @@ from podium.core.views.evidence import (
     drift_found,
     first_of,
     frozen_facts,
+    over_text,
     time_text,
 )
 from podium.core.views.funnel import funnel
@@ -37,6 +37,7 @@ from podium.core.views.runs import wait_of
 from podium.core.views.shapes import run_shapes
 from podium.wire.explained import Cause, Explanation
 from podium.wire.operator import RUN_OPEN, Wait
+from podium.wire.problems import OperatorFault
 
 COMING = ("returning", "not-checked-in")
 """Devices that nothing holds back: they need only come."""
@@ -65,7 +66,12 @@ def explained(
 ) -> Explanation:
     """The explanation by `found`, the binding cause first; `what` "": its sentence."""
     causes = [
-        Cause(code=each.code, devices=each.devices, text=sentence(getattr(CAUSES[each.code], kind), each.facts))
+        Cause(
+            code=each.code,
+            devices=each.devices,
+            text=sentence(getattr(CAUSES[each.code], kind), each.facts),
+            alone=each.alone,
+        )
         for each in found
     ]
     steps = [sentence(step, found[0].facts) for step in CAUSES[found[0].code].next]
@@ -89,7 +95,12 @@ def explain_run(state: State, run: RunRow, now_ms: int, trouble: str = "") -> Ex
     if run.state in RUN_OPEN:
         told = Standing(state, run, state.open_rounds_of(run.id)[0], now_ms).explanation()
     else:
-        told = _over(state, run, now_ms)
+        try:
+            told = _over(state, run, now_ms)
+        except OperatorFault as fault:  # a stored task whose terms this release takes no longer
+            facts: Facts = {"subject": run.id, "ended": run.state.lower(), "reason": run.reason}
+            refused = Found("task-refused", 0, facts | {"refused": f"{fault.what} ({fault.why})"})
+            told = explained("run", run.id, run.state, [refused])
     return explain_trouble("run", run.id, trouble, told) if trouble else told
 
 
@@ -121,6 +132,7 @@ class Standing:
             "minimum": quorum,
             "window": time_text(holdups.window_now_ms(state)),
             "left": time_text(self.waiting.left_ms if self.waiting else 0),
+            "over": over_text(state, row),
         }
         if could := self.have + self.live + self.coming():
             term = "minimum" if forming or could < quorum else "goal"
@@ -135,7 +147,8 @@ class Standing:
             devices = [each for each in devices if each.code not in COMING]
         missing = self.need - self.state.fleet.size
         if missing > 0:
-            devices.append(self.told("too-few-enrolled", missing, enrolled=self.state.fleet.size))
+            enrolled = self.told("too-few-enrolled", missing, enrolled=self.state.fleet.size)
+            devices.append(enrolled._replace(alone=missing))
         devices.sort(key=lambda each: -each.devices)
         firm = [each for each in gates if each.code in ("paused", "pausing")]
         stuck = firm or gates or self.binding(devices)
@@ -195,11 +208,9 @@ class Standing:
         soft = [each for each in devices if each.code in COMING]
         if soft and reach >= self.need:
             return soft[:1]
-        alone = self.held.alone()
         hard = [each for each in devices if each.code not in COMING]
         for each in hard:
-            freed = each.devices if each.code == "too-few-enrolled" else alone.get(int(str(each.facts["number"])), 0)
-            if reach + freed >= self.need:
+            if reach + each.alone >= self.need:
                 return [each]
         return (hard or soft)[:1]
 
@@ -260,7 +271,7 @@ def _over(state: State, run: RunRow, now_ms: int) -> Explanation:
     others += [each for each in devices_found(look, held, need, facts) if each.code not in COMING]
     if (missing := need - state.fleet.size) > 0 and last is not None:
         more: Facts = {"n": count_text(missing), "count": missing, "enrolled": state.fleet.size}
-        others.append(Found("too-few-enrolled", missing, facts | more))
+        others.append(Found("too-few-enrolled", missing, facts | more, missing))
     if others and fit < need:
         facts["listed"] = "listed below"
     what = f"{sentence(CAUSES[first.code].run, facts)}; a retry would find {fit} of the {need} devices that it needs"
@@ -287,114 +298,3 @@ def _abandoned(state: State, run: RunRow) -> Iterator[RoundRow]:
         if row is None or row.state != "ABANDONED":
             return
         yield row
-
-
-# -- one device --------------------------------------------------------------------------------------------------------
-
-
-def explain_device(state: State, device: DeviceRow, now_ms: int, trouble: str = "") -> Explanation:
-    """Why `device` does or does not work: what holds for all runs, then why each run that is not over does not take it.
-
-    `trouble`: the loop's problem code, "" while the plane decides; `state` is then the last that was known.
-    """
-    name = device.name or device.id
-    facts: Facts = {
-        "subject": device.id,
-        "ids": device.id,
-        "examples": name,
-        "window": time_text(holdups.window_now_ms(state)),
-        "failure": device.failure,
-    }
-    whole = _device_wide(state, device, now_ms, facts)
-    runs = sorted((run for run in state.runs.values() if run.state in RUN_OPEN), key=lambda run: run.started_ms)
-    by_run = [each for run in runs for each in _by_run(state, run, device, now_ms, facts)]
-    if not runs:
-        by_run.append(Found("no-run", 0, facts))
-    # what a run would take the device for goes before what another holds against it
-    by_run.sort(key=lambda each: each.code not in _WANTED)
-    failed = [Found("failed-last", 0, facts)] if device.failure else []
-    found = [*whole, *by_run, *failed]
-    what = f"device {name}: {sentence(CAUSES[found[0].code].device, found[0].facts)}"
-    last = _with_funnel(
-        state, runs[:1], device, now_ms, explained("device", device.id, device.state, found, None, what)
-    )
-    return explain_trouble("device", device.id, trouble, last) if trouble else last
-
-
-def _with_funnel(state: State, runs: list[RunRow], device: DeviceRow, now_ms: int, told: Explanation) -> Explanation:
-    """`told` with how far the device is in the oldest open round of the run that was started first."""
-    for run in runs:
-        row = state.open_rounds_of(run.id)[0]
-        look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
-        held = holdups.hold_ups(look)
-        found = devices_found(look, held, 1, {"run": run.id, "round": rounds.name_of(row), "ids": device.id})
-        return replace(told, funnel=funnel(look, held, found), funnel_of=rounds.name_of(row))
-    return told
-
-
-_WANTED = ("reserved", *COMING)
-_WHOLE = ("banned", "cordoned", "not-connected")
-
-
-def _device_wide(state: State, device: DeviceRow, now_ms: int, facts: Facts) -> list[Found]:
-    """What holds for the device whatever runs there are, the gravest first."""
-    found, seen = [], int(state.fleet.seen_ms[device.number])
-    if device.state == "banned":
-        found.append(Found("banned", 1, facts))
-    if device.number in state.live_lease:
-        lease = state.leases[state.live_lease[device.number]]
-        since = lease.granted_ms if lease.state == "OFFERED" else lease.held_ms
-        told: Facts = {
-            "lease": lease.id,
-            "state": lease.state,
-            "run": lease.run,
-            "age": time_text(now_ms - since),
-            "left": time_text(state.lease_deadlines.of(lease.id) - now_ms),
-        }
-        found.append(Found("at-work", 1, facts | told))
-    elif seen == NEVER or seen < now_ms - holdups.horizon_ms(state):
-        heard = "never heard since the plane started" if seen == NEVER else f"last heard {time_text(now_ms - seen)} ago"
-        found.append(Found("not-connected", 1, facts | {"heard": heard}))
-    if device.state == "cordoned":
-        found.append(Found("cordoned", 1, facts))
-    if state.frozen():
-        found.append(Found("frozen", 0, facts | frozen_facts(state, now_ms)))
-    return found
-
-
-def _by_run(state: State, run: RunRow, device: DeviceRow, now_ms: int, facts: Facts) -> list[Found]:
-    """Why `run` does not take the device now: by the first of its open rounds that it has not done its part in."""
-    told: Facts = {"run": run.id, "age": time_text(now_ms - max(0, run.paused_ms))}
-    if run.state == "PAUSED":
-        return [Found("paused", 0, facts | told)]
-    if state.privacy.epsilon_left(run, state.tasks[run.task].task) <= 0:
-        return [Found("privacy-spent", 0, facts | told)]
-    found: list[Found] = []
-    for row in state.open_rounds_of(run.id):
-        look = Look(state, state.tasks[run.task], row, slice(device.number, device.number + 1), now_ms)
-        found = _by_round(look, row, facts | told | {"round": rounds.name_of(row)})
-        if not found or found[0].code not in ("contributed", "tries-spent"):
-            break
-    return found
-
-
-def _by_round(look: Look, row: RoundRow, facts: Facts) -> list[Found]:
-    state, work = look.state, look.work
-    if look.taking_part()[0]:
-        if not buffered.forms(row, look.task.task):
-            return [] if look.column(state.fleet.live, False)[0] else [Found("contributed", 0, facts)]
-        if work.seats is not None and not work.seats.holds(look.numbers()).all():
-            return [Found("seats-taken", 0, facts)]
-        need = adapting.minimum_of(row, look.task.task)
-        return [Found("reserved", 0, facts | {"have": work.nominees, "need": need})]
-    held = holdups.hold_ups(look)
-    if not buffered.forms(row, look.task.task) and held.first[0] in (NUMBER[code] for code in COMING):
-        free = adapting.open_seats(state, row) - len(work.reserved - {look.pick.start})
-        if free <= 0:
-            return [Found("seats-taken", 0, facts)]
-    # no task is changed for one device
-    return [
-        each._replace(facts={name: value for name, value in each.facts.items() if name != "looser"})
-        for each in devices_found(look, held, 1, facts)
-        if each.code not in _WHOLE
-    ]

@@ -3,7 +3,8 @@
 Decides: for each device the first reason that applies (in the order of `HELD_BY`, then the task's clauses), and whether
 it is the only one: a device with one reason would take part were that one removed. Never: which cause is named first
 (explain.py). Reads only. Plan, data and `requires` are looked at as the facts are now; momentary rules, and devices of
-which nothing is known, as they were judged at the device's last check-in in this round.
+which nothing is known, as they were judged at the device's last check-in in this round. A check-in is judged by the
+first rule that fails; whether another would fail a device too is looked up in what it told last.
 Limits: a pass over a few columns, of 1e6 devices in tens of ms; momentary values are counted over `TOLD_MAX` devices.
 """
 
@@ -81,6 +82,10 @@ class HoldUps:
         new = which & (self.first < 0)
         self.several |= which ^ new
         np.copyto(self.first, np.asarray(reason, np.int16), where=new)
+
+    def mark_also(self, which: Mask) -> None:
+        """Something else applies to the devices of `which` besides what they have."""
+        self.several |= which & (self.first >= 0)
 
     def counts(self) -> dict[int, int]:
         """Reason -> devices whose first it is, the most first."""
@@ -182,6 +187,7 @@ def hold_ups(look: Look) -> HoldUps:
     _mark_standing(look, found, away, reason)
     hard = len(state.eligibility_of(look.task).requires.clauses)
     found.mark(away & here & (reason >= CLAUSE + 2 * hard), reason)
+    _mark_moment(look, found, away & here)
     fit = away & (found.first < 0)
     # what held a device back at its last check-in may be over, and its momentary facts be others by now
     looked_at = (reason == _FIT[0]) | (reason == _FIT[1]) | (reason == _FIT[2])  # isin takes ten times as long
@@ -231,7 +237,7 @@ def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> Non
         other = lacking & np.isin(facts.sets, np.array(sets, np.int32))
         mark(lacking & ~other, NUMBER["plan-missing"])
         mark(other, NUMBER["plan-digest"])
-        mark(standing == CODE["region"], NUMBER["region"])
+        mark(fit.out_of_region(fleet, facts.sets), NUMBER["region"])
         mark(fit.short_of_data(facts), NUMBER["dataset"])
         for index, verdict in enumerate(fit.requires.verdicts(facts)):
             mark(verdict > 0, CLAUSE + 2 * index + (verdict == UNKNOWN).astype(np.int16))
@@ -240,6 +246,23 @@ def _mark_standing(look: Look, found: HoldUps, away: Mask, reason: Codes) -> Non
     for word, name in _TOLD.items():
         told[reason == CODE[word]] = NUMBER[name]
     found.mark(away & (held == NEVER) & (told >= 0), told)
+
+
+def _mark_moment(look: Look, found: HoldUps, which: Mask) -> None:
+    """Whether a momentary rule fails devices of `which` besides the one reason that they have: as told last."""
+    fleet, fit = look.state.fleet, look.state.eligibility_of(look.task)
+    if not fit.when.clauses:
+        return
+    told = (look.column(fleet.facts_id, NEVER) != NEVER) & (look.column(fleet.seen_ms, NEVER) != NEVER)
+    asked = np.flatnonzero(which & told & (found.first >= 0) & ~found.several)
+    if len(asked) == 0:
+        return
+    hard = CLAUSE + 2 * len(fit.requires.clauses)
+    own = (found.first[asked] - hard) // 2  # the clause that is its reason; below 0 if that is another
+    also = np.zeros(look.size, np.bool_)
+    for index, verdict in enumerate(fit.when.verdicts(facts_now(fleet, look.pick.indices(fleet.size)[0] + asked))):
+        also[asked] |= (verdict > 0) & (own != index)
+    found.mark_also(also)
 
 
 def _plan(look: Look, number: int) -> str | int | None:

@@ -29,6 +29,11 @@ SAMPLE = 100_000
 ROUNDS_SEEN = 32
 LEASES_ENOUGH = 20
 """From so many decided leases on their loss rate stands for itself."""
+_LACKS = {
+    CODE["kind"]: "no such plan",
+    CODE["dataset"]: "no such data",
+    CODE["region"]: "in none of select.regions",
+}
 _LOST = ("DECLINED", "FAILED", "LAPSED", "REFUSED")
 
 Numbers = NDArray[np.int64]
@@ -114,7 +119,7 @@ class Fitting:
 
     def _text(self, code: int) -> str:
         if code < CLAUSE:
-            return {CODE["kind"]: "no such plan", CODE["dataset"]: "no such data"}[code]
+            return _LACKS[code]
         clauses = [*self._fit.requires.clauses, *self._fit.when.clauses]
         return f"{'unknown' if (code - CLAUSE) % 2 else 'false'}: {clauses[(code - CLAUSE) // 2]}"
 
@@ -175,14 +180,19 @@ def _loss(past: list[RoundRow], assumed: list[str]) -> float:
 
 
 def _times(task: Task, past: list[RoundRow], assumed: list[str]) -> tuple[int, int]:
-    """(ms of a round, ms of a lease): medians of the sealed rounds, else the task's own deadlines."""
+    """(ms from one round to the next, ms of a lease) of the sealed rounds, else by the task's own deadlines."""
     sealed = [row for row in past if row.state == "SEALED" and row.reporting_ms >= 0]
+    report, form = int(task.round.report_deadline), int(task.round.form_deadline)
     if not sealed:
         assumed.append("no round of this plan was sealed: each is taken to last to its deadlines")
-        report = int(task.round.report_deadline)
-        return int(task.round.form_deadline) + report, report
-    whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
+        return form + report, report
     if task.round.mode == "buffered":  # Little's law: so many at work, and so many reports in that time
+        whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
         return max(1, int(whole)), max(1, int(whole * task.round.concurrency / task.round.goal))
+    before = {(row.run, row.number + 1): row.ended_ms for row in past}
+    # a round forms while the one before it reports, and a few long ones cost more than many short ones: so the mean;
+    # beyond its deadlines a round only stood still
+    own = [row.ended_ms - max(row.opened_ms, before.get((row.run, row.number), -1)) for row in sealed]
     # a round's end waits for the slowest that it needs: no lease of those it counted took longer
-    return max(1, int(whole)), max(1, int(np.median([row.ended_ms - row.reporting_ms for row in sealed])))
+    lease = float(np.median([row.ended_ms - row.reporting_ms for row in sealed]))
+    return max(1, int(np.minimum(own, form + report).mean())), max(1, int(lease))

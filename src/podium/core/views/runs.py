@@ -1,7 +1,7 @@
 """What a person may see of runs and rounds: the structs of wire/operator.py, made from rows and working memory.
 
-Decides: how the funnel is counted and what a run is said to wait for. Anything waiting says have and need, since when,
-until when, and why it is short. Never: how it is shown. Reads only.
+Decides: how a round's leases are counted and what a run is said to wait for. Anything waiting says have and need, since
+when, until when, and why it is short. Never: how it is shown. Reads only.
 """
 
 import math
@@ -16,7 +16,7 @@ from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import ROUND_OPEN
 from podium.core.rows import RoundRow, RunRow
 from podium.core.selection.eligible import CLAUSE
-from podium.core.selection.reasons import CODE, REASONS
+from podium.core.selection.reasons import REASONS
 from podium.core.state import State
 from podium.core.views.shapes import drift, run_shapes, shapes_of
 from podium.wire.operator import RUN_OPEN, MetricView, RoundView, RunView, Wait
@@ -129,7 +129,7 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         version=row.version,
         goal=adapting.goal_of(row, task),
         minimum=adapting.minimum_of(row, task),
-        funnel=_funnel(state, row, work, counts),
+        leases=_leases(row, counts),
         lost={name: count for name, count in counts.items() if name.split(":")[0] in _LOST},
         left_ms=_left(state, row, now_ms),
         took_ms=end - row.opened_ms,
@@ -145,6 +145,8 @@ def round_view(state: State, row: RoundRow, now_ms: int) -> RoundView:
         report_ms=int(task.round.report_deadline),
         norm_max=task.aggregate.norm_max,
         shapes=shapes_of(counts),
+        asked=adapting.asked(state, row),
+        loss_rate=row.loss_rate,
     )
 
 
@@ -164,21 +166,16 @@ def _left(state: State, row: RoundRow, now_ms: int) -> int:
     return -1
 
 
-def _funnel(state: State, row: RoundRow, work: OpenRound | None, counts: dict[str, int]) -> dict[str, int]:
+def _leases(row: RoundRow, counts: dict[str, int]) -> dict[str, int]:
     by_state: Counter[str] = Counter()
     for name, count in counts.items():
         by_state[name.split(":")[0]] += count
-    funnel = {"registered": len(state.devices)}
-    if work:
-        seen = work.reason[work.reason >= 0]
-        unfit = [CODE["kind"], CODE["dataset"], CODE["requires"]]
-        funnel["eligible"] = int(np.count_nonzero(~np.isin(seen, unfit) & (seen < CLAUSE)))
-        funnel["checked in"] = len(seen)
-    funnel["leased"] = by_state.total()
-    funnel["training"] = by_state["HELD"] if work else 0
-    funnel["reported"] = sum(by_state[name] for name in ("REPORTED", "ACCEPTED", "REFUSED"))
-    funnel["accepted"] = by_state["ACCEPTED"]
-    return funnel
+    return {
+        "granted": by_state.total(),
+        "training": by_state["HELD"],
+        "reported": sum(by_state[name] for name in ("REPORTED", "ACCEPTED", "REFUSED")),
+        "accepted": by_state["ACCEPTED"],
+    }
 
 
 def wait_of(state: State, run: RunRow, row: RoundRow, now_ms: int) -> Wait | None:

@@ -27,7 +27,8 @@ from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answ
 from podium.server.strategies import load_strategies
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
-from podium.wire.problems import Bug, PodiumError, StoreFault
+from podium.wire.operator import RUN_OPEN
+from podium.wire.problems import Bug, OperatorFault, PodiumError, StoreFault
 
 log = logging.getLogger("podium.loop")
 
@@ -90,12 +91,39 @@ class Timer:
 
 
 def load_core(store: Store, limits: Limits, now_ms: int) -> tuple[Core, Loaded]:
-    """A core over what `store` holds and its devices told; any thread, while nothing is written. `StoreFault`."""
+    """A core over what `store` holds and its devices told; any thread, while nothing is written.
+
+    `StoreFault`; `OperatorFault` as of `check_open_runs`, or `usage` of a strategy of the users' own.
+    """
     loaded = store.load()
     strategies = load_strategies()
     core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=limits, strategies=strategies)
+    check_open_runs(core.state)
     restore_facts(core.state, store, now_ms)
     return core, loaded
+
+
+def check_open_runs(state: State) -> None:
+    """Whether devices can be chosen for every run that goes on: it would break the core at the next check-in.
+
+    `OperatorFault` names the run: its rules are compiled here for the first time by this release, and its strategy may
+    be installed no more.
+    """
+    for run in state.runs.values():
+        if run.state not in RUN_OPEN:
+            continue
+        task = state.tasks[run.task]
+        try:
+            state.eligibility_of(task)
+            state.strategy_of(task)
+        except OperatorFault as fault:
+            raise OperatorFault(
+                fault.code,
+                what=f"run {run.id} of {task.task.task.name} goes on, and its task is refused: {fault.what}",
+                why=fault.why,
+                next=f"start this plane with what took the task (its release of Podium, the package of its strategy), "
+                f"podium stop {run.id} there, and come back",
+            ) from fault
 
 
 class Loop:
@@ -158,7 +186,7 @@ class Loop:
     async def start(self, prepare: Callable[[Core], list[MakeEvent]]) -> None:
         """Load the store and boot. `prepare` (server/boot.py) reconciles and names what the core must be told.
 
-        `StoreFault` if the store cannot be read.
+        `StoreFault` if the store cannot be read, `OperatorFault` as of `load_core`.
         """
         core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
         now = self._clock.now_ms()
@@ -339,10 +367,10 @@ class Loop:
             try:
                 core, loaded = await asyncio.to_thread(load_core, self._store, self._limits, self.now_ms())
                 break
-            except StoreFault as fault:
+            except (StoreFault, OperatorFault) as fault:
                 self._failures += 1
                 self.broken, self._fault = f"{fault.code}: {fault.what}", fault
-                log.error("the store cannot be read", extra={"code": fault.code, "why": fault.why})
+                log.error("the plane cannot be loaded", extra={"code": fault.code, "why": fault.why})
         self._writer.reset()
         self._last_ms = max(self._last_ms, loaded.at_ms)
         self._boot(core, min(self.now_ms() - self._failed_ms, self._limits.down_ms_max), [])

@@ -4,7 +4,8 @@ Decides: that a store which fails, or a core that is not there, is itself the an
 (core/views/explain.py).
 """
 
-from podium.core.views.explain import explain_device, explain_run, explain_trouble
+from podium.core.views.explain import explain_run, explain_trouble
+from podium.core.views.explain_device import explain_device
 from podium.server.loop.loop import Loop
 from podium.server.operators.naming import Devices, find_run
 from podium.server.operators.route_table import AnyRoute, Route

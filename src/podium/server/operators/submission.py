@@ -63,8 +63,7 @@ class Submission:
         if self.pinned_plans and not task.task.plan_digests:
             what = f"plan {task.task.plan} is not pinned"
             raise OperatorFault("plan-dev", what=what, why="task.plan_digests is empty")
-        await self._room.run(compile_rules, task)
-        await self._room.run(make_strategy, task.select, load_strategies())
+        await self._room.run(_check_choice, task)
         run = self._run_id(actor, "submit", key)
         model = unb64(ask.model)
         brought = await self._room.run(sha256_digest, model) if model else ""
@@ -76,10 +75,12 @@ class Submission:
         """Start a new run of the same task from the last sealed version of the run `name`, linked to it.
 
         `OperatorFault`: run-unknown, id-ambiguous, run-open (it is not over), run-over (it finished), run-limit,
-        version-unknown (the version's bytes were collected), conflicting-repeat.
+        version-unknown (the version's bytes were collected), conflicting-repeat; task-invalid and expression-invalid of
+        a task that was taken by another release, or whose strategy is installed no more.
         """
         origin = find_run(self._loop.state, name)
         task = self._loop.state.tasks[origin.task].task
+        await self._room.run(_check_choice, task)
         run = self._run_id(actor, f"retry {origin.id}", key)
         async with self._room.naming:
             return await self._start(_asked(actor, run, task, origin.base, origin.id))
@@ -184,6 +185,12 @@ class Submission:
             raise OperatorFault("usage", what="the token cannot be made so", why=why)
         if not 0 <= asked.expires_ms <= self._parts.limits.token_ms:
             raise OperatorFault("usage", what="the token's expiry", why=f"at most {self._parts.limits.token_ms} ms")
+
+
+def _check_choice(task: Task) -> None:
+    """Whether this plane can choose devices for `task`. `OperatorFault(expression-invalid | task-invalid | usage)`."""
+    compile_rules(task)
+    make_strategy(task.select, load_strategies())
 
 
 def _asked(actor: str, run: str, task: Task, base: str, retry_of: str = "") -> RunSubmitted:

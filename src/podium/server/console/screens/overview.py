@@ -37,7 +37,7 @@ class Overview:
     async def frozen(self, look: Look) -> Screen:
         """GET /freeze: the kill switch, asked for or taken back."""
         status = await self._reads.status()
-        at_work = sum(view.round.funnel.get("training", 0) for view in status.runs if view.round)
+        at_work = sum(view.round.leases.get("training", 0) for view in status.runs if view.round)
         told: dict[str, object] = {"back": "/", "kept": (), "choices": (), "shade": "bad", "label": "Freeze the plane"}
         why = status.freeze.why or "no reason given"
         if status.freeze.frozen:

@@ -8,7 +8,7 @@ from podium.server.console.charts import Dot, ago, strip_figure
 from podium.server.console.door import Look
 from podium.server.console.paging import SHORT_ROWS, decoded, links
 from podium.server.console.rendering import Screen
-from podium.server.console.screens.runs import CRUMBS, funnel_rows, lost_rows
+from podium.server.console.screens.runs import CRUMBS, bar_rows, lost_rows
 from podium.server.console.svg import Figure, number
 from podium.server.operators.reads import Reads
 from podium.wire.operator import LeaseView, RoundView
@@ -45,7 +45,7 @@ class Rounds:
                 "round": shown,
                 "durations": duration_figure(shown, drawn),
                 "norms": norm_figure(shown, drawn),
-                "funnel": funnel_rows(shown.funnel),
+                "went": bar_rows(shown.leases),
                 "lost": lost_rows(shown.lost),
                 "shapes": [(shape, count, meaning(shape)) for shape, count in shown.shapes.items()],
                 "leases": [{"view": lease, "took": took_ms(lease)} for lease in decoded(page, LeaseView)],

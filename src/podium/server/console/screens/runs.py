@@ -17,7 +17,6 @@ from podium.server.console.svg import Figure
 from podium.server.operators.explains import Explains
 from podium.server.operators.journal_reads import JournalReads
 from podium.server.operators.reads import Reads
-from podium.wire.explained import Explanation
 from podium.wire.operator import PAUSES, RUN_OPEN, EntryView, RoundView, RunView
 
 ROUNDS_DRAWN = 240
@@ -75,7 +74,7 @@ class Runs:
                 "open": view.state in RUN_OPEN,
                 "pause": await self._pause(view),
                 "metrics": metric_figures(view, rounds),
-                "funnel": _funnel(told, view),
+                "funnel": bar_rows({stage.name: stage.devices for stage in told.funnel}),
                 "lost": lost_rows(view.round.lost) if view.round else [],
                 "shapes": [(shape, count, meaning(shape)) for shape, count in view.shapes.items()],
                 "drift_max": DRIFT_MAX,
@@ -102,7 +101,7 @@ class Runs:
     async def stop(self, look: Look) -> Screen:
         """GET /runs/ID/stop: asks before a run is stopped."""
         view = await self._reads.run(look.id)
-        busy = view.round.funnel.get("training", 0) if view.round else 0
+        busy = view.round.leases.get("training", 0) if view.round else 0
         return Screen(
             template="confirm.html",
             title=f"Stop run {view.id}",
@@ -140,17 +139,10 @@ def metric_figures(view: RunView, rounds: list[RoundView]) -> list[Figure]:
     return figures
 
 
-def _funnel(told: Explanation, view: RunView) -> list[tuple[str, int, str]]:
-    """That of the explanation, each device once, while a round is open; else that of the last round's leases."""
-    if told.funnel:
-        return funnel_rows({stage.name: stage.devices for stage in told.funnel})
-    return funnel_rows(view.round.funnel) if view.round else []
-
-
-def funnel_rows(funnel: dict[str, int]) -> list[tuple[str, int, str]]:
-    """(stage, devices, width of its bar) of a round's funnel."""
-    most = max(funnel.values(), default=0)
-    return [(stage, count, share(count, most)) for stage, count in funnel.items()]
+def bar_rows(counts: dict[str, int]) -> list[tuple[str, int, str]]:
+    """(name, count, width of its bar), in order."""
+    most = max(counts.values(), default=0)
+    return [(name, count, share(count, most)) for name, count in counts.items()]
 
 
 def lost_rows(lost: dict[str, int]) -> list[tuple[str, int, str]]:
