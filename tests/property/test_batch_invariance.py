@@ -2,13 +2,14 @@
 
 A first core gets every row as an event of its own and the story is written down; a second one gets the same story with
 neighbouring rows joined at random. Counters show that the hard cases were met: timers due in the middle of a batch,
-devices twice in one, goals crossed, reserved seats taken, two runs served, the live bound reached, boots in between;
-devices that hear of a paused run, a frozen plane, or that they are kept from new leases; and claims that contradict
-what was measured.
+devices twice in one, goals crossed, reserved seats taken, two runs served, the live bound reached, boots in between,
+seats leased in slices to three gateways, one of which hears of none later than its first; devices that hear of a paused
+run, a frozen plane, or that they are kept from new leases; and claims that contradict what was measured.
 """
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
 from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.rows import LeaseRow, granting_round
+from podium.core.selection.quotas import NEWEST, Landed
 from podium.core.selection.reasons import REASONS
 from podium.core.step import Core
 from podium.wire.limits import Limits
@@ -75,10 +77,10 @@ ROUNDS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
 class Story(Drive):
-    """A drive that writes down what it fed to its core."""
+    """A drive that writes down what it fed to its core, whose devices check in at so many gateways by turns."""
 
-    def __init__(self) -> None:
-        super().__init__(LIMITS)
+    def __init__(self, gateways: int = 1) -> None:
+        super().__init__(msgspec.structs.replace(LIMITS, gateways_max=gateways))
         self.told: list[AnyEvent] = []
 
     def feed(self, event: AnyEvent) -> Step:
@@ -94,11 +96,11 @@ class Story(Drive):
         holder = live[device % len(live)] if live else -1
         match kind:
             case "in":
-                self.check_in(device, facts={"charging": device % 4 != 3, "download_mb_s": 7.0 + 90.0 * (gap % 2)})
+                self.come(device, {"charging": device % 4 != 3, "download_mb_s": 7.0 + 90.0 * (gap % 2)})
             case "crowd":
                 for other in range(DEVICES):
                     facts = {"charging": other % 3 > 0, "download_mb_s": 4.0 + 30.0 * (other % 2)}
-                    self.check_in((device + other) % DEVICES, facts=facts)
+                    self.come((device + other) % DEVICES, facts)
                     self.now_ms += gap % 3
             case "work":
                 self.work(d2="not-finite")
@@ -116,6 +118,14 @@ class Story(Drive):
                 self.person(kind, device)
             case "accept" | "report" | "progress" | "decline" | "fail" if live:
                 self.word(kind, self.state.live_lease[holder], gap)
+
+    def come(self, device: int, facts: Mapping[str, float]) -> None:
+        """`device` checks in with `facts`; the last gateway goes on with the slices of before anything was leased."""
+        last, landed = self.limits.gateways_max - 1, None
+        if last:
+            gateway = np.array([(device + self.now_ms // 900) % (last + 1)])
+            landed = Landed(gateway=gateway, generation=np.where(gateway == last, 0, NEWEST))
+        self.check_in(device, facts=facts, landed=landed)
 
     def person(self, kind: str, device: int) -> None:
         """A person does something to a run, the plane or a device."""
@@ -165,9 +175,9 @@ class Story(Drive):
             self.fail(lease)
 
 
-def tell(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object]) -> Story:
-    """The story of `actions` over two runs of so many rounds."""
-    story = Story()
+def tell(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object], gateways: int) -> Story:
+    """The story of `actions` over two runs of so many rounds, with so many gateways."""
+    story = Story(gateways)
     story.bring()
     story.fleet(DEVICES)
     story.submit(task(**{**A_TERMS, **choice}, rounds=rounds[0] + bool(choice)), "a")
@@ -206,6 +216,17 @@ def join(first: CheckedIn, second: CheckedIn) -> CheckedIn:
         telemetry=Telemetry(
             **{name: np.concatenate([getattr(old, name), getattr(new, name)]) for name in Telemetry.__struct_fields__}
         ),
+        landed=together(first.landed, second.landed),
+    )
+
+
+def together(first: Landed | None, second: Landed | None) -> Landed | None:
+    """Where the rows of both batches landed."""
+    if first is None or second is None:
+        return None
+    return Landed(
+        gateway=np.concatenate([first.gateway, second.gateway]),
+        generation=np.concatenate([first.generation, second.generation]),
     )
 
 
@@ -233,14 +254,14 @@ def length(event: AnyEvent) -> int:
     return len(event.rows) if isinstance(event, LeasesTold) else 1
 
 
-def replay(events: list[AnyEvent], met: Counter[str]) -> Heard:
+def replay(events: list[AnyEvent], limits: Limits, met: Counter[str]) -> Heard:
     """Feed `events` to a fresh core; `met` counts the hard cases within batches."""
-    core = Core((), step=0, at_ms=0, limits=LIMITS)
+    core = Core((), step=0, at_ms=0, limits=limits)
     heard, told = Heard(), 0
     for event in events:
         if isinstance(event, Booted):  # the process died before it
             rows = {(type(row), row.key()): row for record in heard.records for row in record.rows}
-            core = Core(rows.values(), step=0, at_ms=core.state.now_ms, limits=LIMITS)
+            core = Core(rows.values(), step=0, at_ms=core.state.now_ms, limits=limits)
         full = core.state.leases_left() == 0
         step = core.step(event)
         told += length(event)
@@ -249,6 +270,9 @@ def replay(events: list[AnyEvent], met: Counter[str]) -> Heard:
             count(event, step, met)
             met["grants in a window"] += grants_in_a_window(core, step)
             met["live bound"] += not full and core.state.leases_left() == 0
+            for slices in [work.slices for work in core.state.open.values() if work.slices is not None]:
+                met["slice leased"] += slices.seats > 0
+                met["slice used"] += int(slices.left.sum()) < slices.seats
     return heard
 
 
@@ -285,6 +309,8 @@ MET = (
     "grants after a start",
     "two runs",
     "live bound",
+    "slice leased",
+    "slice used",
     "offered",
     "reserved",
     "full",
@@ -309,9 +335,9 @@ def test_cutting_and_joining_batches_changes_no_decision() -> None:
     @example(OVERTAKEN, (3, 3), CHOICES[-1], 1)
     @example(OVERTAKEN, (2, 1), CHOICES[-1], 2)
     def holds(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object], cut: int) -> None:
-        story = tell(actions, rounds, choice)
-        single = replay(story.told, Counter())
-        several = replay(joined(story.told, random.Random(cut)), met)
+        story = tell(actions, rounds, choice, (1, 3)[cut % 2])
+        single = replay(story.told, story.limits, Counter())
+        several = replay(joined(story.told, random.Random(cut)), story.limits, met)
         assert several.records == single.records
         assert several.answers == single.answers
         assert several.sends == single.sends

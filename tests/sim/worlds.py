@@ -93,6 +93,7 @@ def run_seed(seed: int) -> Tally:
         faults=ALL,
         window_ms=chance.choice((100, 500, 2_000)),
         rivals=rivals,
+        gateways=(1, 3, 8)[seed // 3 % 3],
     )
     world = TalliedWorld(task, setting)
     try:

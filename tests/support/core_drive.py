@@ -43,6 +43,7 @@ from podium.core.events import (
     VersionImported,
 )
 from podium.core.rows import LeaseRow, RoundRow, RunRow, table_of
+from podium.core.selection.quotas import Landed
 from podium.core.state import State
 from podium.core.step import Core
 from podium.server.loop.batches import session_opened
@@ -233,8 +234,14 @@ class Drive(People):
         assert self.submit(of, run).word == "done"
         self.work()
 
-    def check_in(self, *devices: int, at: Sequence[int] = (), facts: Mapping[str, float] = NO_FACTS) -> list[Told]:
-        """`devices` check in with `facts`, now or each `at` its moment; what each heard."""
+    def check_in(
+        self,
+        *devices: int,
+        at: Sequence[int] = (),
+        facts: Mapping[str, float] = NO_FACTS,
+        landed: Landed | None = None,
+    ) -> list[Told]:
+        """`devices` check in with `facts`, now or each `at` its moment, where they `landed`; what each heard."""
         times = np.array(at or [self.now_ms] * len(devices), np.int64)
         momentary = telemetry(len(devices), facts)
         first = self._ticket + 1
@@ -246,6 +253,7 @@ class Drive(People):
             epoch=np.array([self.epochs[device] for device in devices], np.int64),
             ticket=np.array(tickets, np.int64),
             telemetry=momentary,
+            landed=landed,
         )
         heard = told_by(self.feed(event).sends)
         return [heard[ticket] for ticket in range(first, first + len(devices))]

@@ -4,6 +4,7 @@ Decides: nothing. Raises `Bug` naming the moment and the entity when something c
 tests and faulted simulation. Costs a walk over the open rounds' leases.
 """
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from podium.core.rounds import adapting, buffered, rounds
 from podium.core.rounds.buffered import is_buffered
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STATES, ROUND_OPEN, ROUND_STATES, RUN_STATES
 from podium.core.rows import RoundRow, granting_round
+from podium.core.selection.quotas import Slices
 from podium.core.state import State
 from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import Bug
@@ -63,6 +65,8 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
         _require(row.state != "FORMING" or not work.leases, state, f"round {name} has leases while it forms")
     if task.round.concurrency:
         _require(work.live() <= task.round.concurrency, state, f"round {name} has {work.live()} live leases")
+    if work.slices is not None:
+        _check_slices(state, row, work, work.slices)
     if row.state == "FORMING":
         _check_nominations(state, row, work)
     if row.state == "AGGREGATING":
@@ -70,6 +74,20 @@ def _check_round(state: State, row: RoundRow, work: OpenRound) -> None:
     if row.state != "FORMING":
         _require(bool(row.base and row.manifest and row.key_id), state, f"round {name} started unprepared")
     _check_leases(state, row, work)
+
+
+def _check_slices(state: State, row: RoundRow, work: OpenRound, slices: Slices) -> None:
+    """What gateways hold was free when it was leased; with it, all seats would be no more than a round may have."""
+    name, task, left = rounds.name_of(row), state.task_of(row.run).task, int(slices.left.sum())
+    least = int(slices.left.min())
+    _require(least >= 0 and left <= slices.seats, state, f"round {name} leased {slices.seats}, left {slices.left}")
+    most = math.ceil(adapting.goal_of(row, task) * state.limits.over_max)
+    seats = work.live() + len(work.reserved) + left
+    _require(
+        is_buffered(task) or seats <= most,
+        state,
+        f"round {name} has {seats} seats taken, reserved or leased, at most {most}",
+    )
 
 
 def _check_window(state: State, row: RoundRow, work: OpenRound) -> None:

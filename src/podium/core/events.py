@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.telemetry import DataFacts, Telemetry
+from podium.core.selection.quotas import Landed
 from podium.tasks.task import Task
 from podium.wire.messages import Capabilities
 
@@ -92,7 +93,8 @@ class SessionsOpened(Event, frozen=True, kw_only=True):
 class CheckedIn(Event, frozen=True, kw_only=True):
     """A batch of devices asked for work. `at` int64 ms, not falling; `device` int64; `epoch` int64; `ticket` int64.
 
-    `queue`: the requests that waited undecided when it was taken, these included.
+    `queue`: the requests that waited undecided when it was taken, these included. `landed`: at which gateway each row
+    did; None: all at the only one.
     """
 
     at: NDArray[np.int64]
@@ -101,6 +103,7 @@ class CheckedIn(Event, frozen=True, kw_only=True):
     ticket: NDArray[np.int64]
     telemetry: Telemetry
     queue: int = 0
+    landed: Landed | None = None
 
 
 class LeaseMessage(msgspec.Struct, frozen=True, kw_only=True):

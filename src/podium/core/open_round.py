@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import LeaseRow
-from podium.core.selection.seats import Seats
+from podium.core.selection.quotas import Slices
+from podium.core.selection.seats import Keys, Seats
 from podium.core.selection.strata import Strata
 from podium.core.selection.strategies.strategy import RoundAsk
 
@@ -34,6 +35,8 @@ class OpenRound:
         self.strata: Strata | None = None
         self.reserved: set[int] = set()
         self.reserved_until_ms = -1  # when nobody is waited for any more
+        self.cutoffs: Keys | None = None  # these two as they were last leased to gateways; None with one gateway
+        self.slices: Slices | None = None
         self.standing: dict[int, int] = {}  # fact set -> reason code; fact sets are never numbered twice
         self.ready_ms = -1  # when a forming round may start: its minimum is there and has settled
         self.finishing = False

@@ -3,10 +3,10 @@
 Decides: nothing. `put` is the only way a row enters, at load and in a step alike, so a reload gives the same state.
 Volatile by design (lost with the process, rebuilt by what devices say next): what `Fleet` was told since it was last
 kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision of before depends on it), `OpenRound`'s
-nominations, reservations and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it moved; what
-was learned of arrivals (`arrivals`, `pace`) and of classes of devices; which claims are in doubt since when (`claims`).
-What was learned and measured of each device (`learned`, `claims`), what runs know of devices (`experience`) and what
-these `spent` is made of the lease rows, each as it is put: a load makes it again.
+nominations, reservations, slices and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it
+moved; what was learned of arrivals (`arrivals`, `pace`, `quotas`) and of classes of devices; which claims are in doubt
+since when (`claims`). What was learned and measured of each device (`learned`, `claims`), what runs know of devices
+(`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
 what they tell.
 """
@@ -51,6 +51,7 @@ from podium.core.rows import (
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.experience import Experience, heeds
+from podium.core.selection.quotas import Quotas
 from podium.core.selection.strategies.registry import Maker, make_strategy
 from podium.core.selection.strategies.strategy import Strategy
 from podium.tasks.task import Budgets
@@ -104,6 +105,7 @@ class State:
         self.devices = Roster(self.fleet)
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
+        self.quotas = Quotas(limits)
         self.pace_views: dict[int, PaceView] = {}  # by separation, as rounds/wants.py made them last
         self.learned = Learned()
         self.claims = Claims()

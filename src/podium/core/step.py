@@ -55,6 +55,7 @@ from podium.core.rounds.table import LEASE_LIVE
 from podium.core.rounds.wants import seats_wanted
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
+from podium.core.selection.slices import lease_slices, slices_due
 from podium.core.selection.strategies.registry import Maker
 from podium.core.state import State
 from podium.tasks.task import Task
@@ -117,7 +118,7 @@ class Core:
     def _due(self) -> int:
         if self._due_ms is None:
             others = min(count_due(self.state), services.webhooks_due(self.state), self.state.pace.due_ms)
-            self._due_ms = min(runs.due(self.state), others)
+            self._due_ms = min(runs.due(self.state), slices_due(self.state), others)
         return min(self._due_ms, self.state.lease_deadlines.earliest())
 
     def _pass_time(self, out: Outbox, at_ms: int) -> None:
@@ -130,6 +131,7 @@ class Core:
                 self.state.pace_views.clear()
             services.end_webhooks(self.state, out)
             runs.fire(self.state, out)
+            lease_slices(self.state)
             self._due_ms = None
         self.state.now_ms = max(self.state.now_ms, at_ms)
 

@@ -33,7 +33,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     `until_ms`: a run that still goes on then is left so; 0: it goes on to its end. `model_bytes`: of a version.
     `labels`: what devices were enrolled with, by turns (unchecked worlds). `checked`: compare everything with what was
     promised; `trace`: when devices are there (sim/traces.py); `capacity`: a file of what they are. `rivals`: tasks on
-    the same plan and data that compete for the same devices, as runs `RUN`-1, `RUN`-2 and so on.
+    the same plan and data that compete for the same devices, as runs `RUN`-1, `RUN`-2 and so on. `gateways`: at how
+    many they check in.
     """
 
     devices: int
@@ -46,6 +47,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[dict[str, str], ...] = ({},)
     checked: bool = True
     capacity: Path | None = None
+    gateways: int = 1
     terms: FleetTerms = FleetTerms()
     rivals: tuple[Task, ...] = ()
 

@@ -21,6 +21,8 @@ RATES: dict[str, float] = {
     "pause": 0.004,  # per window: a person pauses the run, after its round or at once, and resumes it later
     "freeze": 0.004,  # per window: a person freezes the plane, with or without its leases, and unfreezes it later
     "cordon": 0.010,  # per window: a person cordons some devices, with or without their leases, for a while
+    "gateway-dies": 0.010,  # per window, of several: a gateway is gone, its devices come to another one
+    "gateway-deaf": 0.010,  # per window, of several: a gateway hears no more of the coordinator for a while
     "lost-ack": 0.004,  # per commit: the store applies it but its acknowledgement is lost, or it fails
 }
 ALL: frozenset[str] = frozenset(RATES)

@@ -43,6 +43,7 @@ from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
 from podium.sim.checkers import Ledger, require
 from podium.sim.engine import Added, Key, ListEngine, OneHotEngine, SimEngine, measured
 from podium.sim.faults import Faults
+from podium.sim.gateways import Gateways
 from podium.sim.people import People
 from podium.sim.recorder import Recorder
 from podium.tasks.task import Task
@@ -62,12 +63,13 @@ class World:
         """`engine`: what adds updates up in place of the self-checking one."""
         self.task = task
         self.setting = setting
-        self.limits = Limits()
+        self.limits = Limits(gateways_max=setting.gateways)
         self.chance = random.Random(setting.seed)
         self.faults = Faults(setting.faults, self.chance)
         self.ledger = Ledger()
         self.store = MemoryStore()
         self.devices = synthetic(task, setting, self.limits, self.chance, self.faults)
+        self.gateways = Gateways(setting.gateways, setting.devices, self.chance, self.faults)
         self.people = People(RUN, self.chance, self.faults)
         self._given_engine = engine
         self.engine = self._fresh_engine()
@@ -291,7 +293,8 @@ class World:
             self.feed(sessions)
         if asked is not None:
             self.recorder.came(asked.at, 0 if sessions is None else len(sessions.at))
-            self.feed(asked)
+            self.gateways.befall(end, self.core.state.quotas.generation)
+            self.feed(msgspec.structs.replace(asked, landed=self.gateways.landed(asked.device, end)))
         for act in self.people.acts(end, self.core.state):
             self.feed(act)
         said = self.devices.messages(end)

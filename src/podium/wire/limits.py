@@ -80,6 +80,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         500  # up to this a population may come sooner than the floor: it costs the plane little
     )
 
+    # gateways
+    gateways_max: int = 1  # where check-ins of one plane land; slices of rounds' seats are leased to more than one
+    quota_ms: int = 1_000  # a slice is leased for so long; what is not used then comes back
+
     # device-side retries (device-protocol.md)
     retry_tries_max: int = 3
     retry_first_ms: int = 5_000

@@ -2,9 +2,10 @@
 
 Decides, per batch and in columns: Filter (known, not banned, holds no lease, has the plan and the data, satisfies the
 task's rules, took part long enough ago, not too often, not in this round, and within its budgets), Score and Reserve
-(a forming round's strategy and seats, cohort.py), Permit (an open seat). Which of several runs a device is for is
-decided first (sharing.py). The answer to a row depends on the rows before it and on nothing after it, so cutting or
-joining batches changes no decision: only whoever is kept right after its own row is told that a seat is reserved.
+(a forming round's strategy and seats, cohort.py), Permit (an open seat: nominated by the gateway where the device
+checked in, and granted; quotas.py). Which of several runs a device is for is decided first (sharing.py). The answer to
+a row depends on the rows before it and on nothing after it, so cutting or joining batches changes no decision: only
+whoever is kept right after its own row is told that a seat is reserved.
 Never: when a round starts (rounds). Limits: a batch holds no device twice and spans no timer (step.py cuts it so).
 Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework.
 """
@@ -17,7 +18,6 @@ from podium.core.effects import CheckinAnswers, Offer
 from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
-from podium.core.open_round import BARRED
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import Kept, windows
 from podium.core.rounds import adapting, rounds
@@ -27,7 +27,8 @@ from podium.core.rounds.wants import apart_ms, kept_for, pace_view, wanting
 from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
 from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
-from podium.core.selection.permits import over_budget, too_often
+from podium.core.selection.permits import withheld
+from podium.core.selection.quotas import NEWEST, Landed, Nominations, arbitrate, present, used, within
 from podium.core.selection.reasons import CODE
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
@@ -59,6 +60,13 @@ class Batch:
         """The rows (positions in the batch) that nothing was decided about."""
         return np.flatnonzero(self.reason < 0)
 
+    def landed(self, rows: Numbers) -> Landed:
+        """Where `rows` (positions) landed."""
+        if self.event.landed is None:
+            return Landed(gateway=np.zeros(len(rows), np.int64), generation=np.full(len(rows), NEWEST))
+        every = self.event.landed
+        return Landed(gateway=every.gateway[self.first + rows], generation=every.generation[self.first + rows])
+
     def decide(self, rows: Numbers, reason: str) -> None:
         """Decide about `rows` (positions)."""
         self.reason[rows] = CODE[reason]
@@ -72,6 +80,8 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     fresh = np.flatnonzero(~stale)
     heard, at = batch.device[fresh], batch.at[fresh]
     state.pace.observe(state.arrivals, fleet, at, batch.event.queue)
+    if state.quotas.several:
+        state.quotas.observe(batch.landed(fresh).gateway)
     fleet.seen_ms[heard] = at
     _hold_claims(state, batch, fresh)
     fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
@@ -204,25 +214,12 @@ def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
 
 def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons:
     """A reason code per row of `rows` for one round; CODE["offered"] for those that fit."""
-    work, task, run = state.open[row.run, row.number], state.task_of(row.run), state.runs[row.run]
-    devices, fleet = batch.device[rows], state.fleet
-    codes: Reasons = np.full(len(rows), CODE["offered"], np.int16)
-    if state.privacy.epsilon_left(run, task.task) <= 0:
-        codes[:] = CODE["privacy"]
-        return codes
-    separation = task.task.select.separation
-    if separation:
-        took = fleet.participated_ms[devices]
-        codes[(took >= 0) & (batch.at[rows] - took < separation)] = CODE["separation"]
-    codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
-    often, spent = too_often(state, run, devices), over_budget(state, run, devices, batch.at[rows])
-    for mask, reason in ((often, "spent"), (spent, "budget")):
-        if mask is not None:
-            codes[mask & (codes == CODE["offered"])] = CODE[reason]
+    devices = batch.device[rows]
+    codes = withheld(state, row, devices, batch.at[rows])
     left = np.flatnonzero(codes == CODE["offered"])
     if len(left):
-        facts = told_facts(fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
-        codes[left] = state.eligibility_of(task).codes(fleet, facts)
+        facts = told_facts(state.fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
+        codes[left] = state.eligibility_of(state.task_of(row.run)).codes(state.fleet, facts)
     return codes
 
 
@@ -260,23 +257,56 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
     Nobody gets one while `leases_live_max` are live; step.py cuts batches so that no batch can pass that bound.
     """
-    seated = fit[_seated(state, row, batch, fit)]
-    state.open[row.run, row.number].reserved.difference_update(batch.device[seated].tolist())
+    work, (rows, own) = state.open[row.run, row.number], _nominated(state, row, batch, fit)
+    granted = _granted(state, row, batch, rows, own)
+    seated = rows[granted]
+    if work.slices is not None:
+        work.slices = used(work.slices, batch.landed(rows[granted & ~own]).gateway)
+    work.reserved.difference_update(batch.device[seated].tolist())
     batch.permits += [(int(place), (row.run, row.number)) for place in seated]
     batch.decide(seated, "offered")
 
 
 def _seated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> Mask:
     """Which of `rows`, in their order, get a lease of a reporting round: none of them did before in this batch."""
+    nominated, own = _nominated(state, row, batch, rows)
+    return np.isin(rows, nominated[_granted(state, row, batch, nominated, own)])
+
+
+def _nominated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> tuple[Numbers, Mask]:
+    """Whom of `rows` the gateways nominate, in order, and which of them for a seat of their own, that is reserved."""
     if state.leases_left() == 0:
-        return np.zeros(len(rows), np.bool_)
-    devices = batch.device[rows]
-    reserved, seats = state.open[row.run, row.number].reserved, adapting.open_seats(state, row)
-    kept: Mask = _among(devices, reserved)
-    if seats > len(reserved):
-        free = ~kept & adapting.pays(state, row, devices, batch.at[rows])
-        kept |= free & (np.cumsum(free) <= seats - len(reserved))
-    return kept & (np.cumsum(kept) <= seats)
+        return rows[:0], np.zeros(0, np.bool_)
+    work, devices, at = state.open[row.run, row.number], batch.device[rows], batch.at[rows]
+    own, free = _among(devices, work.reserved), np.zeros(len(rows), np.bool_)
+    spare = adapting.open_seats(state, row) - len(work.reserved)
+    if spare > 0 and not state.quotas.several:
+        free = ~own & adapting.pays(state, row, devices, at)
+        free &= np.cumsum(free) <= spare
+    elif work.slices is not None:
+        free = ~own & adapting.pays(state, row, devices, at)
+        landed = batch.landed(rows)
+        # what an old slice still has is not known here: its gateway asks for whomever it likes, and is refused
+        newest = present(landed.generation, work.slices.generation)
+        free = within(work.slices, at, landed.gateway, free & newest) | (free & ~newest)
+    nominated = np.flatnonzero(own | free)
+    return rows[nominated], own[nominated]
+
+
+def _granted(state: State, row: RoundRow, batch: Batch, rows: Numbers, own: Mask) -> Mask:
+    """Which of `rows`, as `_nominated`, the grant lets in, by what is true of their devices and of the round now."""
+    if len(rows) == 0:
+        return own
+    work, devices = state.open[row.run, row.number], batch.device[rows]
+    bound = withheld(state, row, devices, batch.at[rows]) != CODE["offered"]
+    asked = Nominations(
+        device=devices,
+        generation=batch.landed(rows).generation,
+        own=own,
+        barred=bound | state.fleet.live[devices],
+    )
+    generation = NEWEST if work.slices is None else work.slices.generation
+    return arbitrate(asked, adapting.open_seats(state, row), len(work.reserved), generation)
 
 
 def _among(devices: Numbers, some: set[int]) -> Mask:

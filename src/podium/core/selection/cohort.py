@@ -68,6 +68,9 @@ def _weighed(
         groups[new], keys[new] = strategy.nominate(
             work.ask, candidates_of(state, row, devices[new], (told[0], told[1][new]))
         )
+    if work.cutoffs is not None:  # the gateway tells nobody who is beyond them; group -1 has no seat
+        spare = len(work.cutoffs) - 1
+        groups[keys > work.cutoffs[np.clip(groups, -1, spare)]] = -1
     return groups, keys
 
 

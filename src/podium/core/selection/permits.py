@@ -1,13 +1,16 @@
-"""What a task lets one device do at most: how often in a run, and what it may spend on the task.
+"""What a task lets one device do at most: how soon again, how often in a round and a run, what it may spend.
 
-Decides: who has reached a bound at a moment; admission asks at each check-in, so at the grant too. Never: what a lease
-costs (budgets.py), nor whom else a bound holds back. None: the task has no such bound.
+Decides: who has reached a bound at a moment; admission asks at each check-in, and the grant again of whoever was
+nominated. Never: what a lease costs (budgets.py), nor whom else a bound holds back.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.rows import RunRow
+from podium.core.open_round import BARRED
+from podium.core.rows import RoundRow, RunRow
+from podium.core.selection.eligible import Reasons
+from podium.core.selection.reasons import CODE
 from podium.core.selection.strategies.fair import may_take_part
 from podium.core.state import State
 from podium.tasks.task import Budgets
@@ -16,8 +19,29 @@ Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
+def withheld(state: State, row: RoundRow, devices: Numbers, at_ms: Numbers) -> Reasons:
+    """Which bound each of `devices` (int64) has reached for the round at `at_ms` (int64, same shape): int16 codes.
+
+    CODE["offered"]: none. The columns of the open round hold every device (`OpenRound.grow`).
+    """
+    work, task, run = state.open[row.run, row.number], state.task_of(row.run).task, state.runs[row.run]
+    codes: Reasons = np.full(len(devices), CODE["offered"], np.int16)
+    if state.privacy.epsilon_left(run, task) <= 0:
+        codes[:] = CODE["privacy"]
+        return codes
+    if task.select.separation:
+        took = state.fleet.participated_ms[devices]
+        codes[(took >= 0) & (at_ms - took < task.select.separation)] = CODE["separation"]
+    codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
+    often, spent = too_often(state, run, devices), over_budget(state, run, devices, at_ms)
+    for mask, reason in ((often, "spent"), (spent, "budget")):
+        if mask is not None:
+            codes[mask & (codes == CODE["offered"])] = CODE[reason]
+    return codes
+
+
 def too_often(state: State, run: RunRow, devices: Numbers) -> Mask | None:
-    """Which of `devices` (int64) took part in `run` as often as they may (bool, same shape)."""
+    """Which of `devices` (int64) took part in `run` as often as they may (bool, same shape); None: no such bound."""
     fairness, learned = state.task_of(run.id).task.select.fairness, state.experience.get(run.id)
     if not fairness.times_max or learned is None:
         return None
@@ -26,7 +50,7 @@ def too_often(state: State, run: RunRow, devices: Numbers) -> Mask | None:
 
 
 def over_budget(state: State, run: RunRow, devices: Numbers, at_ms: Numbers) -> Mask | None:
-    """Which of `devices` (int64) have spent what they may on the task of `run` at `at_ms` (int64, same shape)."""
+    """Which of `devices` have spent what they may on the task of `run` at `at_ms`; None: no such bound."""
     task = state.task_of(run.id)
     budgets, spent = task.task.select.budgets, state.spent.get(task.id)
     if budgets == Budgets():

@@ -103,6 +103,10 @@ class Seats:
         self._greatest[group] = self._keys[group][-1] if len(chosen) == capacity else np.inf
         return kept | elsewhere
 
+    def cutoffs(self) -> Keys:
+        """By group, the greatest key that finds a seat now (float64); NaN for one without seats, such as the last."""
+        return self._greatest.copy()
+
     def copy(self) -> "Seats":
         """Seats of the same capacities with the same members."""
         made = Seats(self._capacities)
