@@ -114,26 +114,8 @@ class State:
         self.counted_since_ms = 0
         self._ended: deque[str] = deque()
         self._holders: dict[str, int] = {}  # lease -> its device's number: looked up often, by id it takes microseconds
-        for row in sorted(self._enrolled(rows), key=_load_order):
+        for row in sorted(_enrolled(self.devices, rows), key=_load_order):
             self.put(row)
-
-    def _enrolled(self, rows: Iterable[AnyRow]) -> list[AnyRow]:
-        """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
-        others: list[AnyRow] = []
-        late: list[DeviceRow] = []
-        every = iter(rows)
-        while batch := list(islice(every, ROWS_AT_ONCE)):
-            devices = [row for row in batch if isinstance(row, DeviceRow)]
-            if len(devices) < len(batch):
-                others += [row for row in batch if not isinstance(row, DeviceRow)]
-            first = len(self.devices)
-            if [row.number for row in devices] == list(range(first, first + len(devices))):
-                self.devices.extend(devices)
-            else:
-                late += devices
-        for row in sorted(late, key=lambda row: row.number):
-            self.devices.put(row)
-        return others
 
     def put(self, row: AnyRow) -> None:
         """Let `row` be the present row of its key."""
@@ -318,6 +300,25 @@ class State:
     def open_rounds_of(self, run: str) -> list[RoundRow]:
         """The open rounds of a run, oldest first."""
         return [self.rounds[key] for key in sorted(self.open) if key[0] == run]
+
+
+def _enrolled(roster: Roster, rows: Iterable[AnyRow]) -> list[AnyRow]:
+    """Put the devices of `rows`, which need not be held all at once if they come by number; the other rows."""
+    others: list[AnyRow] = []
+    late: list[DeviceRow] = []
+    every = iter(rows)
+    while batch := list(islice(every, ROWS_AT_ONCE)):
+        devices = [row for row in batch if isinstance(row, DeviceRow)]
+        if len(devices) < len(batch):
+            others += [row for row in batch if not isinstance(row, DeviceRow)]
+        first = len(roster)
+        if [row.number for row in devices] == list(range(first, first + len(devices))):
+            roster.extend(devices)
+        else:
+            late += devices
+    for row in sorted(late, key=lambda row: row.number):
+        roster.put(row)
+    return others
 
 
 def _load_order(row: AnyRow) -> tuple[int, int]:
