@@ -98,7 +98,7 @@ def hear(drive: Drive, rows: list[tuple[int, CheckIn]]) -> list[Told]:
     for device, told in rows:
         batch, ticket = CheckinBatch(), drive.ticket()
         batch.add(ticket, device, drive.epochs[device], told)
-        event: CheckedIn = batch.event(drive.now_ms)
+        event: CheckedIn = batch.event(drive.now_ms, 0)
         heard.append(told_by(drive.feed(event).sends)[ticket])
         drive.now_ms += 7
     return heard

@@ -314,25 +314,3 @@ def load_order(row: AnyRow) -> tuple[int, int]:
 def table_of(row: AnyRow) -> str:
     """The name of the current-state table `row` lives in."""
     return str(row.__struct_config__.tag)
-
-
-def load_order(row: AnyRow) -> tuple[int, int]:
-    """Where a row comes when all are put: after those it names; leases as they ended, for what is learned of them."""
-    return _LOAD_ORDER.index(type(row)), row.ended_ms if isinstance(row, LeaseRow) else 0
-
-
-_LOAD_ORDER: tuple[type[AnyRow], ...] = (
-    DeviceRow,
-    TaskRow,
-    RunRow,
-    VersionRow,
-    RoundRow,
-    AliasRow,
-    AliasMoveRow,
-    ReleaseRow,
-    FreezeRow,
-    ServiceRow,
-    WebhookRow,
-    TokenRow,
-    LeaseRow,
-)
