@@ -17,7 +17,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
-from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold
+from podium.core.events import (
+    AnyEvent,
+    Booted,
+    CheckedIn,
+    LeasesTold,
+)
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.rows import LeaseRow, granting_round
 from podium.core.selection.quotas import NEWEST, Landed

@@ -14,7 +14,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium.core.events import CheckedIn
+from podium.core.events import (
+    CheckedIn,
+)
 from podium.server.devices.device_words import check_telemetry
 from podium.server.devices.gateway import decode
 from podium.server.loop.batches import CheckinBatch
@@ -98,7 +100,7 @@ def hear(drive: Drive, rows: list[tuple[int, CheckIn]]) -> list[Told]:
     for device, told in rows:
         batch, ticket = CheckinBatch(), drive.ticket()
         batch.add(ticket, device, drive.epochs[device], told)
-        event: CheckedIn = batch.event(drive.now_ms, 1)
+        event: CheckedIn = batch.event(drive.now_ms, 0)
         heard.append(told_by(drive.feed(event).sends)[ticket])
         drive.now_ms += 7
     return heard

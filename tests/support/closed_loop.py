@@ -13,15 +13,17 @@ from podium.core.effects import Answer, CheckinAnswers, FinishRound, JudgeUpdate
 from podium.core.events import (
     AnyEvent,
     CheckedIn,
-    LeaseAccepted,
-    LeaseFailed,
-    LeaseReported,
     LeasesTold,
     SessionsOpened,
     TimePassed,
 )
 from podium.core.fleet.telemetry import QUALITIES, DataFacts
 from podium.core.rows import DeviceRow
+from podium.core.said import (
+    LeaseAccepted,
+    LeaseFailed,
+    LeaseReported,
+)
 from podium.core.step import Core
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.traces import Availability

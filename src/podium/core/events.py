@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.fleet.telemetry import DataFacts, Telemetry
+from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed, LeaseReported
 from podium.core.selection.quotas import Landed
 from podium.tasks.task import Task
 from podium.wire.messages import Capabilities
-
-MetricSums = dict[str, tuple[float, float]]
-"""Metric name -> (numerator, denominator), so that metrics add up like updates."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,62 +102,6 @@ class CheckedIn(Event, frozen=True, kw_only=True):
     telemetry: Telemetry
     queue: int = 0
     landed: Landed | None = None
-
-
-class LeaseMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of what a device tells about its lease."""
-
-    at_ms: int
-    ticket: int
-    device: int
-    epoch: int
-    lease: str
-
-
-class LeaseAccepted(LeaseMessage, frozen=True, kw_only=True):
-    """The device takes the offer."""
-
-
-class LeaseDeclined(LeaseMessage, frozen=True, kw_only=True):
-    """The device does not; `reason` is battery, metered, thermal, schedule, busy or private; or, with
-    `incompatible`, why it cannot run the plan or the variant."""
-
-    reason: str
-    incompatible: bool = False
-
-
-class LeaseProgressed(LeaseMessage, frozen=True, kw_only=True):
-    """The work moved: `done` of `total` steps, `moved` bytes either way. Both only grow."""
-
-    done: int
-    total: int
-    moved_bytes: int
-
-
-class LeaseFailed(LeaseMessage, frozen=True, kw_only=True):
-    """The plan raised on the device; `detail` is its bounded traceback."""
-
-    code: str
-    detail: str
-
-
-class Transfer(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes of one lease that the door saw move one way, and in how many ms; 0 ms: it was not timed."""
-
-    bytes: int = 0
-    ms: int = 0
-
-
-class LeaseReported(LeaseMessage, frozen=True, kw_only=True):
-    """An authentic report; the gateway has checked signature, digest, base, task and sizes against the row."""
-
-    report: str  # base64url canonical bytes
-    signature: str
-    upload_bytes: int
-    weight: float
-    metrics: MetricSums
-    downloaded: Transfer = Transfer()
-    uploaded: Transfer = Transfer()
 
 
 class LeasesTold(Event, frozen=True, kw_only=True):

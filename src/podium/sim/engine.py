@@ -13,7 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.events import LeaseReported, MetricSums
+from podium.core.said import (
+    LeaseReported,
+    MetricSums,
+)
 from podium.core.state import State
 from podium.kernels.sums import choose_grid
 from podium.learning import fedavg

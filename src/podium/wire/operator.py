@@ -138,9 +138,7 @@ class DeviceDetail(View, frozen=True, kw_only=True):
     loss_rate: float = -1.0  # the chance that its next lease brings no report, by what the plane saw; -1 unknown
     usual_ms: float = -1.0  # what a lease of it usually takes from grant to report, -1 unknown
     conditions: list[Condition] = msgspec.field(default_factory=list)
-    measured: dict[
-        str, str
-    ] = {}  # of its line, by the plane: download and upload in MB/s, answer in ms, and its like's
+    measured: dict[str, str] = {}  # of its line, by the plane: down and up in MB/s, answer in ms, and its like's
 
 
 class FreezeView(View, frozen=True, kw_only=True):

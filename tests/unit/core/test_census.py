@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from podium.core.events import DevicesMarked
+from podium.core.events import (
+    DevicesMarked,
+)
 from podium.core.views.census import Census
 from podium.core.views.runs import ONLINE_MS
 from podium.wire.operator import FleetView

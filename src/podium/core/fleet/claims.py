@@ -17,10 +17,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from podium.core.events import Transfer
 from podium.core.fleet.reliability import CLIP, HOUR_MS, STEP, Levels, Mask, Numbers, faded
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.rows import LeaseRow
+from podium.core.said import (
+    Transfer,
+)
 
 CONTRADICTION = 4.0
 """A claim that is further than this factor from what was measured contradicts it."""

@@ -12,11 +12,6 @@ from msgspec.structs import replace
 
 from podium.core.effects import Answer, EndLease, JudgeUpdate
 from podium.core.events import (
-    LeaseAccepted,
-    LeaseDeclined,
-    LeaseFailed,
-    LeaseProgressed,
-    LeaseReported,
     Verdict,
 )
 from podium.core.fleet.claims import rate_mb_s
@@ -26,6 +21,13 @@ from podium.core.rounds.buffered import round_of, staleness
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
 from podium.core.rounds.wants import apart_ms, pace_view
 from podium.core.rows import LeaseRow, RoundRow
+from podium.core.said import (
+    LeaseAccepted,
+    LeaseDeclined,
+    LeaseFailed,
+    LeaseProgressed,
+    LeaseReported,
+)
 from podium.core.selection.reasons import DECLINES
 from podium.core.state import State
 from podium.wire.limits import Limits

@@ -13,6 +13,8 @@ import msgspec
 
 from podium.core.events import (
     EnrolAsked,
+)
+from podium.core.said import (
     LeaseAccepted,
     LeaseDeclined,
     LeaseFailed,
