@@ -15,10 +15,7 @@ import numpy as np
 
 from bench._rows import Row, valued
 from podium.core.draws import uniform
-from podium.core.events import (
-    CheckedIn,
-    RunSubmitted,
-)
+from podium.core.events import CheckedIn, RunSubmitted
 from podium.core.fleet.columns import Fleet
 from podium.core.fleet.facts import standing_facts
 from podium.core.fleet.telemetry import LEVELS, SWITCHES, Telemetry, telemetry

@@ -20,12 +20,7 @@ from bench import _admission
 from bench._rows import Row, row
 from podium.cli.output import note
 from podium.core.draws import uniform
-from podium.core.events import (
-    CheckedIn,
-    ManifestMade,
-    RunSubmitted,
-    TimePassed,
-)
+from podium.core.events import CheckedIn, ManifestMade, RunSubmitted, TimePassed
 from podium.core.fleet.facts import Facts, standing_facts
 from podium.core.fleet.telemetry import telemetry
 from podium.core.rows import VersionRow

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 
 from podium.core.check import check
-from podium.core.events import (
-    Booted,
-)
+from podium.core.events import Booted
 from podium.core.records import read_record
 from podium.core.rows import AnyRow, table_of
 from podium.core.step import Core

@@ -17,12 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Record, Step
-from podium.core.events import (
-    AnyEvent,
-    Booted,
-    CheckedIn,
-    LeasesTold,
-)
+from podium.core.events import AnyEvent, Booted, CheckedIn, LeasesTold
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.rows import LeaseRow, granting_round
 from podium.core.selection.quotas import NEWEST, Landed
@@ -111,7 +106,7 @@ class Story(Drive):
                 self.work(d2="not-finite")
             case "old session":
                 self.epochs[device] -= 1
-                self.check_in(device)
+                self.come(device, {})
                 self.epochs[device] += 1
             case "stop" if device == 0:
                 self.stop("b")
@@ -153,7 +148,7 @@ class Story(Drive):
         """Who comes trains, so that something is known of some devices."""
         for _ in range(2):
             for device in range(DEVICES):
-                self.check_in(device, facts={"charging": True, "download_mb_s": 8.0})
+                self.come(device, {"charging": True, "download_mb_s": 8.0})
             self.now_ms += 301
         for lease in sorted(self.state.live_lease.values()):
             self.accept(lease)
@@ -228,6 +223,7 @@ def join(first: CheckedIn, second: CheckedIn) -> CheckedIn:
 def together(first: Landed | None, second: Landed | None) -> Landed | None:
     """Where the rows of both batches landed."""
     if first is None or second is None:
+        assert first is second, "a story's devices all check in through `come`"
         return None
     return Landed(
         gateway=np.concatenate([first.gateway, second.gateway]),

@@ -14,9 +14,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium.core.events import (
-    CheckedIn,
-)
+from podium.core.events import CheckedIn
 from podium.server.devices.device_words import check_telemetry
 from podium.server.devices.gateway import decode
 from podium.server.loop.batches import CheckinBatch

@@ -17,11 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from podium.core.effects import Record, Step
-from podium.core.events import (
-    AggregateFailed,
-    AnyEvent,
-    Denied,
-)
+from podium.core.events import AggregateFailed, AnyEvent, Denied
 from podium.core.rounds.table import LEASE_STATES, ROUND_OPEN, ROUND_STATES
 from podium.core.rows import LeaseRow, RoundRow
 from podium.wire.limits import Limits

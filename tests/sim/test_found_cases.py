@@ -3,9 +3,7 @@
 import pytest
 
 from podium.core.effects import FinishRound, JudgeUpdate
-from podium.core.events import (
-    TimePassed,
-)
+from podium.core.events import TimePassed
 from podium.sim.beginning import Setting
 from podium.sim.world import World
 from tests.support.core_drive import Drive

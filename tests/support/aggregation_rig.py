@@ -15,10 +15,7 @@ from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import MemoryKeys
 from podium.adapters.memory import MemoryStore
 from podium.core.effects import PrepareRound
-from podium.core.events import (
-    AnyEvent,
-    ManifestMade,
-)
+from podium.core.events import AnyEvent, ManifestMade
 from podium.core.rows import DeviceRow, LeaseRow, RoundRow, RunRow, TaskRow, VersionRow
 from podium.core.state import State
 from podium.crypto.seal import seal_frames, seal_key, update_info

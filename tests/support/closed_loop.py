@@ -10,20 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.effects import Answer, CheckinAnswers, FinishRound, JudgeUpdate, PrepareRound, Step
-from podium.core.events import (
-    AnyEvent,
-    CheckedIn,
-    LeasesTold,
-    SessionsOpened,
-    TimePassed,
-)
+from podium.core.events import AnyEvent, CheckedIn, LeasesTold, SessionsOpened, TimePassed
 from podium.core.fleet.telemetry import QUALITIES, DataFacts
 from podium.core.rows import DeviceRow
-from podium.core.said import (
-    LeaseAccepted,
-    LeaseFailed,
-    LeaseReported,
-)
+from podium.core.said import LeaseAccepted, LeaseFailed, LeaseReported
 from podium.core.step import Core
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.traces import Availability

@@ -38,13 +38,7 @@ from podium.core.events import (
     VersionImported,
 )
 from podium.core.rows import LeaseRow, RoundRow, RunRow, table_of
-from podium.core.said import (
-    LeaseAccepted,
-    LeaseDeclined,
-    LeaseFailed,
-    LeaseProgressed,
-    LeaseReported,
-)
+from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed, LeaseReported
 from podium.core.selection.quotas import Landed
 from podium.core.state import State
 from podium.core.step import Core

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.events import (
-    Verdict,
-)
+from podium.core.events import Verdict
 from podium.core.rows import LeaseRow
 from podium.crypto.seal import FRAME_BYTES, open_frames, open_key, sealed_length, update_info
 from podium.kernels.checks import measure

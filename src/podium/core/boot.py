@@ -7,9 +7,7 @@ or may not have finished. All of them are idempotent. Nothing stays "running" th
 from msgspec.structs import replace
 
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
-from podium.core.events import (
-    Booted,
-)
+from podium.core.events import Booted
 from podium.core.outbox import Outbox
 from podium.core.rounds import pausing, rounds
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED

@@ -5,9 +5,7 @@ counts of everything else. Never: whether to refuse. Limits: `SUBJECTS_MAX` reme
 are only counted, so that nobody fills the journal by being refused.
 """
 
-from podium.core.events import (
-    Denied,
-)
+from podium.core.events import Denied
 from podium.core.outbox import Outbox
 from podium.core.state import State
 

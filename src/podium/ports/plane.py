@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.effects import Step
-from podium.core.events import (
-    Verdict,
-)
+from podium.core.events import Verdict
 from podium.core.rows import AliasMoveRow, AnyRow, FactsChunk, LeaseRow
 from podium.tasks.task import Task
 

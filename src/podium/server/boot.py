@@ -7,9 +7,7 @@ round that ended, and, after a restore without the keys, a round without its key
 
 import logging
 
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from podium.core.rounds.buffered import round_of
 from podium.core.rounds.table import LEASE_LIVE, LEASE_STORED
 from podium.core.rows import granting_round

@@ -20,9 +20,7 @@ from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import FileKeys
 from podium.adapters.sqlite.pages import SqlitePages
 from podium.adapters.sqlite.store import SqliteStore
-from podium.core.events import (
-    HeadSigned,
-)
+from podium.core.events import HeadSigned
 from podium.core.outbox import POPULATION
 from podium.crypto.sign import sign
 from podium.ports.plane import SignedHead

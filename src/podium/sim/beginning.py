@@ -10,13 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from podium.core.events import (
-    AnyEvent,
-    EnrolAsked,
-    RunSubmitted,
-    TokenIssued,
-    VersionImported,
-)
+from podium.core.events import AnyEvent, EnrolAsked, RunSubmitted, TokenIssued, VersionImported
 from podium.core.rows import DeviceRow
 from podium.sim.crowd import Crowd
 from podium.sim.devices import Devices

@@ -16,19 +16,9 @@ from numpy.typing import NDArray
 
 from podium.core.draws import uniform
 from podium.core.effects import Answer, CheckinAnswers, Offer
-from podium.core.events import (
-    CheckedIn,
-    SessionsOpened,
-)
+from podium.core.events import CheckedIn, SessionsOpened
 from podium.core.fleet.telemetry import DataFacts, Telemetry
-from podium.core.said import (
-    LeaseAccepted,
-    LeaseDeclined,
-    LeaseFailed,
-    LeaseProgressed,
-    LeaseReported,
-    Transfer,
-)
+from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed, LeaseReported, Transfer
 from podium.core.selection.reasons import CODE
 from podium.sim.checkers import InvariantBroken
 from podium.sim.crowd import Crowd

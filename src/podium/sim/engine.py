@@ -13,10 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.said import (
-    LeaseReported,
-    MetricSums,
-)
+from podium.core.said import LeaseReported, MetricSums
 from podium.core.state import State
 from podium.kernels.sums import choose_grid
 from podium.learning import fedavg

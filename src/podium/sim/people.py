@@ -8,14 +8,7 @@ import math
 import random
 from collections.abc import Iterator
 
-from podium.core.events import (
-    AnyEvent,
-    DevicesMarked,
-    Frozen,
-    RunPaused,
-    RunResumed,
-    Unfrozen,
-)
+from podium.core.events import AnyEvent, DevicesMarked, Frozen, RunPaused, RunResumed, Unfrozen
 from podium.core.state import State
 from podium.sim.faults import Faults
 

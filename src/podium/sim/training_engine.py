@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from podium.core.draws import uniform
 from podium.core.rows import granting_round
-from podium.core.said import (
-    MetricSums,
-)
+from podium.core.said import MetricSums
 from podium.device.plan import PlanConfig, load_init
 from podium.kernels.sums import choose_grid
 from podium.learning import fedavg, server

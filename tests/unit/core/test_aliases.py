@@ -2,9 +2,7 @@
 
 import pytest
 
-from podium.core.events import (
-    AggregateMade,
-)
+from podium.core.events import AggregateMade
 from podium.core.rows import AliasMoveRow, ReleaseRow
 from tests.support.core_acts import ADMINISTRATOR, promote, release
 from tests.support.core_drive import Drive

@@ -3,12 +3,8 @@
 import pytest
 
 from podium.core.effects import EndRound, FinishRound
-from podium.core.events import (
-    AggregateFailed,
-)
-from podium.core.said import (
-    LeaseProgressed,
-)
+from podium.core.events import AggregateFailed
+from podium.core.said import LeaseProgressed
 from podium.core.views.runs import round_view
 from tests.support.core_acts import freeze, pause, resume, unfreeze
 from tests.support.core_drive import Drive

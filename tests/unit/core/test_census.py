@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from podium.core.events import (
-    DevicesMarked,
-)
+from podium.core.events import DevicesMarked
 from podium.core.views.census import Census
 from podium.core.views.runs import ONLINE_MS
 from podium.wire.operator import FleetView

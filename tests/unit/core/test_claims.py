@@ -10,9 +10,7 @@ from podium.core.effects import CheckinAnswers
 from podium.core.fleet.claims import CLAIMS, MEASURED_BYTES_MIN, Claims, plausible, rate_mb_s
 from podium.core.fleet.reliability import HALF_LIFE_HOURS, HOUR_MS
 from podium.core.fleet.telemetry import telemetry
-from podium.core.said import (
-    Transfer,
-)
+from podium.core.said import Transfer
 from tests.contract.rows_made import lease as lease_row
 from tests.support.core_drive import Drive
 from tests.support.core_made import task

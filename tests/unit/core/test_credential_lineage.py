@@ -3,14 +3,7 @@
 import pytest
 
 from podium.core.check import check
-from podium.core.events import (
-    Booted,
-    ServiceIssued,
-    ServiceRevoked,
-    TimePassed,
-    WebhookRemoved,
-    WebhookSet,
-)
+from podium.core.events import Booted, ServiceIssued, ServiceRevoked, TimePassed, WebhookRemoved, WebhookSet
 from tests.support.core_acts import ADMINISTRATOR, act
 from tests.support.core_drive import Drive
 

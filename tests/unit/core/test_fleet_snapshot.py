@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from podium.core.events import (
-    SessionsOpened,
-)
+from podium.core.events import SessionsOpened
 from podium.core.fleet import columns, snapshot
 from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.fleet.telemetry import data_facts, telemetry

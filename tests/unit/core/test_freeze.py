@@ -3,9 +3,7 @@
 import pytest
 
 from podium.core.effects import EndLease
-from podium.core.events import (
-    Frozen,
-)
+from podium.core.events import Frozen
 from podium.core.state import FREEZE
 from tests.support.core_acts import act, freeze, mark, pause, unfreeze
 from tests.support.core_drive import Drive

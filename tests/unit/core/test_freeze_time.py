@@ -2,9 +2,7 @@
 
 import pytest
 
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from podium.core.rounds.pausing import stands_since
 from podium.core.state import FREEZE
 from podium.core.views.runs import run_view

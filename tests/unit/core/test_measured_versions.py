@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from podium.core.effects import FinishRound
-from podium.core.events import (
-    AggregateMade,
-)
+from podium.core.events import AggregateMade
 from podium.core.models.lines import MEASURED_MAX, Lines, Place, part_of
 from podium.core.rows import AliasRow
 from podium.core.views.models import version_view

@@ -3,9 +3,7 @@
 import pytest
 
 from podium.core.effects import FinishRound, PrepareRound
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from tests.support.core_acts import pause, resume
 from tests.support.core_made import IDLE_MS, SOON_MS, gathers, task
 from tests.unit.core.pausing_made import HOUR, REPORT_MS, STALL_MS, forming, heard, reporting, states

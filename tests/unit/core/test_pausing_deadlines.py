@@ -2,9 +2,7 @@
 
 import pytest
 
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from podium.core.views import runs as views
 from tests.support.core_acts import pause, resume
 from tests.unit.core.pausing_made import FORM_MS, HOUR, REPORT_MS, RUN_MS, STALL_MS, forming, heard, reporting, states

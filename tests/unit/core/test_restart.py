@@ -5,9 +5,7 @@ from msgspec.structs import replace
 
 from podium.core.deadlines import NONE
 from podium.core.effects import FinishRound, JudgeUpdate, PrepareRound
-from podium.core.events import (
-    Booted,
-)
+from podium.core.events import Booted
 from podium.core.state import State
 from podium.core.step import Core
 from podium.wire.problems import Bug, DeviceFault

@@ -2,9 +2,7 @@
 
 import pytest
 
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from tests.support.core_acts import pause
 from tests.support.core_drive import Drive
 from tests.support.core_made import task

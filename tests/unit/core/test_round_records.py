@@ -3,9 +3,7 @@
 import pytest
 
 from podium.core.effects import EndRound
-from podium.core.events import (
-    ManifestMade,
-)
+from podium.core.events import ManifestMade
 from podium.core.rounds.rounds import loss_after, moved
 from podium.core.rounds.runs import PRIOR_LOSS
 from podium.core.rows import RoundRow, RunRow

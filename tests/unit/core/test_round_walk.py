@@ -5,11 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from podium.core.effects import EndRound, FinishRound
-from podium.core.events import (
-    AggregateFailed,
-    AggregateMade,
-    ManifestMade,
-)
+from podium.core.events import AggregateFailed, AggregateMade, ManifestMade
 from podium.core.rounds.table import ROUND_STATES, RUN_STATES
 from podium.wire.operator import RUN_OPEN
 from tests.support.core_acts import pause, resume

@@ -4,11 +4,7 @@ import pytest
 
 from podium.core.access.roles import CHANGING, READING, permit
 from podium.core.effects import EndRound, FinishRound, PrepareRound
-from podium.core.events import (
-    AggregateFailed,
-    AggregateMade,
-    Denied,
-)
+from podium.core.events import AggregateFailed, AggregateMade, Denied
 from podium.core.refusals import HOUR_MS, MINUTE_MS, SUBJECTS_MAX
 from podium.core.rounds.rounds import loss_after
 from podium.core.rounds.runs import PRIOR_LOSS

@@ -2,13 +2,7 @@
 
 import pytest
 
-from podium.core.events import (
-    KeyRotated,
-    ServiceIssued,
-    ServiceRevoked,
-    WebhookRemoved,
-    WebhookSet,
-)
+from podium.core.events import KeyRotated, ServiceIssued, ServiceRevoked, WebhookRemoved, WebhookSet
 from podium.core.rows import ServiceRow, WebhookRow
 from tests.support.core_acts import ADMINISTRATOR, act
 from tests.support.core_drive import Drive

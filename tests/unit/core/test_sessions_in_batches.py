@@ -3,9 +3,7 @@
 import numpy as np
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    SessionsOpened,
-)
+from podium.core.events import SessionsOpened
 from podium.core.fleet.telemetry import ABSENT, data_facts
 from podium.wire.messages import Capabilities
 from tests.support.core_acts import mark

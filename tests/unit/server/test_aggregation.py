@@ -9,11 +9,7 @@ import pytest
 
 from podium.adapters.engine import LocalEngine
 from podium.core.effects import Answer, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
-from podium.core.events import (
-    AggregateFailed,
-    AggregateMade,
-    UpdatesJudged,
-)
+from podium.core.events import AggregateFailed, AggregateMade, UpdatesJudged
 from podium.server.aggregation.manifests import upload_key_name
 from podium.wire.problems import Bug
 from podium.wire.tensors import read_arrays

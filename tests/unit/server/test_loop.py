@@ -8,12 +8,7 @@ import pytest
 
 from podium.adapters.memory import MemoryStore
 from podium.core.effects import PrepareRound
-from podium.core.events import (
-    EnrolAsked,
-    RunSubmitted,
-    TokenIssued,
-    VersionImported,
-)
+from podium.core.events import EnrolAsked, RunSubmitted, TokenIssued, VersionImported
 from podium.core.selection.reasons import REASONS
 from podium.server.loop.batches import session_opened
 from podium.server.loop.loop import Loop

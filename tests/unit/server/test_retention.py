@@ -9,9 +9,7 @@ from podium.adapters.blobs import MemoryBlobs
 from podium.adapters.entropy import SystemEntropy
 from podium.adapters.keys import MemoryKeys
 from podium.adapters.memory import MemoryStore
-from podium.core.events import (
-    AggregateFailed,
-)
+from podium.core.events import AggregateFailed
 from podium.core.rows import AliasRow, VersionRow
 from podium.core.state import State
 from podium.server.boot import is_wanted, reconcile

@@ -1,8 +1,6 @@
 """How fast bytes of a lease passed the door: what is timed, and what an early or late word does to it."""
 
-from podium.core.said import (
-    Transfer,
-)
+from podium.core.said import Transfer
 from podium.server.devices.transfers import LEASES_KEPT, Transfers
 
 NOTHING = (Transfer(), Transfer())

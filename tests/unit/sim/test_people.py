@@ -4,14 +4,7 @@ import random
 
 import pytest
 
-from podium.core.events import (
-    AnyEvent,
-    DevicesMarked,
-    Frozen,
-    RunPaused,
-    RunResumed,
-    Unfrozen,
-)
+from podium.core.events import AnyEvent, DevicesMarked, Frozen, RunPaused, RunResumed, Unfrozen
 from podium.sim.faults import RATES, Faults
 from podium.sim.people import CORDONED_MAX, CORDONED_MS, FROZEN_MS, PAUSED_MS, People
 from tests.support.core_drive import Drive

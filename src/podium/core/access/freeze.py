@@ -7,10 +7,7 @@ changes nothing but, with `revoke`, leases.
 """
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    Frozen,
-    Unfrozen,
-)
+from podium.core.events import Frozen, Unfrozen
 from podium.core.outbox import Outbox
 from podium.core.rounds import pausing
 from podium.core.rounds.leases import end_lease

@@ -9,13 +9,7 @@ from msgspec.structs import replace
 
 from podium.core.access.roles import EVERY
 from podium.core.effects import Answer
-from podium.core.events import (
-    KeyRotated,
-    ServiceIssued,
-    ServiceRevoked,
-    WebhookRemoved,
-    WebhookSet,
-)
+from podium.core.events import KeyRotated, ServiceIssued, ServiceRevoked, WebhookRemoved, WebhookSet
 from podium.core.outbox import Outbox
 from podium.core.rows import ServiceRow, WebhookRow
 from podium.core.state import State

@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from podium.core.fleet.reliability import CLIP, HOUR_MS, STEP, Levels, Mask, Numbers, faded
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.rows import LeaseRow
-from podium.core.said import (
-    Transfer,
-)
+from podium.core.said import Transfer
 
 CONTRADICTION = 4.0
 """A claim that is further than this factor from what was measured contradicts it."""

@@ -9,11 +9,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    EnrolAsked,
-    SessionsOpened,
-    TokenIssued,
-)
+from podium.core.events import EnrolAsked, SessionsOpened, TokenIssued
 from podium.core.fleet.columns import NEVER, Fleet
 from podium.core.fleet.facts import standing_facts
 from podium.core.fleet.roster import UNKNOWN

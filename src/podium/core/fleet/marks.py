@@ -10,9 +10,7 @@ device active; it then opens a new session.
 from msgspec.structs import replace
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    DevicesMarked,
-)
+from podium.core.events import DevicesMarked
 from podium.core.fleet.roster import UNKNOWN
 from podium.core.outbox import Outbox
 from podium.core.rounds.leases import end_lease

@@ -10,10 +10,7 @@ root document).
 import re
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    AliasMoved,
-    VersionReleased,
-)
+from podium.core.events import AliasMoved, VersionReleased
 from podium.core.models.versions import moved_alias
 from podium.core.outbox import Outbox
 from podium.core.rows import AliasMoveRow, ReleaseRow

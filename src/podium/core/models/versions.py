@@ -6,10 +6,7 @@ an alias's counter only grows, its history is in the journal. Never: the bytes t
 
 from msgspec.structs import replace
 
-from podium.core.events import (
-    AggregateMade,
-    VersionImported,
-)
+from podium.core.events import AggregateMade, VersionImported
 from podium.core.outbox import Outbox
 from podium.core.rows import AliasRow, AnyRow, RoundRow, RunRow, VersionRow
 from podium.core.state import State

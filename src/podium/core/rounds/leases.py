@@ -11,9 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from podium.core.effects import Answer, EndLease, JudgeUpdate
-from podium.core.events import (
-    Verdict,
-)
+from podium.core.events import Verdict
 from podium.core.fleet.claims import rate_mb_s
 from podium.core.outbox import Outbox
 from podium.core.pacing.windows import PaceView, windows
@@ -21,13 +19,7 @@ from podium.core.rounds.buffered import round_of, staleness
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
 from podium.core.rounds.wants import apart_ms, pace_view
 from podium.core.rows import LeaseRow, RoundRow
-from podium.core.said import (
-    LeaseAccepted,
-    LeaseDeclined,
-    LeaseFailed,
-    LeaseProgressed,
-    LeaseReported,
-)
+from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed, LeaseReported
 from podium.core.selection.reasons import DECLINES
 from podium.core.state import State
 from podium.wire.limits import Limits

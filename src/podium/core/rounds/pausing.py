@@ -10,10 +10,7 @@ Whatever stood still is given back by whoever ends it, each ms once. Never: ends
 from msgspec.structs import replace
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    RunPaused,
-    RunResumed,
-)
+from podium.core.events import RunPaused, RunResumed
 from podium.core.outbox import Outbox
 from podium.core.rounds.table import RUN_TABLE, advance
 from podium.core.rows import RoundRow, RunRow

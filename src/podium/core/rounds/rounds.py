@@ -15,10 +15,7 @@ from collections import Counter
 from msgspec.structs import replace
 
 from podium.core.effects import EndRound, FinishRound, PrepareRound
-from podium.core.events import (
-    AggregateMade,
-    ManifestMade,
-)
+from podium.core.events import AggregateMade, ManifestMade
 from podium.core.models.versions import make_version
 from podium.core.open_round import OpenRound
 from podium.core.outbox import Outbox
@@ -37,9 +34,7 @@ from podium.core.rounds.leases import end_lease
 from podium.core.rounds.table import LEASE_LIVE, ROUND_TABLE, advance
 from podium.core.rounds.wants import held_ms
 from podium.core.rows import PAST_HOPE, LeaseRow, RoundRow, RunRow, granting_round
-from podium.core.said import (
-    MetricSums,
-)
+from podium.core.said import MetricSums
 from podium.core.selection.cohort import choose
 from podium.core.state import FREEZE, State
 from podium.wire.problems import Bug

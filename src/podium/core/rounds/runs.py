@@ -9,12 +9,7 @@ Limits: task.run's rounds, deadline and abandoned_max; `runs_active_max`.
 from msgspec.structs import replace
 
 from podium.core.effects import Answer
-from podium.core.events import (
-    AggregateFailed,
-    AggregateMade,
-    RunStopped,
-    RunSubmitted,
-)
+from podium.core.events import AggregateFailed, AggregateMade, RunStopped, RunSubmitted
 from podium.core.outbox import Outbox
 from podium.core.rounds import adapting, leases, pausing, rounds
 from podium.core.rounds.buffered import is_buffered

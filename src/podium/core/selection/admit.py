@@ -15,9 +15,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from podium.core.effects import CheckinAnswers, Offer
-from podium.core.events import (
-    CheckedIn,
-)
+from podium.core.events import CheckedIn
 from podium.core.fleet.columns import NEVER
 from podium.core.fleet.telemetry import Telemetry
 from podium.core.outbox import Outbox

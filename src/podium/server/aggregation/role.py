@@ -14,13 +14,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 
 from podium.core.effects import AnySend, EndLease, EndRound, FinishRound, JudgeUpdate, PrepareRound
-from podium.core.events import (
-    AggregateFailed,
-    AggregateMade,
-    ManifestMade,
-    UpdatesJudged,
-    Verdict,
-)
+from podium.core.events import AggregateFailed, AggregateMade, ManifestMade, UpdatesJudged, Verdict
 from podium.core.rows import LeaseRow, granting_round
 from podium.core.state import State
 from podium.ports.plane import Engine, RoundWork

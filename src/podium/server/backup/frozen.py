@@ -8,9 +8,7 @@ what the decisions were, which nobody here knows: a credential that was revoked 
 from pathlib import Path
 
 from podium.adapters.disk import disk_fault, sync
-from podium.core.events import (
-    Frozen,
-)
+from podium.core.events import Frozen
 from podium.server.devices.device_words import checked
 from podium.server.loop.loop import Loop
 

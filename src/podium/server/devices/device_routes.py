@@ -11,15 +11,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from podium.core.events import (
-    EnrolAsked,
-)
-from podium.core.said import (
-    LeaseAccepted,
-    LeaseDeclined,
-    LeaseFailed,
-    LeaseProgressed,
-)
+from podium.core.events import EnrolAsked
+from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed
 from podium.core.selection.reasons import REASONS
 from podium.crypto.seal import seal_key, session_info
 from podium.crypto.sign import open_signed, sign

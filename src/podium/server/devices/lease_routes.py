@@ -14,10 +14,7 @@ import msgspec
 
 from podium.core.fleet.claims import MEASURED_BYTES_MIN
 from podium.core.rows import LeaseRow, granting_round
-from podium.core.said import (
-    LeaseReported,
-    MetricSums,
-)
+from podium.core.said import LeaseReported, MetricSums
 from podium.core.state import State
 from podium.crypto.sign import open_signed
 from podium.server.devices.device_words import lease_answer

@@ -9,9 +9,7 @@ Limits: the newest `LEASES_KEPT` leases.
 from collections import OrderedDict
 from collections.abc import Callable
 
-from podium.core.said import (
-    Transfer,
-)
+from podium.core.said import Transfer
 
 LEASES_KEPT = 65_536
 

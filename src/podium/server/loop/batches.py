@@ -6,10 +6,7 @@ Limit: the loop keeps at most `batch_rows_max` rows in one batch.
 
 import numpy as np
 
-from podium.core.events import (
-    CheckedIn,
-    SessionsOpened,
-)
+from podium.core.events import CheckedIn, SessionsOpened
 from podium.core.fleet.telemetry import LEVELS, QUALITIES, SWITCHES, DataFacts, Telemetry
 from podium.wire.canonical import parse_decimal
 from podium.wire.messages import Capabilities, CheckIn

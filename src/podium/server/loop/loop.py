@@ -17,13 +17,7 @@ from typing import Protocol
 import msgspec
 
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Step
-from podium.core.events import (
-    AnyEvent,
-    Booted,
-    Denied,
-    LeasesTold,
-    TimePassed,
-)
+from podium.core.events import AnyEvent, Booted, Denied, LeasesTold, TimePassed
 from podium.core.rounds.leases import Said
 from podium.core.state import State
 from podium.core.step import Core

@@ -6,9 +6,7 @@ Decides: nothing; it forwards because the port is the one seam that every engine
 from collections.abc import Iterator, Sequence
 from time import perf_counter
 
-from podium.core.events import (
-    Verdict,
-)
+from podium.core.events import Verdict
 from podium.core.rows import LeaseRow
 from podium.ports.plane import Arrays, Engine, Metrics, RoundWork
 

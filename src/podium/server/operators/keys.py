@@ -11,9 +11,7 @@ import asyncio
 
 import msgspec
 
-from podium.core.events import (
-    KeyRotated,
-)
+from podium.core.events import KeyRotated
 from podium.crypto.release import ROLE as RELEASE
 from podium.crypto.root import RETIRED, active_keys, open_root
 from podium.crypto.sign import check_public_key, key_id, public_key

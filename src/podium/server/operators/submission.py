@@ -11,11 +11,7 @@ import hashlib
 
 from msgspec.structs import replace
 
-from podium.core.events import (
-    RunSubmitted,
-    TokenIssued,
-    VersionImported,
-)
+from podium.core.events import RunSubmitted, TokenIssued, VersionImported
 from podium.core.rounds.runs import start_refusal
 from podium.core.rows import RunRow
 from podium.core.selection.rules import compile_rules

@@ -18,10 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from podium.core.access.services import OVER, REVOKED, is_told
-from podium.core.events import (
-    WebhookRemoved,
-    WebhookSet,
-)
+from podium.core.events import WebhookRemoved, WebhookSet
 from podium.core.rows import WebhookRow
 from podium.server.devices.device_words import checked
 from podium.server.loop.loop import Loop
