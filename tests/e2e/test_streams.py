@@ -28,8 +28,8 @@ from tests.support.streams import EVENTS, Stream
 
 LIVE = msgspec.structs.replace(FAST, live_ms=20)
 BEAT = ("", b"nothing changed")
-LARGE = 256 * 1024
-"""Characters of a view: a few fill what a system keeps for a connection."""
+RUNS = 120
+"""Runs of a view, each with a thousand characters of purpose: a few such views fill what a system keeps."""
 TOLD = 24 * 1024 * 1024
 OVER = ("over", b'"credential-invalid"')
 
@@ -118,10 +118,13 @@ def to_the_end(reader: socket.socket) -> int:
 
 
 @contextmanager
-def stirred(operator: Operator) -> Iterator[str]:
-    """The path of a large view that changes all the time."""
+def stirred(operator: Operator) -> Iterator[tuple[str, str]]:
+    """The path of a large view that changes all the time, and of the one run in it that goes on."""
     whole = task()
-    run = operator.submit(msgspec.structs.replace(whole, task=msgspec.structs.replace(whole.task, purpose="x" * LARGE)))
+    asked = msgspec.structs.replace(whole, task=msgspec.structs.replace(whole.task, purpose="x" * 1_000))
+    for _ in range(RUNS):
+        operator.post(f"/api/v1/runs/{operator.submit(asked)}/stop", StopAsk(), RunView)
+    run = operator.submit(asked)
     enough = threading.Event()
 
     def stir() -> None:
@@ -131,7 +134,7 @@ def stirred(operator: Operator) -> Iterator[str]:
     stirring = threading.Thread(target=stir)
     stirring.start()
     try:
-        yield f"/api/v1/runs/{run}"
+        yield f"/api/v1/runs?limit={2 * RUNS}", f"/api/v1/runs/{run}"
     finally:
         enough.set()
         stirring.join()
@@ -139,12 +142,12 @@ def stirred(operator: Operator) -> Iterator[str]:
 
 def test_a_reader_who_reads_nothing_costs_a_bounded_buffer_and_is_told_the_newest(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(LIVE, live_ms=1)
-    with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as path:
+    with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as (path, run):
         with deaf(server, operator, path) as slow, Stream(server.url, path, operator.headers) as brisk:
             told = next(total for total in itertools.accumulate(map(len, brisk.views())) if total >= TOLD)
-            operator.post(f"{path}/stop", StopAsk(), RunView)
+            operator.post(f"{run}/stop", StopAsk(why="the newest"), RunView)
             had, tail = 0, b""
-            while b'"state":"STOPPED"' not in tail:
+            while b"the newest" not in tail:
                 piece = slow.recv(1 << 20)
                 had, tail = had + len(piece), tail[-32:] + piece
         assert had < told / 2, f"{had} bytes waited for it, of {told} that another was told"
@@ -152,7 +155,7 @@ def test_a_reader_who_reads_nothing_costs_a_bounded_buffer_and_is_told_the_newes
 
 def test_a_reader_who_reads_nothing_for_long_is_cut_off_and_leaves_room(tmp_path: Path) -> None:
     limits = msgspec.structs.replace(LIVE, live_ms=1, body_ms=1_000, viewers_max=2)
-    with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as path:
+    with plane(tmp_path / "data", limits) as (server, operator), stirred(operator) as (path, _):
         assert server.plane is not None
         with deaf(server, operator, path) as slow, Stream(server.url, path, operator.headers) as brisk:
             live = server.plane.surface.live

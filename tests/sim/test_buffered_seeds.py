@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from podium.sim.faults import ALL
 from podium.sim.run import simulate_task
 from podium.tasks.task import Round
-from tests.sim.sim_cases import DIGITS
+from tests.sim.sim_cases import DIGITS, OF_GATEWAYS
 
 SHAPES = ((3, 2, 0), (10, 24, 4), (20, 9, 1), (6, 40, 10))
 """Goal, concurrency, staleness_max: from one version at a time to many more at work than a window takes."""
@@ -30,13 +30,13 @@ def test_every_fault_strikes_windows_and_no_promise_is_broken() -> None:
             staleness_max=staleness_max,
         )
         task = replace(DIGITS, round=terms, run=replace(DIGITS.run, rounds=8, abandoned_max=50))
-        result = simulate_task(task, devices=60, seed=seed, faults=ALL)
+        result = simulate_task(task, devices=60, seed=seed, faults=ALL - OF_GATEWAYS)
         states[result.state] += 1
         updates += result.updates
         struck.update(result.struck)
     assert states["FINISHED"] >= 7, states
     assert updates > 8 * 8 * 2
-    assert struck.keys() == ALL and min(struck.values()) > 0, struck
+    assert struck.keys() == ALL - OF_GATEWAYS and min(struck.values()) > 0, struck
 
 
 def test_without_faults_windows_come_sooner_than_rounds_and_a_seed_is_one_story() -> None:
