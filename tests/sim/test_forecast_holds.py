@@ -63,6 +63,8 @@ def test_rounds_an_hour_are_those_of_a_simulation(task: Task, devices: int, hour
         expected, found = sum(told.rounds_per_hour[:hours]) / hours, len(rounds) / hours
         assert found / FACTOR <= expected <= found * FACTOR, (seed, expected, found)
         assert told.leases == pytest.approx(sum(row.leases_made for row in rounds) / len(rounds), rel=0.15)
+        if task.select.separation:
+            continue  # of a fleet whose devices rest, past rounds tell no hour to come
         seen = prospect(world.core.state, task, Eligibility(task), [math.nan] * 24, world.now_ms)
         after = forecast(task, BYTES, BYTES, seen).expected
         assert after is not None

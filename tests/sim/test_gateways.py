@@ -29,11 +29,12 @@ def end(task: Task, setting: Setting) -> tuple[World, SimResult]:
 
 
 def holds(gateways: int, seed: int) -> None:
-    """With every fault the run ends, and slices are leased if there is more than one gateway."""
+    """With every fault the run ends; nothing is leased to a gateway that is alone."""
     world, result = end(SHORT, Setting(devices=300, seed=seed, faults=ALL, gateways=gateways))
     assert (result.state, result.rounds_sealed) == ("FINISHED", 5)
     assert [name for name in OF_GATEWAYS if (result.struck[name] > 0) != (gateways > 1)] == []
-    assert (world.core.state.quotas.generation == NEWEST) == (gateways == 1)
+    # of several the last restart may have been after the last lease of slices
+    assert gateways > 1 or world.core.state.quotas.generation == NEWEST
 
 
 @pytest.mark.parametrize("gateways", (1, 3, 8))

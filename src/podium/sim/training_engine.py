@@ -22,7 +22,9 @@ from podium.sim.engine import Added, Key, digest_of, require_same
 from podium.sim.examples import Examples, examples_of
 from podium.sim.training import Model, NumpyTrainer
 from podium.tasks.task import Task
+from podium.wire.problems import OperatorFault
 
+LOCAL = ("epochs", "batch", "lr")
 FIRST = "sha256:0"
 """The digest under which a simulated run's first version goes."""
 
@@ -31,7 +33,8 @@ class TrainingEngine:
     """Trains at most `trained` devices of each cohort, those of the smallest draws; all of it if there are as many."""
 
     def __init__(self, task: Task, trained: int) -> None:
-        """`OperatorFault(not-available)` for a plan that cannot be trained in simulation."""
+        """`OperatorFault`: not-available for a plan that cannot be trained in simulation, task-invalid without its
+        [local] terms."""
         terms = task.aggregate
         self.examples: Examples = examples_of(task.task.plan)
         self.scores: dict[Key, tuple[float, float]] = {}
@@ -40,6 +43,9 @@ class TrainingEngine:
         self._lr = float(terms.optimizer.get("lr", 1.0))
         self._share = min(1.0, trained / task.round.goal)
         self._seed = task.run.seed
+        if lacking := [name for name in LOCAL if name not in task.local]:
+            why = f"training in simulation reads {', '.join(LOCAL)} there"
+            raise OperatorFault("task-invalid", what=f"[local] lacks {', '.join(lacking)}", why=why)
         config = PlanConfig(local=task.local, round=0, seed=task.run.seed, task=task.task.name, kind=task.task.kind)
         self._trainer = NumpyTrainer(self.examples, config, terms.norm_max)
         cohort = cohort_max(task.round.goal, task.round.concurrency, task.select.over)

@@ -105,6 +105,12 @@ def test_a_plan_without_block_form_cannot_train() -> None:
         TrainingEngine(task(), 1)
 
 
+def test_a_task_that_does_not_say_how_to_train_is_refused_with_the_terms_it_lacks() -> None:
+    without = msgspec.structs.replace(few_rounds(), local={"batch": 4})
+    with pytest.raises(OperatorFault, match="lacks epochs, lr"):
+        TrainingEngine(without, 1)
+
+
 def test_lists_hold_who_was_added_and_nothing_else() -> None:
     engine = ListEngine()
     assert engine.judge(KEY, [("a", 7, False), ("b", 3, False), ("c", 1, True)]) == ["", "", "not-finite"]
