@@ -28,6 +28,8 @@ from podium.wire.limits import Limits
 SAMPLE = 50_000
 ROUNDS_DRAWN, LEASES_DRAWN = 256, 4_000_000
 """So many rounds are drawn, fewer of large ones."""
+SETTLED = 3
+"""Looks: at rounds in which everybody is heard, then at what is heard in rounds that last as long, and once more."""
 HOURS = DAY_MS // HOUR_MS
 MIDDLE_MS = HOUR_MS // 2
 
@@ -89,8 +91,8 @@ def _round_ms(task: Task, fleet: SimFleet, who: Numbers, took: Numbers, loss: fl
     """How long the reports of a round take on average, over drawn rounds of devices of `who`.
 
     `took`: each one's time on a lease. A round is over with the report that makes its goal, or at its deadline. Who
-    drops out, or is past hope, is replaced as the core does it: at first by no more than `over_max` of what is missing,
-    those who are waited for counted in, then as their leases lapse.
+    drops out, or is past hope, is replaced as the core does it: at first so that at most `over_max` of the goal are
+    at work, those who are waited for counted in, then as their leases lapse.
     """
     limits, goal, leases = Limits(), task.round.goal, math.ceil(leases_expected(task, loss))
     deadline, stall = float(task.round.report_deadline), float(task.round.stall)
@@ -101,19 +103,27 @@ def _round_ms(task: Task, fleet: SimFleet, who: Numbers, took: Numbers, loss: fl
     times = took[drawn].astype(np.float64)
     first, dropped = times[:, :leases], uniform(task.run.seed, "forecast-drop", keys[:, :leases])
     first = np.where(dropped < fleet.drop_out[who[drawn[:, :leases]]], np.inf, first)
-    hope = min(deadline, SLACK * _slowest_ms(fleet.class_of[who], took))
-    missing = np.maximum(0, goal - np.count_nonzero(first <= hope, axis=1))
-    waited_for = np.count_nonzero(first > hope, axis=1)
-    soon = np.clip(np.ceil(missing * limits.over_max) - waited_for, 0, leases)
-    second = np.where(np.arange(leases) < soon[:, np.newaxis], hope + times[:, leases : 2 * leases], np.inf)
-    third = max(hope, stall) + times[:, 2 * leases :]
-    reports = np.sort(np.concatenate([first, second, third], axis=1), axis=1)[:, goal - 1]
-    return int(np.minimum(reports, deadline).mean())
+    lasts = deadline
+    for _ in range(SETTLED):  # who is slower than its round is never heard: what is known of a class is of the others
+        slow = SLACK * _slow_ms(fleet.class_of[who], np.minimum(took, lasts))[drawn[:, :leases]]
+        hope = np.minimum(deadline, slow.max(axis=1, keepdims=True))
+        missing = np.maximum(0, goal - np.count_nonzero(first <= hope, axis=1))
+        waited_for = np.count_nonzero(first > hope, axis=1)
+        wanted = np.ceil(missing / (1.0 - loss))
+        soon = np.clip(np.minimum(wanted, math.ceil(goal * limits.over_max) - waited_for), 0, leases)
+        second = np.where(np.arange(leases) < soon[:, np.newaxis], hope + times[:, leases : 2 * leases], np.inf)
+        third = np.maximum(hope, stall) + times[:, 2 * leases :]
+        reports = np.sort(np.concatenate([first, second, third], axis=1), axis=1)[:, goal - 1]
+        lasts = float(np.minimum(reports, deadline).mean())
+    return int(lasts)
 
 
-def _slowest_ms(classes: NDArray[np.integer], took: Numbers) -> float:
-    """The p95 of the slowest class of devices."""
-    return max(float(np.quantile(took[classes == each], 0.95)) for each in np.unique(classes))
+def _slow_ms(classes: NDArray[np.integer], took: Numbers) -> NDArray[np.float64]:
+    """For each device the p95 of its class; a round waits as long as for the slowest class that it chose."""
+    distinct, place = np.unique(classes, return_inverse=True)
+    slow = np.array([np.quantile(took[classes == each], 0.95) for each in distinct])
+    found: NDArray[np.float64] = slow[place]
+    return found
 
 
 def _gather_ms(task: Task, leases: float, there: int, devices: int) -> int:
