@@ -3,10 +3,7 @@
 One-hot updates say who is in which version: each adds the mean of the updates that were counted in its window.
 """
 
-import contextlib
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,6 +26,7 @@ from podium_examples.digits import init
 from tests.e2e.test_plane_restart import moved
 from tests.e2e.test_plane_round import ended, offer_to, train
 from tests.support.plane_cases import Operator, enrolled, one_hot, plane, task
+from tests.support.running_devices import running
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits" / "task.toml"
 PLANS = ("podium_examples.digits:train", "podium_examples.digits:evaluate")
@@ -128,22 +126,6 @@ def test_a_lost_key_of_an_older_version_ends_those_who_need_it_and_the_run_goes_
         _empty(server.plane.parts)
 
 
-@contextlib.contextmanager
-def _running(devices: list[Device]) -> Iterator[None]:
-    threads = [threading.Thread(target=device.run_forever, daemon=True) for device in devices]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for device in devices:
-            device.stop()
-        for thread in threads:
-            thread.join(20)
-        for device in devices:
-            device.close()
-
-
 def test_real_devices_learn_the_digits_in_windows(tmp_path: Path) -> None:
     made = _buffered(read_task(DIGITS), goal=3, concurrency=6, staleness_max=8, rounds=8)
     first = {name: values.astype(np.float32) for name, values in init(42).items()}
@@ -152,7 +134,7 @@ def test_real_devices_learn_the_digits_in_windows(tmp_path: Path) -> None:
         devices = [Device(operator.url, token=token, data=digits(str(n)), probes=GivenProbes()) for n in range(8)]
         for device in devices:
             device.limits, device.plans = QUICK, PLANS
-        with _running(devices):
+        with running(*devices):
             view = ended(operator, operator.submit(made, first), within_s=60.0)
         assert (view.state, view.rounds_sealed) == ("FINISHED", 8)
         assert view.history["accuracy"][-1] > view.history["accuracy"][0]

@@ -1,9 +1,8 @@
 """The real device on the real plane, over real HTTP: rounds, an evaluation, refusals, and a plane that restarts."""
 
 import contextlib
-import threading
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Sized
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ from podium.wire.tensors import read_arrays
 from tests.support.device_bench import task as counting
 from tests.support.plane_cases import FAST, SIZE, Operator, administrator, plane
 from tests.support.plane_cases import task as rounds
+from tests.support.running_devices import running
 
 QUICK = Limits(retry_first_ms=20, transient_ms=100, permanent_ms=500)
 PLANS = tuple(f"device_plans:{name}" for name in ("add_one", "measure", "raise_late", "not_finite"))
@@ -55,22 +55,6 @@ def _device(operator: Operator, token: str, state: Path | None = None, rows: Siz
     return device
 
 
-@contextlib.contextmanager
-def _running(*devices: Device) -> Iterator[None]:
-    threads = [threading.Thread(target=device.run_forever, daemon=True) for device in devices]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for device in devices:
-            device.stop()
-        for thread in threads:
-            thread.join(20)
-        for device in devices:
-            device.close()
-
-
 def _ended(operator: Operator, run: str, within_s: float = 40.0) -> RunView:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
@@ -101,7 +85,7 @@ def _weights(operator: Operator, version: str) -> list[float]:
 def test_two_devices_train_five_rounds(tmp_path: Path) -> None:
     with plane(tmp_path / "data") as (_, operator):
         token = operator.token(uses=2)
-        with _running(_device(operator, token), _device(operator, token, tmp_path / "state")):
+        with running(_device(operator, token), _device(operator, token, tmp_path / "state")):
             view = _ended(operator, operator.submit(_task(number=5)))
         assert (view.state, view.rounds_sealed) == ("FINISHED", 5)
         assert view.history["loss"] == [0.5] * 5
@@ -110,7 +94,7 @@ def test_two_devices_train_five_rounds(tmp_path: Path) -> None:
 
 def test_an_evaluation_measures_and_makes_no_new_numbers(tmp_path: Path) -> None:
     with plane(tmp_path / "data") as (_, operator):
-        with _running(_device(operator, operator.token())):
+        with running(_device(operator, operator.token())):
             view = _ended(operator, operator.submit(_task("measure", goal=1), {"w": np.full(SIZE, 3, np.float32)}))
         assert view.state == "FINISHED"
         assert view.history["mean"] == [3.0]
@@ -127,7 +111,7 @@ def test_a_rule_on_data_facts_selects_the_agents_that_tell_enough(tmp_path: Path
             devices.append(device)
         rule = "device.datasets['rows'] >= 5 && device.label_coverage >= 0.5"
         task = msgspec.structs.replace(_task(goal=1), select=Select(requires=rule))
-        with _running(*devices):
+        with running(*devices):
             view = _ended(operator, operator.submit(task))
         assert view.state == "FINISHED"
         (fit, few, silent) = (
@@ -143,14 +127,14 @@ def test_a_rule_on_data_facts_selects_the_agents_that_tell_enough(tmp_path: Path
 
 def test_a_plan_that_raises_is_told_to_the_operator(tmp_path: Path) -> None:
     with plane(tmp_path / "data") as (_, operator):
-        with _running(_device(operator, operator.token())):
+        with running(_device(operator, operator.token())):
             operator.submit(_task("raise_late", goal=1))
             view = _failing(operator, "plan-raised")
         assert "ValueError: the data is broken" in view.failure_detail
 
 
 def test_numbers_that_are_not_finite_are_refused_and_named(tmp_path: Path) -> None:
-    with plane(tmp_path / "data") as (_, operator), _running(_device(operator, operator.token())):
+    with plane(tmp_path / "data") as (_, operator), running(_device(operator, operator.token())):
         operator.submit(_task("not_finite", goal=1))
         _failing(operator, "not-finite")
 
@@ -164,7 +148,7 @@ def test_a_plane_that_restarts_in_the_middle_keeps_its_devices_and_rounds(tmp_pa
         device = _device(operator, operator.token(), tmp_path / "state")
         run = operator.submit(_task(goal=1, number=12, steps=4, pause_ms=10))
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_running(device))
+            stack.enter_context(running(device))
             while operator.run(run).rounds_sealed < 3:
                 time.sleep(0.01)
             server.stop()

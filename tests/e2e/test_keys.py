@@ -22,10 +22,11 @@ from podium.wire.operator import KeyView, Page
 from podium.wire.problems import OperatorFault, StoreFault
 from tests.e2e.cli_made import podium
 from tests.e2e.test_backup import seated, train_held
-from tests.e2e.test_device_on_plane import _device, _ended, _running, _task
+from tests.e2e.test_device_on_plane import _device, _ended, _task
 from tests.e2e.test_plane_restart import moved
 from tests.e2e.test_plane_round import ended, offer_to
 from tests.support.plane_cases import Operator, enrolled, plane, task, viewer
+from tests.support.running_devices import running
 
 
 def keys_of(operator: Operator) -> dict[str, list[tuple[str, str]]]:
@@ -58,7 +59,7 @@ def test_running_devices_follow_a_rotation_in_the_middle_of_a_run(tmp_path: Path
         token = operator.token(uses=2)
         states = [tmp_path / "one", tmp_path / "two"]
         devices = [_device(operator, token, state) for state in states]
-        with _running(*devices):
+        with running(*devices):
             run = operator.submit(_task(number=8))
             made = []
             for sealed in (2, 5):
