@@ -1,12 +1,14 @@
 """What is kept of runs and rounds, field by field, and the numbers that follow from lost leases and moved bytes."""
 
 import pytest
+from msgspec.structs import replace
 
 from podium.core.effects import EndRound
 from podium.core.events import ManifestMade
+from podium.core.open_round import OpenRound
 from podium.core.rounds.rounds import loss_after, moved
 from podium.core.rounds.runs import PRIOR_LOSS
-from podium.core.rows import RoundRow, RunRow
+from podium.core.rows import PAST_HOPE, RoundRow, RunRow
 from tests.support.core_drive import Drive
 from tests.support.core_made import BASE, task
 
@@ -187,3 +189,25 @@ def test_a_target_can_be_reached_at_once(accuracy: tuple[float, float], state: s
     drive.trained(0, metrics={"accuracy": accuracy})
     drive.work()
     assert drive.run().state == state
+
+
+def test_what_was_superseded_is_lost_past_hope_and_otherwise_only_if_nobody_knows() -> None:
+    drive = reporting(4, minimum=2)
+    run, row, work = replace(drive.run(), loss_rate=0.5), drive.round(), drive.state.open["r", 1]
+    leases = [work.leases[drive.lease(number)] for number in range(4)]
+
+    def rate(hope: int, *ends: tuple[str, str]) -> float:
+        ended = OpenRound()
+        for number, (lease, (state, reason)) in enumerate(zip(leases, ends, strict=False)):
+            ended.add(number, replace(lease, state=state, reason=reason))
+        return loss_after(run, replace(row, hope_ms=hope), ended)
+
+    accepted, late, cut = ("ACCEPTED", ""), ("SUPERSEDED", PAST_HOPE), ("SUPERSEDED", "round-closed")
+    lost = [rate(hope, accepted, accepted, accepted, late) for hope in (-1, 0, 900)]
+    # nobody knows: at least as before; known: a quarter
+    assert lost == pytest.approx([0.5, 0.7 * 0.5 + 0.3 / 4, 0.7 * 0.5 + 0.3 / 4])
+    assert rate(-1, accepted, late, late, late) == pytest.approx(0.7 * 0.5 + 0.3 * 0.75), "it raises the rate"
+    spared = [rate(hope, accepted, accepted, cut, cut) for hope in (-1, 0, 900)]
+    assert spared == pytest.approx([0.5, 0.35, 0.35]), "who was only slower than the round is not lost"
+    assert rate(-1, accepted, accepted) == pytest.approx(0.35), "nobody was superseded: the round is as good as it is"
+    assert rate(-1, cut, cut) == 0.5, "nothing was decided"

@@ -66,27 +66,31 @@ def leases_wanted(state: State, row: RoundRow, missing: int) -> int:
         return 0
     if over != "auto":
         return math.ceil(missing * min(max(float(over), limits.over_min), limits.over_max))
-    work, rate = state.open[row.run, row.number], row.loss_rate
-    rate = rate if rate >= 0.0 else state.runs[row.run].loss_rate
+    work, rate = state.open[row.run, row.number], _loss_rate(state, row)
     if work.wanted[:2] != (missing, rate):
-        work.wanted = (missing, rate, leases_for(limits, missing, np.array([rate], np.float32)))
+        work.wanted = (missing, rate, _by_loss(state, row, missing))
     return work.wanted[2]
+
+
+def _by_loss(state: State, row: RoundRow, missing: int) -> int:
+    """How many leases meet `missing` further updates by what is usually lost."""
+    return leases_for(state.limits, missing, np.array([_loss_rate(state, row)], np.float32))
+
+
+def _loss_rate(state: State, row: RoundRow) -> float:
+    """What the round is known to lose, or its run before."""
+    return row.loss_rate if row.loss_rate >= 0.0 else state.runs[row.run].loss_rate
 
 
 def asked(state: State, row: RoundRow) -> int:
     """How many devices a round asks at once for its goal; 0 of one that ended before it was known, and of a window of
     a stream, which has as many at work all the time."""
     task, rate = state.task_of(row.run).task, row.loss_rate
-    if buffered.is_buffered(task):
+    goal, most, factor = goal_of(row, task), task.round.concurrency, task.select.over != "auto"
+    known = factor or rate >= 0.0 or (row.run, row.number) in state.open
+    if buffered.is_buffered(task) or not known:
         return 0
-    goal, most = goal_of(row, task), task.round.concurrency
-    if task.select.over != "auto":
-        wanted = leases_wanted(state, row, goal)
-    elif (row.run, row.number) in state.open or rate >= 0.0:
-        rate = rate if rate >= 0.0 else state.runs[row.run].loss_rate
-        wanted = leases_for(state.limits, goal, np.array([rate], np.float32))
-    else:
-        return 0
+    wanted = leases_wanted(state, row, goal) if factor else _by_loss(state, row, goal)
     return min(wanted, most) if most else wanted
 
 

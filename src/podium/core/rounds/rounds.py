@@ -304,7 +304,7 @@ def loss_after(run: RunRow, row: RoundRow, work: OpenRound) -> float:
     if decided == 0:
         return run.loss_rate
     share = lost / decided
-    if row.hope_ms < 0 and work.count.get("SUPERSEDED", 0):
+    if row.hope_ms < 0 and work.count.get("SUPERSEDED"):
         share = max(share, run.loss_rate)
     return LOSS_MEMORY * run.loss_rate + (1.0 - LOSS_MEMORY) * share
 
