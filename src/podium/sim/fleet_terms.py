@@ -36,7 +36,7 @@ class Region(msgspec.Struct, frozen=True):
 
 PLATFORMS = (
     Platform(
-        os="linux", architecture="x86_64", ram_mb=16_384, cores=8, share=0.05, drop_out=0.03, runtimes={"numpy": "2.4"}
+        os="linux", architecture="amd64", ram_mb=16_384, cores=8, share=0.05, drop_out=0.03, runtimes={"numpy": "2.4"}
     ),
     Platform(
         os="ios", architecture="arm64", ram_mb=6_144, cores=6, share=0.25, drop_out=0.05, accelerator="neural-engine"

@@ -92,6 +92,23 @@ def test_when_may_name_momentary_facts_and_requires_may_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "advice"),
+    [
+        ("device.battery >= 0.5", "write this clause into select.when"),
+        ("device.ram_gb > 2", "write device.ram_mb, if that is meant"),
+        ("ram_mb > 2", "write device.ram_mb, if that is meant"),
+        ("device.ram_mb > 2.0", "a whole number goes with whole numbers"),
+        ("nonsense(3)", "a whole number goes with whole numbers"),
+    ],
+)
+def test_a_refusal_says_what_to_write_instead(rule: str, advice: str) -> None:
+    with pytest.raises(OperatorFault) as fault:
+        compile_rules(task(requires=rule))
+    assert fault.value.next.startswith(advice)
+    assert "device.thermal_c" not in fault.value.next, "no fact is advised that may not stand there"
+
+
+@pytest.mark.parametrize(
     ("rule", "why"),
     [
         ("device.ram_gb > 2", "undeclared reference"),

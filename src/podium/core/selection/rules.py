@@ -8,6 +8,7 @@ Source: the Common Expression Language, https://cel.dev; parsed, type-checked an
 typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -20,6 +21,7 @@ from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, 
 from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
 from podium.core.selection.expressions import TooDeep, and_offsets
 from podium.core.selection.standing import Crowded, Standing
+from podium.tasks.selecting import nearest_of
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
@@ -30,6 +32,10 @@ ROWS_FEW = 256
 """Up to so many rows it costs more to gather those that are left than to evaluate the others too."""
 UNKNOWN = 2
 """The verdict on a row that did not tell what a clause needs."""
+TYPES = (
+    "a whole number goes with whole numbers (2048), another with decimals (0.3), a text with 'texts': "
+    "docs/reference/facts.md has the type of each fact, and examples"
+)
 SATISFIED = -1
 """The code of a row that satisfies a rule."""
 
@@ -162,10 +168,19 @@ def _in_columns(
 
 
 def _refused(text: str, where: str, error: RuntimeError) -> OperatorFault:
-    """What the library has against `text`."""
-    reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0]
-    known = ", ".join(sorted({*STANDING, *DATA, *MOMENTARY}))
-    return OperatorFault("expression-invalid", what=f"{where}: {text}", why=reason, next=f"the facts are {known}")
+    """What the library has against `text`, and what to write instead: of a fact that is misspelt or out of place too."""
+    reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0].removeprefix("<input>:")
+    reason = re.sub(r"^1:(\d+): ", r"at character \1: ", reason).removesuffix(" (in container '')")
+    what, fact = f"{where}: {text}", re.search(r"undeclared reference to '(?:device\.)?(\w+)'", reason)
+    if fact is None or f"{fact[1]}(" in text:
+        return OperatorFault("expression-invalid", what=what, why=reason, next=TYPES)
+    name = f"device.{fact[1]}"
+    if name in MOMENTARY and where == "select.requires":
+        why = f"{name} is told with each check-in, and {where} is asked once a session"
+        return OperatorFault("expression-invalid", what=what, why=why, next="write this clause into select.when")
+    known = sorted({*STANDING, *DATA} if where == "select.requires" else {*STANDING, *DATA, *MOMENTARY})
+    advice = f"write {nearest_of(name, known)}, if that is meant; the facts here are {', '.join(known)}"
+    return OperatorFault("expression-invalid", what=what, why=reason, next=advice)
 
 
 def split_clauses(text: str, where: str) -> list[str]:
