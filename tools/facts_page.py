@@ -1,14 +1,35 @@
-"""Generate docs/reference/facts.md from wire/facts.py: every fact that a device tells, and what becomes of a wrong one.
+"""Generate docs/reference/facts.md: every fact that a device tells, how rules name it, what becomes of a wrong one.
 
 Decides: how it is laid out. Never: what it says of a fact. Usage: python -m tools.facts_page
 """
 
+from cel_expr_python import cel
+
 from podium.core.fleet.claims import ANSWER_WORK_MS, CONTRADICTION, MEASURED_BYTES_MIN
 from podium.core.fleet.reliability import HALF_LIFE_HOURS
 from podium.core.fleet.sets import SLOTS
+from podium.core.selection.declared import DATA, STANDING
+from podium.core.selection.declared import MOMENTARY as DECLARED_MOMENTARY
+from podium.core.selection.rules import CLAUSES_MAX, compile_rules
+from podium.tasks.task import Head, ModelSource, Select, Task
 from podium.wire.facts import COUNTS, MOMENTARY, QUALITIES, SWITCHES, Range
 from tools.pages import Pages, table, write
 from tools.reference import note
+
+TYPES = {"INT": "whole number", "DOUBLE": "number with decimals", "BOOL": "true, false", "STRING": "text"}
+EXAMPLES = (
+    ("requires", "device.ram_mb >= 2048 && device.os in ['android', 'ios']", "memory and system"),
+    ("requires", "device.architecture == 'arm64' && device.accelerator != ''", "hardware"),
+    ("requires", "device.labels['locale'].startsWith('de')", "a label of the enrolment token"),
+    (
+        "requires",
+        "'executorch' in device.runtimes && device.runtimes['executorch'] >= '1.0'",
+        "a runtime",
+    ),
+    ("requires", "device.datasets['keyboard'] >= 100 && device.freshness_h < 168.0", "its data, where it tells of it"),
+    ("when", "device.battery >= 0.3 && device.charging && !device.metered", "now: power and network"),
+    ("when", "device.thermal_c < 40.0 || device.charging", "heat, if it is on battery; true if one side is"),
+)
 
 _HEAD = """# What devices tell
 
@@ -41,7 +62,46 @@ def page() -> str:
     limit = "`facts_bytes_max` together"
     rows.append((texts, "session", "", limit, "what it is and can run", "`body-malformed`"))
     columns = ("fact", "told with", "unit", "range", "what it says", "outside it")
-    return note("wire/facts.py") + _HEAD + table(columns, rows) + _history()
+    return note("wire/facts.py") + _HEAD + table(columns, rows) + _in_rules() + _history()
+
+
+def _in_rules() -> str:
+    compile_examples()
+    kinds = [("both", STANDING | DATA), ("`when` only", DECLARED_MOMENTARY)]
+    facts = [(f"`{name}`", _type(kind), where) for where, held in kinds for name, kind in sorted(held.items())]
+    examples = [(key, f"`{rule}`", what) for key, rule, what in EXAMPLES]
+    return f"""
+## In a rule
+
+`select.requires` and `select.when` are written in the [Common Expression Language](https://cel.dev). `requires` is
+judged once a session, by what lasts; `when` at each check-in. A rule is at most {CLAUSES_MAX} clauses joined by `&&`;
+each clause is counted by itself, and `podium explain` names the one that binds.
+
+{table(("key", "rule", "what it asks"), examples)}
+Types are not mixed: `device.ram_mb >= 2048` and `device.battery >= 0.3`, never `device.ram_mb >= 2048.0`. There are
+`==`, `!=`, `<`, `<=`, `>`, `>=`, `&&`, `||`, `!`, `? :`, `in`, `+ - * / %`, `int()`, `double()`; on texts, which many
+devices share, all of the language's functions as well. Texts compare letter by letter, so `'0.10' < '0.9'`. A fact that
+a device does not tell makes its clause false with reason `unknown`, unless the other side of a `||` is true. `has()`
+asks for a key, as in `has(device.labels.locale)`. `podium task validate` says what is wrong, and what to write instead.
+
+{table(("fact", "type", "in"), facts)}
+`device.region` is the label `region`, `device.site` the site of the enrolment token; `os` and `architecture` are Go's
+words (`android`, `ios`, `linux`, `darwin`, `windows`; `arm64`, `amd64`, `arm`, `386`).
+"""
+
+
+def compile_examples() -> None:
+    """Compile every example; `OperatorFault` names the one that a rule's compiler refuses."""
+    terms = Head(name="facts", plan="examples:train", purpose="examples")
+    for key, rule, _ in EXAMPLES:
+        select = Select(requires=rule) if key == "requires" else Select(when=rule)
+        compile_rules(Task(task=terms, model=ModelSource(init="examples:init"), select=select))
+
+
+def _type(kind: cel.Type) -> str:
+    """The type as people call it; maps are by text."""
+    told = str(kind)
+    return f"{TYPES[told[12:-1]]} by name" if told.startswith("MAP<STRING, ") else TYPES[told]
 
 
 def _row(name: str, when: str, span: Range) -> tuple[str, ...]:

@@ -39,8 +39,8 @@ KEYS: dict[str, str] = {
     "model.version": "a version of this plane by its digest",
     "data.datasets": "names of datasets that a device must hold",
     "data.examples_min": "how many examples of each it must hold at least",
-    "select.requires": "a rule in CEL over standing facts: hardware, system, labels",
-    "select.when": "a rule in CEL over momentary facts: battery, charging, network, heat",
+    "select.requires": "a rule in CEL over standing facts: hardware, system, labels (reference/facts.md)",
+    "select.when": "a rule in CEL over momentary facts too: battery, charging, network, heat",
     "select.prefers": "fact -> weight: whoever scores half is drawn about half as often (explanation/selection.md)",
     "select.strategy": "who of those that fit takes part (explanation/selection.md); one of your own has a dot",
     "select.over": "leases granted for one update needed; `auto`: so many that the goal reports four "

@@ -85,7 +85,7 @@ def test_rules_in_columns_are_the_library_row_by_row() -> None:
     [
         "device.charging ? dyn(1) : dyn(true)",
         "dyn(device.charging)",
-        "has(device.charging) && !has(device.metered)",
+        "has(device.labels.bed) == device.charging && !has(device.labels.nothing)",
         "type(device.charging) == bool || device.missing_rate > 0.5",
         "device.labels.exists(k, device.labels[k] == 'linux' || device.charging)",
         "device.labels.all(k, k.matches('^w.*d$')) && device.datasets.hearts >= 1",

@@ -98,6 +98,7 @@ def test_when_may_name_momentary_facts_and_requires_may_not() -> None:
         ("device.ram_gb > 2", "write device.ram_mb, if that is meant"),
         ("ram_mb > 2", "write device.ram_mb, if that is meant"),
         ("device.ram_mb > 2.0", "a whole number goes with whole numbers"),
+        ("device.ram_mb > 1 && (has(device.cores) || !has(device.labels.x))", "leave it out"),
         ("nonsense(3)", "a whole number goes with whole numbers"),
     ],
 )

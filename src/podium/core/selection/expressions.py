@@ -157,6 +157,21 @@ def and_offsets(serialized: bytes) -> list[int]:
     return sorted(found)
 
 
+def facts_tested(serialized: bytes) -> list[str]:
+    """The facts of which a parsed expression asks `has()` as such: checked, the library takes each for the fact itself.
+
+    `has()` of a key, such as `has(device.labels.locale)`, is none. `TooDeep`.
+    """
+    waiting, found = [_read("Parsed", serialized).expr], []
+    while waiting:
+        expr = waiting.pop()
+        kind, body = _body(expr)
+        if kind == "select" and body.test and f"{body.operand.name.name}." == FACT:
+            found.append(FACT + body.field)
+        waiting += _operands(body)
+    return found
+
+
 def _read(message: str, serialized: bytes) -> Message:
     """The message within the `Any` that the library serializes to."""
     try:

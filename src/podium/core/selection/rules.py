@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from podium.core.fleet.facts import Facts
 from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
 from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
-from podium.core.selection.expressions import TooDeep, and_offsets
+from podium.core.selection.expressions import TooDeep, and_offsets, facts_tested
 from podium.core.selection.standing import Crowded, Standing
 from podium.tasks.selecting import nearest_of
 from podium.tasks.task import Task
@@ -168,7 +168,7 @@ def _in_columns(
 
 
 def _refused(text: str, where: str, error: RuntimeError) -> OperatorFault:
-    """What the library has against `text`, and what to write instead: of a fact that is misspelt or out of place too."""
+    """What the library has against `text`, and what to write instead."""
     reason = str(error).removeprefix("INVALID_ARGUMENT: ERROR: ").splitlines()[0].removeprefix("<input>:")
     reason = re.sub(r"^1:(\d+): ", r"at character \1: ", reason).removesuffix(" (in container '')")
     what, fact = f"{where}: {text}", re.search(r"undeclared reference to '(?:device\.)?(\w+)'", reason)
@@ -196,9 +196,17 @@ def split_clauses(text: str, where: str) -> list[str]:
         return []
     clauses, start, syntax = [], 0, cel.NewEnv(variables={})
     try:
-        cuts = and_offsets(syntax.compile(text, disable_check=True).serialize())
+        parsed = syntax.compile(text, disable_check=True).serialize()
+        cuts, tested = and_offsets(parsed), facts_tested(parsed)
     except RuntimeError as error:
         raise _refused(text, where, error) from error
+    if tested:
+        raise OperatorFault(
+            "expression-invalid",
+            what=f"{where}: has({tested[0]})",
+            why="has() asks for a key of device.labels, device.runtimes, device.plans or device.datasets",
+            next="leave it out: a clause over a fact that a device does not tell is false for it, with reason unknown",
+        )
     if len(cuts) > ANDS_MAX:
         raise OperatorFault("expression-invalid", what=where, why=f"it has more than {ANDS_MAX} && in a row")
     for cut in cuts:
