@@ -43,13 +43,15 @@ td:first-child {{ font-weight: 600 }}
 tr:last-child td {{ border-bottom: 0 }}
 tr.marked td {{ background: var(--accent-ground) }}
 .words td {{ white-space: normal; text-align: left; vertical-align: top }}
-.words td:first-child {{ white-space: nowrap; width: 14rem }}
+.words td {{ overflow-wrap: anywhere }}
+.words td:first-child {{ white-space: nowrap; width: 14rem; overflow-wrap: normal }}
+@media (max-width: 40rem) {{ .words td:first-child {{ white-space: normal; width: 6rem }} }}
 .words th {{ text-align: left }}
 code {{ font: 0.92em ui-monospace, "SF Mono", "DejaVu Sans Mono", monospace }}
 .grid {{ display: grid; gap: 1.25rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)) }}
-figure {{ margin: 0; min-width: 0 }}
+figure {{ margin: 0; min-width: 0; overflow-x: auto }}
 figcaption {{ font-size: 0.8125rem; font-weight: 600; margin-bottom: 0.25rem }}
-svg {{ width: 100%; height: auto; max-width: 52rem; display: block }}
+svg {{ width: 100%; height: auto; min-width: 32rem; max-width: 52rem; display: block }}
 </style>
 </head>
 <body><main>

@@ -20,7 +20,7 @@ import typer
 
 from podium.cli.errors import FAILED
 from podium.cli.options import gathered
-from podium.cli.output import note, require_folder, say, write_file
+from podium.cli.output import count_of_bytes, note, require_folder, say, write_file
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
@@ -99,12 +99,11 @@ def simulate(
         return
     if faults != "none":
         raise OperatorFault("usage", what="--faults by the clock", why="faults strike runs that go to their end")
-    took = [_by_the_clock(terms, count, each, clock) for each in every]
+    moved = _model_bytes(terms, task.parent) if not clock.train else 0
+    took = [_by_the_clock(terms, (count, each, moved), clock) for each in every]
     _write(clock, [result for result, _ in took])
     if clock.report is not None:
-        from podium.cli.simulation_pages import report_page
-
-        write_file(clock.report, report_page(f"{terms.task.name}: {count:,} devices", took[0][1]))
+        _write_page(clock.report, terms, _asked(terms, task, clock, took[0][0]), took[0])
 
 
 def _under_faults(task: "Task", devices: int, seeds: Sequence[int], faults: str, clock: Clock) -> None:
@@ -131,10 +130,46 @@ def _under_faults(task: "Task", devices: int, seeds: Sequence[int], faults: str,
             say(f"{result.seed} {result.state} {result.rounds_sealed} {result.updates} {result.digest}")
 
 
-def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple[FleetResult, SimReport]":
+def _model_bytes(task: "Task", folder: Path) -> int:
+    """What a version of `task` weighs, -1 if its plan is not installed here."""
+    from podium.cli.tasks import sizes
+
+    return sizes(task, folder)[0]
+
+
+def _asked(task: "Task", file: Path, clock: Clock, result: "FleetResult") -> list[tuple[str, str]]:
+    """What was asked of a simulation, and what it needs to be run again."""
+    from podium.tasks.digest import task_digest
+
+    trains = f"{clock.train:,} devices of each cohort" if clock.train else "nobody: an update counts, that is all"
+    return [
+        ("task", f"{file.name}, {task_digest(task)}"),
+        (
+            "fleet",
+            f"{result.devices:,} devices, there as {clock.trace}; what they are: {clock.capacity or 'its terms'}",
+        ),
+        ("time", f"{clock.hours:g} virtual hours" if clock.hours else "until the run ends"),
+        ("a version", count_of_bytes(result.model_bytes)),
+        ("trains", trains),
+        ("seed", f"{result.seed}"),
+        ("digest of all records", result.digest),
+        ("commit", commit_here()),
+    ]
+
+
+def _write_page(path: Path, task: "Task", asked: list[tuple[str, str]], came: "tuple[FleetResult, SimReport]") -> None:
+    from podium.cli.simulation_pages import report_page
+
+    title = f"{task.task.name}: {came[0].devices:,} devices, seed {came[0].seed}"
+    write_file(path, report_page(title, *came, asked))
+
+
+def _by_the_clock(task: "Task", world: tuple[int, int, int], clock: Clock) -> "tuple[FleetResult, SimReport]":
+    """One seed; `world`: how many devices, the seed, and the bytes of a version: -1 not known, 0 of what is trained."""
     from podium.sim.beginning import Setting
     from podium.sim.run import simulate_fleet
 
+    devices, seed, moved = world
     until_ms = int(clock.hours * HOUR_MS)
     megabytes = needed_mb(devices)
     check_memory(devices, free_mb())
@@ -148,9 +183,19 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
         until_ms=until_ms,
         checked=False,
     )
+    if moved > 0:
+        setting = msgspec.structs.replace(setting, model_bytes=moved)
+    elif moved < 0:
+        note(f"the size of its model is not known: a version is taken as {count_of_bytes(setting.model_bytes)}")
     bar = _Bar(until_ms, task.run.rounds)
     result, report = simulate_fleet(task, setting, clock.train, bar.tell)
     bar.end()
+    if result.rounds_abandoned:
+        told = ", ".join(f"{count:,} {reason}" for reason, count in result.rounds_abandoned.items())
+        note(f"abandoned rounds: {told}")
+    if not result.rounds_sealed:
+        fleet = f"--trace {clock.trace} --devices {devices} --seed {seed}"
+        note(f"no round was sealed: podium task forecast TASK.toml {fleet} says which clause holds devices back")
     if clock.json is None:
         say(
             f"{result.seed} {result.state} {result.rounds_sealed} rounds, {result.checkins:,} check-ins "

@@ -86,6 +86,7 @@ class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulation by the clock came to. `checkins_per_device_h`: how often a device came while it was simulated.
 
     `peak_to_mean`: the busiest quarter of an hour's check-ins over the mean's, the first hour left out (-1: too short).
+    `checkins_per_s`: by quarter of an hour. `accuracy`: on the examples held out, None of a fleet that did not train.
     """
 
     seed: int
@@ -96,6 +97,8 @@ class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int
     checkins_per_device_h: float
     peak_to_mean: float
+    checkins_per_s: list[float]
+    model_bytes: int
     rounds_sealed: int
     rounds_abandoned: dict[str, int]
     outcomes: dict[str, int]
@@ -103,7 +106,7 @@ class FleetResult(msgspec.Struct, frozen=True, kw_only=True):
     bytes_up: int
     waste: float
     gini: float
-    accuracy: float
+    accuracy: float | None
     digest: str
 
 
@@ -125,12 +128,13 @@ def simulate_fleet(
     world.begin()
     for now_ms in world.windows():
         tell(now_ms, world.core.state.runs[RUN].rounds_sealed)
-    return _fleet_result(world), world.recorder.report()
+    return _fleet_result(world, engine is not None), world.recorder.report()
 
 
-def _fleet_result(world: World) -> FleetResult:
+def _fleet_result(world: World, trains: bool) -> FleetResult:
     held, setting, report = world.recorder, world.setting, world.recorder.report()
-    rates = held.rates(world.now_ms)[RATES_SKIPPED:]
+    every = held.rates(world.now_ms)
+    rates = every[RATES_SKIPPED:]
     rounds = report.rounds
     used, wasted = sum(each.device_ms_used for each in rounds), sum(each.device_ms_wasted for each in rounds)
     hours = world.now_ms / 3_600_000
@@ -143,6 +147,8 @@ def _fleet_result(world: World) -> FleetResult:
         sessions=held.sessions,
         checkins_per_device_h=held.checkins / setting.devices / hours,
         peak_to_mean=max(rates) * len(rates) / sum(rates) if rates and sum(rates) else -1.0,
+        checkins_per_s=every,
+        model_bytes=setting.model_bytes,
         rounds_sealed=len(rounds),
         rounds_abandoned=held.abandoned,
         outcomes=dict(sorted(held.outcomes.items())),
@@ -150,7 +156,7 @@ def _fleet_result(world: World) -> FleetResult:
         bytes_up=sum(each.bytes_up for each in rounds),
         waste=wasted / (used + wasted) if used + wasted else 0.0,
         gini=gini(report.participation(len(rounds))),
-        accuracy=rounds[-1].accuracy if rounds else 0.0,
+        accuracy=rounds[-1].accuracy if trains and rounds else None,
         digest=world.digest.hexdigest(),
     )
 

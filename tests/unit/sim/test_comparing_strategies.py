@@ -15,6 +15,7 @@ from podium.cli.comparisons import result_text
 from podium.cli.simulation_pages import report_page
 from podium.sim.compare import Compared, Job, compared, measured, read_comparison, run_comparison
 from podium.sim.report import RoundReport, SimReport, gini
+from podium.sim.run import FleetResult
 from podium.wire.durations import format_duration
 from podium.wire.problems import OperatorFault
 
@@ -189,15 +190,49 @@ def test_a_baseline_that_seals_nothing_leaves_nothing_to_reach(tmp_path: Path) -
         list(run_comparison(comparison, lambda jobs: (NOTHING for _ in jobs)))
 
 
-def test_a_report_page_draws_each_figure_and_stands_without_rounds() -> None:
-    page = report_page("mnist", report([0.1, 0.5]))
+def came(**fields: object) -> FleetResult:
+    held = FleetResult(
+        seed=7,
+        devices=4,
+        virtual_ms=3_600_000,
+        state="FINISHED",
+        checkins=80,
+        sessions=4,
+        checkins_per_device_h=20.0,
+        peak_to_mean=1.25,
+        checkins_per_s=[0.02, 0.03, 0.02, 0.02],
+        model_bytes=2_000,
+        rounds_sealed=2,
+        rounds_abandoned={},
+        outcomes={"ACCEPTED": 3, "LAPSED": 1},
+        bytes_down=8_000,
+        bytes_up=6_000,
+        waste=0.25,
+        gini=0.5,
+        accuracy=0.5,
+        digest="d1",
+    )
+    return msgspec.structs.replace(held, **fields)
+
+
+def test_a_report_page_says_what_was_asked_and_draws_each_figure() -> None:
+    page = report_page("mnist", came(), report([0.1, 0.5]), [("a version", "2.0 kB")])
     figures = page.split("<svg")[1:]
-    assert len(figures) == 5
+    assert len(figures) == 7  # check-ins, accuracy, loss, rounds, bytes, time, participation
     for figure in figures:
         ElementTree.fromstring("<svg" + figure.split("</svg>")[0] + "</svg>")
-    assert "<td>25.0%</td>" in page
-    assert "<td>0.5000</td>" in page
-    assert "nothing yet" in report_page("none", NOTHING)
+    for told in ("25.0%", "0.5000", "3 accepted, 1 lapsed", "80, 20.00 a device and hour", "1.25", "2.0 kB"):
+        assert f"<td>{told}</td>" in page, told
+    assert "the run is FINISHED: 2 rounds sealed, 0 abandoned." in page
+
+
+def test_a_report_page_shows_no_accuracy_of_a_fleet_that_did_not_train_and_says_what_abandoned_its_rounds() -> None:
+    untrained = report_page("none", came(accuracy=None), report([0.0, 0.0]), [])
+    assert "ccuracy" not in untrained and "Loss" not in untrained
+    nothing = came(accuracy=None, state="ABANDONED", rounds_sealed=0, rounds_abandoned={"cohort-short": 5}, outcomes={})
+    page = report_page("none", nothing, NOTHING, [])
+    assert "the run is ABANDONED: 0 rounds sealed, 5 abandoned (5 cohort-short)." in page
+    assert page.count("<svg") == 1
 
 
 def test_the_comparison_of_the_example_is_whole() -> None:
