@@ -79,8 +79,8 @@ def simulate(
     """Run a task in virtual time; the same seed gives the same digest on every run of the same commit."""
     # a product of small matrices on two threads takes longer than on one; before numpy is there
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from podium.cli.tasks import checked_task
     from podium.sim.compare import is_comparison
-    from podium.tasks.file import read_task
 
     for path in (clock.json, clock.report):
         require_folder(path)
@@ -93,7 +93,7 @@ def simulate(
         compare(task, seeds or 0, clock.json, clock.report)
         return
     first = 1 if seed is None else seed
-    terms, count, every = read_task(task), counted(devices or DEVICES), range(first, first + (seeds or 1))
+    terms, count, every = checked_task(task), counted(devices or DEVICES), range(first, first + (seeds or 1))
     if not clock.asked_for():
         _under_faults(terms, count, every, faults, clock)
         return

@@ -90,8 +90,8 @@ def _strategy_faults(task: Task) -> list[OperatorFault]:
     """Whether a strategy of the users' own is installed here, as it has to be where the plane runs."""
     if not is_own(task.select.strategy):
         return []
+    from podium.adapters.strategies import load_strategies
     from podium.core.selection.strategies.registry import make_strategy
-    from podium.server.strategies import load_strategies
 
     try:
         make_strategy(task.select, load_strategies())

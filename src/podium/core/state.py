@@ -52,8 +52,8 @@ from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.experience import Experience, heeds
 from podium.core.selection.quotas import Quotas
-from podium.core.selection.strategies.registry import Maker, make_strategy
-from podium.core.selection.strategies.strategy import Strategy
+from podium.core.selection.strategies.registry import make_strategy
+from podium.core.selection.strategies.strategy import Maker, Strategy
 from podium.tasks.task import Budgets
 from podium.wire.limits import Limits
 from podium.wire.operator import RUN_OPEN

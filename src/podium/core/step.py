@@ -56,7 +56,7 @@ from podium.core.rounds.wants import seats_wanted
 from podium.core.rows import AnyRow, RoundRow
 from podium.core.selection.admit import Batch, admit
 from podium.core.selection.slices import lease_slices, slices_due
-from podium.core.selection.strategies.registry import Maker
+from podium.core.selection.strategies.strategy import Maker
 from podium.core.state import State
 from podium.tasks.task import Task
 from podium.wire.limits import Limits

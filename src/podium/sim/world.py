@@ -11,10 +11,12 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 
 from podium.adapters.memory import MemoryStore
+from podium.adapters.strategies import load_strategies
 from podium.core.check import check
 from podium.core.effects import (
     Answer,
@@ -73,7 +75,8 @@ class World:
         self.people = People(RUN, self.chance, self.faults)
         self._given_engine = engine
         self.engine = self._fresh_engine()
-        self.core = Core((), step=0, at_ms=0, limits=self.limits)
+        self._core_of = partial(Core, limits=self.limits, strategies=load_strategies())
+        self.core = self._core_of((), step=0, at_ms=0)
         self.recorder = Recorder(setting.devices, setting.model_bytes, self._number_of)
         self.now_ms = 0
         self.digest = hashlib.sha256()
@@ -158,7 +161,7 @@ class World:
         self.engine = self._fresh_engine()
         loaded = self.store.load()
         self.ledger.reloaded(loaded.rows)
-        self.core = Core(loaded.rows, step=loaded.step, at_ms=loaded.at_ms, limits=self.limits)
+        self.core = self._core_of(loaded.rows, step=loaded.step, at_ms=loaded.at_ms)
         check_boot = max(0, self.now_ms - loaded.at_ms)
         self.feed(Booted(at_ms=self.now_ms, down_ms=min(check_boot, self.limits.down_ms_max)))
         check(self.core.state)
@@ -238,7 +241,7 @@ class World:
     def begin(self) -> None:
         """Enrol the fleet and submit the task, without faults."""
         if not self.setting.checked:
-            self.core = Core(enrolled(self.setting.devices, self.setting.labels), step=0, at_ms=0, limits=self.limits)
+            self.core = self._core_of(enrolled(self.setting.devices, self.setting.labels), step=0, at_ms=0)
         count = self.setting.devices if self.setting.checked else 0
         for event in beginning(self.task, count, self.setting.rivals):
             self.feed(event)

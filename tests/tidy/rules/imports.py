@@ -38,6 +38,7 @@ ADAPTER_TYPES = (
     "podium.core.events",
     "podium.core.records",
     "podium.core.journal.tree",
+    "podium.core.selection.strategies.strategy",
 )
 """The modules of the core that adapters may name: its types, and how a record becomes bytes and a leaf."""
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import msgspec
 
+from podium.adapters.strategies import load_strategies
 from podium.core.effects import Answer, AnySend, CheckinAnswers, Step
 from podium.core.events import AnyEvent, Booted, Denied, LeasesTold, TimePassed
 from podium.core.rounds.leases import Said
@@ -26,7 +27,6 @@ from podium.ports.plane import Loaded, Store
 from podium.server.loop.batches import CheckinBatch
 from podium.server.loop.facts import restore_facts
 from podium.server.loop.tickets import CheckinOutcome, Outcome, Tickets, as_answer, as_checkin, busy
-from podium.server.strategies import load_strategies
 from podium.wire.limits import Limits
 from podium.wire.messages import CheckIn
 from podium.wire.operator import RUN_OPEN

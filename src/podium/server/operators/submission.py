@@ -11,6 +11,7 @@ import hashlib
 
 from msgspec.structs import replace
 
+from podium.adapters.strategies import load_strategies
 from podium.core.events import RunSubmitted, TokenIssued, VersionImported
 from podium.core.rounds.runs import start_refusal
 from podium.core.rows import RunRow
@@ -24,7 +25,6 @@ from podium.server.loop.loop import Loop
 from podium.server.operators.naming import find_run, find_version
 from podium.server.plane_data import Parts
 from podium.server.retention import check_kept
-from podium.server.strategies import load_strategies
 from podium.tasks.check import check_task
 from podium.tasks.digest import read_task_bytes, task_digest
 from podium.tasks.task import Task

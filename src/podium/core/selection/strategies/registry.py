@@ -1,24 +1,21 @@
 """Strategies by name: the built-in ones, and how a task's strategy is made.
 
 Decides: which file a name means, and that the task's options complete the defaults of tasks/selecting.py. Never: finds
-strategies of the users' own (server/strategies.py does); they are handed in. Limit: a name is looked up once a task.
+strategies of the users' own (adapters/strategies.py does); they are handed in. Limit: a name is looked up once a task.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from podium.core.selection.strategies.fair import LeastOftenFirst
 from podium.core.selection.strategies.oort import Oort
 from podium.core.selection.strategies.power_of_choice import PowerOfChoice
 from podium.core.selection.strategies.quality import Quality
-from podium.core.selection.strategies.strategy import Strategy
+from podium.core.selection.strategies.strategy import Maker, Strategy
 from podium.core.selection.strategies.stratified import Stratified
 from podium.core.selection.strategies.uniform import Uniform
 from podium.tasks.selecting import STRATEGIES, nearest_of
 from podium.tasks.task import Select
 from podium.wire.problems import OperatorFault
-
-Maker = Callable[..., Strategy]
-"""Makes a strategy from its options, numbers by name: a class with these fields, or a function."""
 
 BUILT_IN: dict[str, Maker] = {
     "uniform": Uniform,

@@ -6,6 +6,7 @@ that order of arrival, batches and gateways change nothing; chance is the candid
 Limits: group numbers fit int16; keys are finite and at least 0, the smaller the better; `preferred_ms` is above zero.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -72,3 +73,7 @@ class Strategy(Protocol):
 
     def choose(self, ask: RoundAsk, kept: Candidates) -> Numbers:
         """Positions in `kept` (int64), each once, at most `ask.seats`, best first."""
+
+
+Maker = Callable[..., Strategy]
+"""Makes a strategy from its options, numbers by name: a class with these fields, or a function."""

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from podium.adapters.strategies import load_strategies
 from podium.core.selection.strategies.registry import make_strategy
-from podium.server.strategies import load_strategies
+from podium.sim.run import simulate_task
 from podium.tasks.task import Select
 from podium.wire.problems import OperatorFault
+from tests.support.core_made import task
 
 MODULE = """
 from podium.core.selection.strategies.uniform import Uniform
@@ -77,3 +80,12 @@ def test_two_of_one_name_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(OperatorFault) as caught:
         load_strategies()
     assert "two packages" in caught.value.why
+
+
+def test_a_simulation_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "acme.nightly = acme_strategies:Nightly")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    terms = task(goal=5, rounds=2)
+    own = msgspec.structs.replace(terms, select=Select(strategy="acme.nightly", options={"hour": 3.0}))
+    result = simulate_task(own, devices=30, seed=1)
+    assert (result.state, result.rounds_sealed) == ("FINISHED", 2)

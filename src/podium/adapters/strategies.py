@@ -1,4 +1,4 @@
-"""Strategies of the users' own: Python entry points of group `podium.strategies`, found once when a plane starts.
+"""Strategies of the users' own: Python entry points of group `podium.strategies`, found by a plane and by a simulation.
 
 Decides: which installed packages give a strategy, and whether it answers what a strategy is asked. Never: how a task
 names or configures one (core/selection/strategies/registry.py). Limit: the code of an installed package is trusted like
@@ -7,7 +7,7 @@ this package's own; a strategy must be pure, or a replay and the simulator tell 
 
 from importlib.metadata import entry_points
 
-from podium.core.selection.strategies.registry import Maker
+from podium.core.selection.strategies.strategy import Maker
 from podium.tasks.selecting import is_own
 from podium.wire.problems import OperatorFault
 
