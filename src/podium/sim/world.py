@@ -78,9 +78,8 @@ class World:
         self._core_of = partial(Core, limits=self.limits, strategies=load_strategies())
         self.core = self._core_of((), step=0, at_ms=0)
         self.recorder = Recorder(setting.devices, setting.model_bytes, self._number_of)
-        self.now_ms = 0
+        self.now_ms = self.steps = 0
         self.digest = hashlib.sha256()
-        self.steps = 0
         self._pending: list[Step] = []
         self._jobs: deque[tuple[int, AnySend]] = deque()  # the aggregation role's work, in order, by when it is done
         self._busy_ms = 0
