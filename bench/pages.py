@@ -32,8 +32,9 @@ from podium.plane.link import OperatorLink
 
 TARGET_MS, ALLOWED = 100.0, 5.0
 REQUESTS = 21
-VIEWERS, WATCHED_ROUNDS, WATCHES = 100, 6, 5
-"""So many viewers, each time while so many rounds are sealed, so often."""
+VIEWERS, WATCHED_ROUNDS, WATCHES = 100, 16, 5
+"""So many viewers, each time while so many rounds are sealed, so often; a round takes less than a second, and a page
+under so many eyes is drawn every three."""
 LATEST = "digits@latest"
 ROWS = 100
 TOP = Path(__file__).resolve().parents[1]

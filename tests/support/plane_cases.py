@@ -26,7 +26,7 @@ from tests.support.scripted_device import PLAN, ScriptedDevice
 
 T = TypeVar("T")
 
-FAST = Limits(form_settle_ms=20, window_rendezvous_ms=10, window_soon_ms=10, window_idle_ms=20, drain_ms=2_000)
+FAST = Limits(form_settle_ms=20, window_rendezvous_ms=10, window_idle_ms=20, drain_ms=2_000)
 SIZE = 64
 """Elements of the test model: at most so many one-hot updates."""
 

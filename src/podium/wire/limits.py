@@ -64,7 +64,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     # pacing
     window_rendezvous_ms: int = 200  # a small population with open seats returns this soon
-    window_soon_ms: int = 1_000
+    window_candidates_ms: int = 20_000  # within so long enough devices of a large population come for its open seats
     window_idle_ms: int = 5_000  # nothing to do, small population
     window_floor_ms: int = 300_000  # a large population returns no sooner on the mean, whatever is wanted of it ...
     window_ceiling_ms: int = 3_600_000  # ... and no later, unless the plane would have too many check-ins

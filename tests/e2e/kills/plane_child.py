@@ -26,7 +26,6 @@ LIMITS = Limits(
     offer_ms=4_000,
     reserve_ms=2_000,
     window_rendezvous_ms=60,
-    window_soon_ms=60,
     window_idle_ms=200,
     journal_merge_ms=100,
     drain_ms=3_000,

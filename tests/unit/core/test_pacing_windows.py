@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from podium.core.draws import uniform
 from podium.core.fleet.columns import Fleet
-from podium.core.pacing.arrivals import DAY_MS, QUARTER_MS, QUARTERS, Arrivals
+from podium.core.pacing.arrivals import ANCHOR_SWING, DAY_MS, QUARTER_MS, QUARTERS, Arrivals
 from podium.core.pacing.pace import Pace
 from podium.core.pacing.windows import (
     Kept,
@@ -28,15 +28,15 @@ MILLION = PaceView(awake=500_000, low=200_000, high=800_000, learned=True, seats
 
 def test_a_large_population_is_levelled() -> None:
     assert reach_ms(LIMITS, 800_000) == (300_000, 3_600_000)
-    # 3,000 a second are wanted; 200,000 devices at 5 min are 667, of which 95 % are planned for
-    assert target_per_s(LIMITS, MILLION) == pytest.approx(200_000 / 300 * 0.95)
-    assert spread_ms(LIMITS, MILLION) == pytest.approx(500_000 / (200_000 / 300 * 0.95) * 1000)
+    # three candidates for each of 10,000 seats within 20 s are 1,500 a second; 200,000 devices at 5 min are 667, of
+    # which 95 % are planned for
+    many = replace(MILLION, seats=10_000)
+    assert target_per_s(LIMITS, many) == pytest.approx(200_000 / 300 * 0.95)
+    assert spread_ms(LIMITS, many) == pytest.approx(500_000 / (200_000 / 300 * 0.95) * 1000)
+    assert target_per_s(LIMITS, replace(MILLION, seats=2_000)) == 300.0, "what the seats need"
     assert spread_ms(LIMITS, replace(MILLION, seats=0)) == 3_600_000, "idle: the ceiling"
     # little is wanted: what the most devices come to at the ceiling
-    assert target_per_s(LIMITS, replace(MILLION, seats=10)) == pytest.approx(800_000 / 3600 / 0.95)
-    # not known yet: the middle of 5 and 60 min is sqrt(300) = 17.3 min
-    cold = replace(MILLION, low=500_000, high=500_000, learned=False)
-    assert spread_ms(LIMITS, cold) == pytest.approx(300**0.5 * 60_000)
+    assert target_per_s(LIMITS, MILLION) == pytest.approx(800_000 / 3600 / 0.95)
     # a swing of 36 is more than windows of 5 to 60 min level: the middle of 253 and 26.4 a second
     wide = replace(MILLION, low=800_000 / 36)
     most, least = 800_000 / 36 * 0.95 / 300, 800_000 / 3600 / 0.95
@@ -121,14 +121,14 @@ def day(arrivals: Arrivals, number: int, every_ms: int, waiting: int) -> None:
 
 def test_a_steady_day() -> None:
     arrivals = Arrivals()
-    assert (arrivals.rate_per_s(0), arrivals.band(5.0)) == (0.0, (5.0, 5.0, False))
+    assert (arrivals.rate_per_s(0), arrivals.band(5.0, 5.0)) == (0.0, (5.0 / ANCHOR_SWING, 5.0, False))
     day(arrivals, 0, 10_000, 60)
-    assert arrivals.band(5.0) == (60.0, 60.0, False), "the first number is the middle"
+    assert arrivals.band(5.0, 100.0) == (60.0 / ANCHOR_SWING, 100.0, False), "who is enrolled is the most"
     # 94 quarters: the first began midway, for all that is known, and the last is not over
     assert arrivals.tomorrow() == (60.0, 60.0, True)
     day(arrivals, 1, 10_000, 80)
     assert arrivals.rate_per_s(12_345) == pytest.approx(0.1)
-    assert arrivals.band(1.0) == (60.0, 60.0, True), "as the day before was"
+    assert arrivals.band(1.0, 100.0) == (60.0, 60.0, True), "as the day before was"
     assert arrivals.forecast(100_000, 100_000 + 5 * QUARTER_MS) == pytest.approx(450.0)
     assert arrivals.tomorrow()[:2] == (60.0, 80.0), "the last quarter of the first day is known since"
 
@@ -138,7 +138,7 @@ def test_too_little_of_a_day_tells_nothing() -> None:
     for at in range(3 * 3_600_000, DAY_MS + QUARTER_MS, QUARTER_MS):
         arrivals.observe(np.array([at]))
         arrivals.note(at, 40)
-    assert arrivals.band(5.0) == (40.0, 40.0, False), "84 of 96 quarters"
+    assert arrivals.band(5.0, 40.0) == (40.0 / ANCHOR_SWING, 40.0, False), "84 of 96 quarters"
 
 
 def test_a_new_day_counts_three_tenths() -> None:
@@ -165,7 +165,7 @@ def test_the_middle_of_a_day_moves_only_for_what_is_far_off() -> None:
     arrivals = Arrivals()
     for at, waiting, anchor in ((0, 100, 100.0), (1, 430, 100.0), (2, 23, 100.0), (3, 450, 450.0), (4, 20, 20.0)):
         arrivals.note(at, waiting)
-        assert arrivals.band(1.0) == (anchor, anchor, False)
+        assert arrivals.band(1.0, 10_000.0) == (anchor / ANCHOR_SWING, anchor * ANCHOR_SWING, False)
 
 
 def test_batches_change_nothing() -> None:
@@ -203,7 +203,7 @@ def test_who_waits_is_who_was_told_a_moment_to_come() -> None:
     # the forty did not come; of a crowd that was heard lately the windows stay long enough for all of it to come back
     fleet.seen_ms = np.full(1_000, longest, np.int64)
     gone = minute(longest + 700_000, 1, 100_000)
-    assert (gone.awake, gone.low, gone.high) == (3.0, 1.0, 1_000.0)
+    assert (gone.awake, gone.low, gone.high) == (3.0, 1 / ANCHOR_SWING, 1_000.0)
     assert minute(2 * longest + 700_000, 1, 100_000).awake == 1.0, "they are away"
     fleet.size += 7
     assert pace.view(fleet, seats, -1).awake == 8, "who enrolled since is awake"

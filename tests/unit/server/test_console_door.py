@@ -17,7 +17,6 @@ from tests.support.plane_cases import FAST, administrator, plane, task
 LIMITS = Limits(
     form_settle_ms=20,
     window_rendezvous_ms=10,
-    window_soon_ms=10,
     window_idle_ms=20,
     drain_ms=2_000,
     sign_in_tries_max=4,

@@ -21,7 +21,7 @@ NEW_DAY = 0.3
 KNOWN_LEAST = 0.9
 """So much of a day tells its fewest and most: the first hours of a plane, when who waits is not known yet, may lack."""
 ANCHOR_SWING = 4.4
-"""Until a day is learned, the first number of waiting devices is the day's middle, up to so many times more or less:
+"""Until a day is learned, it may come to so many times more or less than the first number of waiting devices:
 sqrt(60 min / 5 min) = 3.5 is what windows can level, and a quarter more."""
 
 
@@ -69,15 +69,16 @@ class Arrivals:
             start = end
         return total
 
-    def band(self, online: float) -> tuple[float, float, bool]:
+    def band(self, online: float, enrolled: float) -> tuple[float, float, bool]:
         """The fewest and most devices that wait over the day, and whether they were learned.
 
-        Before a day was seen both are the anchor: the first number noted, else `online`.
+        Before a day was seen they are as far from the anchor (the first number noted, else `online`) as they may be;
+        no more than are `enrolled`.
         """
         if not np.isnan(self._band[0]):
             return *self._band, True
         middle = online if np.isnan(self.anchor) else float(self.anchor)
-        return middle, middle, False
+        return middle / ANCHOR_SWING, max(middle, min(middle * ANCHOR_SWING, enrolled)), False
 
     def tomorrow(self) -> tuple[float, float, bool]:
         """The band that is taken over when the day is over; not learned where too little of a day was seen."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from podium.core.deadlines import NONE
 from podium.core.fleet.columns import Fleet
-from podium.core.pacing.arrivals import DAY_MS, Arrivals, Numbers
+from podium.core.pacing.arrivals import ANCHOR_SWING, DAY_MS, Arrivals, Numbers
 from podium.core.pacing.windows import PaceView, longest_usual_ms, spread_ms
 from podium.wire.limits import Limits
 
@@ -79,7 +79,7 @@ class Pace:
             crowd = 0.0 if waiting > few else float(np.count_nonzero(fleet.seen_ms[: fleet.size] >= at_ms - AWAY_MS))
             if crowd > few:
                 awake = few + 1.0
-        view = self._of(awake, arrivals.band(awake), seats, crowd)
+        view = self._of(awake, arrivals.band(awake, fleet.size), seats, crowd)
         tomorrow = self._of(awake, arrivals.tomorrow(), seats, crowd)
         if tomorrow.learned and at_ms % DAY_MS + spread_ms(self._limits, tomorrow) >= DAY_MS:
             view = tomorrow  # who is told a window of it comes when it is there
@@ -103,7 +103,7 @@ class Pace:
         awake = held.awake + more
         return PaceView(
             awake=awake,
-            low=held.low if held.learned else held.low + more,
+            low=held.low if held.learned else held.low + more / ANCHOR_SWING,
             high=held.high if held.learned else held.high + more,
             learned=held.learned,
             seats=seats,

@@ -141,16 +141,11 @@ def spread_ms(limits: Limits, view: PaceView) -> float:
 
 
 def target_per_s(limits: Limits, view: PaceView) -> float:
-    """Check-ins a second to aim at all day: what the seats need, if fewest and most devices can come at that rate.
-
-    Until the day is known: what leaves as much room for fewer devices as for more (the geometric middle).
-    """
+    """Check-ins a second to aim at all day: what the seats need, if fewest and most devices can come at that rate."""
     floor, ceiling = reach_ms(limits, view.high)
-    if not view.learned:
-        return max(view.low, 1.0) * 1000.0 / math.sqrt(floor * ceiling)
     least, most = view.high / (ceiling * SPAN_EDGE), max(view.low, 1.0) * SPAN_EDGE / floor
-    needed = view.seats * CANDIDATES_PER_SEAT / limits.window_soon_ms
-    # where the day swings by more than the windows do, the middle errs least on either side
+    needed = view.seats * CANDIDATES_PER_SEAT / limits.window_candidates_ms
+    # where the day swings by more than the windows do, or may, the middle errs least on either side
     return 1000.0 * (math.sqrt(least * most) if least > most else min(max(needed, least), most))
 
 
