@@ -64,7 +64,7 @@ def kept_for(state: State, row: RoundRow, at_ms: Numbers) -> tuple[int, Numbers]
     if row.base:
         since, longest, soonest = row.form_deadline_ms - task.form_deadline, task.form_deadline, 0
     else:
-        since, longest, soonest = row.opened_ms, task.report_deadline, soonest_ms(state, row)
+        since, longest, soonest = row.opened_ms, task.report_deadline, soonest_ms(state, row.run, row.number - 1)
     starts = since + soonest
     waited = np.clip(np.maximum(at_ms, starts) - since, 0, longest)
     return starts, kept_every_ms(state.limits, waited)
@@ -82,9 +82,9 @@ def held_ms(state: State, row: RoundRow) -> int:
     return limits.reserve_ms + int((every - limits.window_reserved_ms) * (1.0 + limits.window_jitter))
 
 
-def soonest_ms(state: State, row: RoundRow) -> int:
-    """How long the parent of `row` works at least, by the sealed ones among the last rounds of the run; 0 unknown."""
-    before = [state.rounds.get((row.run, row.number - back)) for back in range(2, 2 + ROUNDS_RECENT)]
+def soonest_ms(state: State, run: str, number: int) -> int:
+    """How long round `number` of `run` works at least, by the sealed ones among the last before it; 0 unknown."""
+    before = [state.rounds.get((run, number - back)) for back in range(1, 1 + ROUNDS_RECENT)]
     took = [each.ended_ms - each.reporting_ms for each in before if each is not None and each.state == "SEALED"]
     return int(SOONER * min(took, default=0))
 
