@@ -165,7 +165,7 @@ class Fleet:
         places = np.arange(len(devices), dtype=np.int32)
         self._mark[devices] = places
         again = self._mark[devices] != places
-        if not again.any():
+        if not np.count_nonzero(again):
             return len(devices)
         _, firsts = np.unique(devices, return_index=True)
         twice = np.ones(len(devices), np.bool_)

@@ -21,12 +21,12 @@ NONE = -1
 
 
 class FactSets:
-    """Distinct fact sets by a small number, counted by their holders."""
+    """Distinct fact sets by a small number, counted by their holders; `count` numbers were given so far."""
 
     def __init__(self) -> None:
         self._by_bytes: dict[bytes, int] = {}
         self._held: dict[int, tuple[bytes, Facts, int]] = {}
-        self._next = 0
+        self.count = 0
         self._slots: dict[str, NDArray[np.int16]] = {}
 
     def hold(self, facts: Facts, holders: int = 1) -> int:
@@ -34,7 +34,7 @@ class FactSets:
         key = msgspec.json.encode(facts, order="deterministic")
         number = self._by_bytes.get(key)
         if number is None:
-            number, self._next = self._next, self._next + 1
+            number, self.count = self.count, self.count + 1
             self._by_bytes[key] = number
             self._held[number] = (key, facts, 0)
             self._slots.clear()
@@ -60,7 +60,7 @@ class FactSets:
         """By set number: the slot in which its devices' examples of `dataset` stand, -1 if it has none."""
         table = self._slots.get(dataset)
         if table is None:
-            table = self._slots[dataset] = np.full(self._next, NONE, np.int16)
+            table = self._slots[dataset] = np.full(self.count, NONE, np.int16)
             for number, (_, facts, _) in self._held.items():
                 names = facts.get(DATASETS)
                 if isinstance(names, dict) and dataset in names:

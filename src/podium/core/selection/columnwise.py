@@ -136,6 +136,7 @@ class Clause:
         self._tree = Tree(expression.serialize())
         self._environment = environment
         self._standing = standing
+        self.lasting = not self._tree.root.facts & OWN
         operation = self._operation(self._tree.root)
         self.operation = operation if self._tree.root.facts else _everywhere(operation)
 
@@ -247,7 +248,7 @@ def _double(name: str) -> Operation:
             return np.zeros(view.size), np.ones(view.size, np.bool_)
         values = column.astype(np.float64)
         unknown = np.isnan(values)
-        return values, unknown if unknown.any() else None
+        return values, unknown if np.count_nonzero(unknown) else None
 
     return read
 
@@ -256,7 +257,7 @@ def _switch(name: str) -> Operation:
     def read(view: View) -> Column:
         column = view.switch(name)
         unknown = column < 0
-        return column > 0, unknown if unknown.any() else None
+        return column > 0, unknown if np.count_nonzero(unknown) else None
 
     return read
 
@@ -267,7 +268,7 @@ _FACTS: dict[str, Callable[[str], Operation]] = {"double": _double, "bool": _swi
 def _examples(name: str, view: View) -> Column:
     values = view.dataset(name).astype(np.int64)
     unknown = values < 0
-    return values, unknown if unknown.any() else None
+    return values, unknown if np.count_nonzero(unknown) else None
 
 
 def _has(name: str, view: View) -> Column:
