@@ -213,13 +213,22 @@ class Clause:
         expression, typed = self._environment.deserialize(self._tree.part(term)), term.type != "other"
 
         def evaluate(facts: Facts) -> Fact | None:
-            value = expression.eval(data=facts)
-            if value.type() == cel.Type.ERROR:
+            value = evaluated(expression, facts)
+            if value is None:
                 return None
             known: Fact = value.value() if typed else value.value() is True
             return known
 
         return evaluate
+
+
+def evaluated(expression: cel.Expression, facts: Facts) -> cel.Value | None:
+    """What the library says of `facts`; None if it is unknown: an error, or more iterations than it allows."""
+    try:
+        value = expression.eval(data=facts)
+    except RuntimeError:  # what `exists` and its like go through grows with what devices tell, such as their labels
+        return None
+    return None if value.type() == cel.Type.ERROR else value
 
 
 def _constant(value: Fact | None, type: str) -> Operation:

@@ -16,7 +16,7 @@ from cel_expr_python import cel
 from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Facts
-from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
+from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View, evaluated
 from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
 from podium.core.selection.expressions import TooDeep, and_offsets
 from podium.core.selection.standing import Crowded, Standing
@@ -60,8 +60,8 @@ class Rule:
     def failings(self, facts: Facts) -> Iterator[Failing]:
         """Every clause that `facts` do not satisfy, in order, evaluated as it is asked for."""
         for index, expression in enumerate(self._compiled):
-            value = expression.eval(data=facts)
-            if value.type() == cel.Type.ERROR:
+            value = evaluated(expression, facts)
+            if value is None:
                 yield Failing(index, unknown=True)
             elif value.value() is not True:
                 yield Failing(index, unknown=False)
