@@ -2,6 +2,7 @@
 
 import pytest
 
+from podium.core.pacing.adapt import cohort_now
 from podium.core.rounds.adapting import goal_of, minimum_of
 from podium.tasks.check import task_faults
 from podium.tasks.task import Abort, Ramp
@@ -26,6 +27,11 @@ def test_rounds_grow_with_what_was_sealed_when_they_opened() -> None:
         drive.work()
     # the second round opened while the first reported, so it counts none, the third one, the fourth two
     assert goals == [(1, 1, "REPORTING"), (1, 1, "REPORTING"), (2, 2, "REPORTING"), (4, 4, "REPORTING")]
+
+
+def test_a_factor_beyond_all_numbers_grows_to_the_goal() -> None:
+    steep = Ramp(base=2, factor=1e308)
+    assert [cohort_now(steep, 5, sealed) for sealed in (0, 1, 2, 10**9)] == [2, 5, 5, 5]
 
 
 def test_a_run_ends_when_a_kind_has_its_share_and_not_before() -> None:
