@@ -15,7 +15,7 @@ import numpy as np
 from cel_expr_python import cel
 from numpy.typing import NDArray
 
-from podium.core.fleet.facts import DATASETS, Fact, Facts
+from podium.core.fleet.facts import DATASETS, Fact, Facts, as_told
 from podium.core.selection import operations
 from podium.core.selection.declared import OWN, SWITCHES
 from podium.core.selection.expressions import Term, Tree
@@ -254,7 +254,7 @@ def _double(name: str) -> Operation:
         column = view.fact(name)
         if column is None:
             return np.zeros(view.size), np.ones(view.size, np.bool_)
-        values = column.astype(np.float64)
+        values = as_told(name, column.astype(np.float64))
         unknown = np.isnan(values)
         return values, unknown if unknown.any() else None
 
