@@ -104,6 +104,6 @@ def should_abort(criteria: Sequence[Abort], outcomes: Mapping[str, int]) -> str:
     ended = sum(outcomes.values())
     for each in criteria:
         lost = outcomes.get(each.kind, 0)
-        if ended >= each.min and lost >= each.share * ended and lost > 0:
+        if ended >= each.min and lost > 0 and lost / ended >= each.share:
             return each.kind
     return ""
