@@ -344,7 +344,7 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     reported = row.state in _REPORTED
     if reported or row.state in ("DECLINED", "FAILED", "LAPSED") or row.reason == PAST_HOPE:
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
-        at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
+        at_ms, group = row.reported_ms if row.reported_ms >= 0 else row.ended_ms, int(state.fleet.facts_id[device])
         rates = (row.download_mb_s, row.upload_mb_s)
         state.learned.note(row.run, Ended(device, group, not reported, took, rates, at_ms))
         state.claims.learn(device, row)
