@@ -32,6 +32,7 @@ from podium.core.selection.eligible import Reasons, told_facts
 from podium.core.selection.permits import withheld
 from podium.core.selection.quotas import NEWEST, Landed, Nominations, arbitrate, present, used, within
 from podium.core.selection.reasons import CODE
+from podium.core.selection.resting import rest_ms, rows_resting
 from podium.core.selection.seats import Mask
 from podium.core.selection.sharing import asking, claim, turn
 from podium.core.state import State
@@ -339,7 +340,10 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
     for place, offer in batch.offers.items():
         served[place] = max(int(spread[place]), apart_ms(state, offer.run))
-    _let_rest(state, batch, served, spread)
+    resting = rows_resting(batch.reason)
+    if len(resting):
+        left = rest_ms(state, view, batch.device[resting], batch.at[resting])
+        served[resting], spread[resting] = np.maximum(served[resting], left), np.maximum(spread[resting], left)
     out.send(
         CheckinAnswers(
             ticket=batch.ticket,
@@ -351,13 +355,3 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
             against=batch.against,
         )
     )
-
-
-def _let_rest(state: State, batch: Batch, served: Numbers, spread: Numbers) -> None:
-    """Whoever trained too recently need not come back before that is over, unless another run may want it."""
-    rows = np.flatnonzero(batch.reason == CODE["separation"])
-    going = {run for run, _ in state.open if state.runs[run].state == "RUNNING"} if len(rows) else set()
-    if len(going) == 1:
-        left = state.fleet.participated_ms[batch.device[rows]] + apart_ms(state, going.pop()) - batch.at[rows]
-        for each in (served, spread):
-            each[rows] = np.maximum(each[rows], left)

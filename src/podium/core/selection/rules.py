@@ -17,7 +17,7 @@ from cel_expr_python import cel
 from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Facts
-from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, View
+from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, View, evaluated
 from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
 from podium.core.selection.expressions import TooDeep, and_offsets
 from podium.core.selection.standing import Crowded, Part, Standing
@@ -117,8 +117,8 @@ class Rule:
 
 def _failings(clauses: Sequence[cel.Expression], facts: Facts) -> Iterator[Failing]:
     for index, expression in enumerate(clauses):
-        value = expression.eval(data=facts)
-        if value.type() == cel.Type.ERROR:
+        value = evaluated(expression, facts)
+        if value is None:
             yield Failing(index, unknown=True)
         elif value.value() is not True:
             yield Failing(index, unknown=False)
