@@ -33,7 +33,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bench(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="checkin, round, ...")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="checkin, fleet, pages, round, select, simulate")
+    ],
     json: Json = False,
     out: Annotated[Path | None, typer.Option("--out", help="Also write NAME.json here.", file_okay=False)] = None,
 ) -> None:

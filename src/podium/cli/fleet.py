@@ -167,6 +167,8 @@ def _marker(mark: str, does: str) -> Callable[..., None]:
         with where.link() as link:
             would = link.mark(ask)
             told = f"{does} {would.changed} of {would.matched} devices, {would.at_work} of them at work"
+            if not would.matched:
+                note("no device is so labelled: podium device list shows sites, podium device show DEVICE its labels")
             if dry_run or not would.changed:
                 note(f"{told}; nothing was changed")
             else:
