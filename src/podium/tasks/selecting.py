@@ -70,6 +70,7 @@ PREFERS: dict[str, Scale] = {
 }
 """Fact -> its scale. A switch is 0 or 1; bounds span what devices from a controller to a server tell."""
 
+PREFER_MOST = 1e6
 WEIGHT_LEAST, WEIGHT_MOST = 0.01, 100.0
 PRIORITY_MOST = 1_000
 _OWN = re.compile(r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+")
@@ -93,8 +94,8 @@ def select_faults(select: Select) -> Iterator[OperatorFault]:
         key = f"select.prefers.{name}"
         if name not in PREFERS:
             yield _refuse(key, weight, f"no such fact; the nearest is {nearest_of(name, PREFERS)}")
-        elif weight <= 0:
-            yield _refuse(key, weight, "a weight is above zero")
+        elif not 0 < weight <= PREFER_MOST:
+            yield _refuse(key, weight, f"a weight is above zero and at most {PREFER_MOST:,.0f}")
     least: tuple[tuple[str, float], ...] = (
         ("fairness.times_max", select.fairness.times_max),
         ("budgets.trainings_per_day", select.budgets.trainings_per_day),

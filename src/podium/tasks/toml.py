@@ -53,7 +53,12 @@ def _key(name: str) -> str:
 def _text(text: str) -> str:
     """A basic string (TOML 1.0, "String"): quotes, backslashes and controls escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04X}" for char in escaped) + '"'
+    return '"' + "".join(char if char.isprintable() else _code(char) for char in escaped) + '"'
+
+
+def _code(char: str) -> str:
+    """A character by its number: four digits, or eight for those beyond them."""
+    return f"\\u{ord(char):04X}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08X}"
 
 
 def task_terms(task: Task) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Plane:
         """Devices (int64) check in at `at` (rising); their windows."""
         self.pace.observe(self.arrivals, self.fleet, at)
         told = windows(LIMITS, self.pace.view(self.fleet, self.seats, -1), devices, at)[1]
-        self.pace.tell(self.fleet, at, told)
+        self.pace.tell(self.fleet, devices, at, told)
         return told
 
     def until(self, at_ms: int) -> None:

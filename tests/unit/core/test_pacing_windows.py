@@ -181,6 +181,22 @@ def test_batches_change_nothing() -> None:
     assert QUARTERS == 96
 
 
+def test_a_device_that_asks_a_hundred_times_a_second_waits_once() -> None:
+    limits = Limits(rendezvous_devices_max=2, checkins_easy_per_s_max=1)
+    pace, arrivals, fleet = Pace(limits), Arrivals(), Fleet()
+    fleet.size = 1_000
+    calm, longest, one = np.arange(100), longest_usual_ms(limits, 1_000), np.array([999])
+    for start_ms in (0, longest):
+        at = start_ms + calm
+        pace.observe(arrivals, fleet, at)
+        pace.tell(fleet, calm, at, np.full(100, 3_600_000))
+        for moment in range(start_ms + 100, start_ms + 50_000, 10):
+            pace.observe(arrivals, fleet, np.array([moment]))
+            pace.tell(fleet, one, np.array([moment]), np.array([600_000 + moment % 7_000]))
+        pace.look(arrivals, fleet, pace.due_ms, 10)
+    assert pace.view(fleet, 10, -1).awake == 101
+
+
 def test_who_waits_is_who_was_told_a_moment_to_come() -> None:
     limits = Limits(rendezvous_devices_max=2, checkins_easy_per_s_max=1)
     pace, arrivals, fleet = Pace(limits), Arrivals(), Fleet()
@@ -189,15 +205,15 @@ def test_who_waits_is_who_was_told_a_moment_to_come() -> None:
     longest = longest_usual_ms(limits, 1_000)
     assert longest == 5_400_000, "60 min and a half"
 
-    def minute(start_ms: int, told: int, window_ms: int) -> PaceView:
+    def minute(start_ms: int, told: int, window_ms: int, first: int = 0) -> PaceView:
         at = start_ms + np.arange(told)
         pace.observe(arrivals, fleet, at)
-        pace.tell(fleet, at, np.full(told, window_ms))
+        pace.tell(fleet, first + np.arange(told), at, np.full(told, window_ms))
         pace.look(arrivals, fleet, pace.due_ms, seats)
         return pace.view(fleet, seats, -1)
 
     assert minute(0, 100, 6_000_000).awake == 1_000, "whoever is enrolled, until the longest window is over"
-    later = minute(longest, 40, 100_000)
+    later = minute(longest, 40, 100_000, first=100)
     assert later.awake == 140
     assert later.rate_per_s == pytest.approx(40 / 60)
     # the forty did not come; of a crowd that was heard lately the windows stay long enough for all of it to come back

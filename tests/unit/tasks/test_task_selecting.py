@@ -31,6 +31,7 @@ BAD = [
     (Select(options={"alpha": 1.0}), "select.options.alpha", "it has none"),
     (Select(prefers={"batery": 1.0}), "select.prefers.batery", "nearest is battery"),
     (Select(prefers={"battery": 0.0}), "select.prefers.battery", "above zero"),
+    (Select(prefers={"battery": 1e308, "charging": 1.0}), "select.prefers.battery", "at most 1,000,000"),
     (Select(fairness=Fairness(times_max=-1)), "select.fairness.times_max", "at least 0"),
     (Select(budgets=Budgets(energy_wh_per_day=-0.5)), "select.budgets.energy_wh_per_day", "at least 0"),
     (Select(weight=0.0), "select.weight", "within 0.01 and 100"),

@@ -6,8 +6,8 @@ change it. Never: a window (windows.py), nor what rounds want (rounds/wants.py):
 minute.
 Volatile by design: a plane that starts takes whoever is enrolled for awake until the longest usual window is over, so
 that a herd after an outage is spread. Limits: one number for each 100 ms of `window_max_ms`, in whole devices, so that
-cutting batches changes nothing; nothing is looked at while the whole population is small: it gathers, however many of
-it are awake.
+cutting batches changes nothing, and 4 bytes a device; nothing is looked at while the whole population is small: it
+gathers, however many of it are awake.
 Source: devices waiting = arrival rate x time between check-ins (Little 1961, "A proof for the queuing formula L =
 lambda W"): told a mean window of waiting / rate, they come at that rate.
 """
@@ -39,6 +39,8 @@ class Pace:
         self._began_ms = -1
         self._told: NDArray[np.int64] = np.empty(0, np.int64)  # a ring: devices that are to come in each slot
         self._slot = 0  # the slots before are over
+        # by device, the slot of its moment, counted from 1 where the first check-in came; 0: it was told none
+        self._comes: NDArray[np.int32] = np.empty(0, np.int32)
 
     def small(self, fleet: Fleet) -> bool:
         """Whether all that are enrolled gather."""
@@ -62,11 +64,21 @@ class Pace:
         self._queue = max(self._queue, queue)
         arrivals.observe(at_ms)
 
-    def tell(self, fleet: Fleet, at_ms: Numbers, windows_ms: Numbers) -> None:
-        """Devices that checked in at `at_ms`, as observed, come back after `windows_ms` (int64, shape (n,))."""
+    def tell(self, fleet: Fleet, devices: Numbers, at_ms: Numbers, windows_ms: Numbers) -> None:
+        """`devices`, none twice, that checked in at `at_ms`, as observed, come back after `windows_ms` (int64, (n,)).
+
+        One that came before its moment waits for the new one alone: asking often makes nobody many.
+        """
         if self.small(fleet) or self.due_ms == NONE:
             return
-        np.add.at(self._told, ((at_ms + windows_ms) // SLOT_MS) % len(self._told), 1)
+        if fleet.size > len(self._comes):
+            more = max(fleet.size, 2 * len(self._comes)) - len(self._comes)
+            self._comes = np.concatenate([self._comes, np.zeros(more, np.int32)])
+        begun = self._began_ms // SLOT_MS - 1
+        before, comes = self._comes[devices] + begun, (at_ms + windows_ms) // SLOT_MS
+        np.subtract.at(self._told, before[before >= self._slot] % len(self._told), 1)
+        np.add.at(self._told, comes % len(self._told), 1)
+        self._comes[devices] = comes - begun
 
     def look(self, arrivals: Arrivals, fleet: Fleet, at_ms: int, seats: int) -> None:
         """The minute is over: count who waits. `seats`: what rounds want."""

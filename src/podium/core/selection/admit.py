@@ -336,7 +336,7 @@ def _answer(state: State, out: Outbox, batch: Batch) -> None:
     quiet = (batch.reason != CODE["offered"]).nonzero()[0]
     if len(quiet):
         told = quiet[batch.reason[quiet] != CODE["epoch"]]  # who is to open a session comes again at once
-        state.pace.tell(state.fleet, batch.at[told], spread[told])
+        state.pace.tell(state.fleet, batch.device[told], batch.at[told], spread[told])
         state.count("check-in-without-offer", int(batch.at[quiet[0]]), len(quiet))
     for place, offer in batch.offers.items():
         served[place] = max(int(spread[place]), apart_ms(state, offer.run))
