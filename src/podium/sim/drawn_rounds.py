@@ -1,0 +1,265 @@
+"""What rounds of a task come to over a synthetic fleet, drawn one by one: their time, leases, updates and waste.
+
+Decides: how long a round takes from the end of the one before, and what its leases cost. Never: when there are devices
+for it (prospect.py). A round's leases are drawn at random of the fleet, each with its time, its losses and what every
+answer of the plane takes; who is lost, or past hope, is replaced as the core does it (rounds/adapting.py). What a plane
+learns of classes and losses it learns of the rounds drawn before: so they are drawn `SETTLED` times.
+Limits: `LEASES_DRAWN` leases, so of large rounds fewer; at most `WAVES` times is a round filled up; a device that is
+drawn once may be drawn again; a window's cost is by means (Little's law), no window is drawn.
+"""
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from podium.core.draws import draw, uniform
+from podium.core.pacing.adapt import SLACK, leases_for
+from podium.sim.devices import LATENCY_MS
+from podium.sim.world import JOB_MS
+from podium.tasks.forecast import LOSS_ASSUMED
+from podium.tasks.task import Task
+from podium.wire.limits import Limits
+
+ROUNDS_DRAWN, LEASES_DRAWN = 256, 400_000
+SETTLED = 3
+"""First nobody knows how long devices take; then what was heard in such rounds is known, and once more."""
+WAVES = 4
+SLOW = 0.95
+LOSS_MOST = 0.95
+
+Numbers = NDArray[np.int64]
+Times = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """The devices that rounds are drawn of: arrays of one shape (n,), n >= 1.
+
+    took_ms: each one's time on a lease; drop_out: its chance to fall silent; classes: its standing facts' number.
+    """
+
+    took_ms: Numbers
+    drop_out: NDArray[np.float32]
+    classes: NDArray[np.int16]
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """How messages go, in ms. answer_ms: the plane answers in batches of so long. asks_ms: how far apart a device asks
+    for which a seat is kept; free_ms: between two devices that may take a seat that is free."""
+
+    answer_ms: int
+    asks_ms: float
+    free_ms: float
+
+    def answered(self, at_ms: Times) -> Times:
+        """When the batch in which something comes is answered."""
+        told: Times = (np.floor(at_ms / self.answer_ms) + 1.0) * self.answer_ms
+        return told
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sealed round comes to, on average; what abandoned ones cost is shared among the sealed.
+
+    round_ms: from the end of the one before; leases and updates: granted and accepted; lease_ms and unused_ms: a
+    device's time on a lease whose update is accepted, and on one that brings nothing; away_ms: for how long a lease
+    keeps its device from the next; loss_rate: as a plane learns it.
+    """
+
+    round_ms: float
+    leases: float
+    updates: float
+    lease_ms: float
+    unused_ms: float
+    away_ms: float
+    loss_rate: float
+
+
+class _Leases(msgspec.Struct, frozen=True, kw_only=True):
+    """Drawn leases, a row each round; inf where there is none. who: of the pool; in ms from the start of the round."""
+
+    who: Numbers
+    granted: Times
+    accepted: Times
+    reports: Times
+    lapses: Times
+    given_up: Times
+
+
+def course_of(task: Task, pool: Pool, traffic: Traffic) -> Course:
+    """The course of the task's rounds on the devices of `pool`."""
+    found = Course(
+        round_ms=math.nan, leases=0.0, updates=0.0, lease_ms=0.0, unused_ms=0.0, away_ms=0.0, loss_rate=LOSS_ASSUMED
+    )
+    if task.round.mode == "buffered":
+        return _window(task, pool, traffic)
+    slow = np.full(len(pool.took_ms), np.inf)
+    for _ in range(SETTLED):
+        found, slow = _settle(task, pool, traffic, _Draws(task, pool, traffic, slow, found.loss_rate))
+    return found
+
+
+class _Draws:
+    """Rounds of one task as they go when `slow` (ms, by device: the p95 of its class) and a loss `rate` are known."""
+
+    def __init__(self, task: Task, pool: Pool, traffic: Traffic, slow: Times, rate: float) -> None:
+        self._task, self._pool, self._traffic = task, pool, traffic
+        self.slow = slow
+        goal, limits = task.round.goal, Limits()
+        rates = np.array([min(rate, LOSS_MOST)], np.float32)
+        by_loss = task.select.over == "auto"
+        factor = 1.0 if by_loss else min(max(float(task.select.over), limits.over_min), limits.over_max)
+        wanted = [leases_for(limits, each, rates) if by_loss else math.ceil(each * factor) for each in _steps(goal)]
+        self._wanted = np.interp(np.arange(goal + 1), [0, *_steps(goal)], [0, *wanted])
+        self._most = math.ceil(goal * limits.over_max)
+        first = min(int(self._wanted[goal]), task.round.concurrency or self._most)
+        self.rounds = max(1, min(ROUNDS_DRAWN, LEASES_DRAWN // (WAVES * first)))
+        self._width = first
+        self._hope: Times = np.full((self.rounds, 1), np.inf)  # as of the devices that were chosen first
+        self.leases = self._drawn()
+
+    def _drawn(self) -> _Leases:
+        """The leases of all waves together."""
+        goal, start = self._task.round.goal, np.zeros(self.rounds)
+        count = np.full(self.rounds, self._width)
+        waves: list[_Leases] = []
+        for number in range(WAVES):
+            waves.append(self._wave(number, start, count))
+            every = _joined(waves)
+            lost = np.isfinite(every.granted) & (every.reports > every.given_up)
+            missing = np.maximum(0, goal - np.count_nonzero(np.isfinite(every.granted) & ~lost, axis=1))
+            if not missing.any():
+                break
+            newest = waves[-1]
+            gone = np.isfinite(newest.granted) & (newest.reports > newest.given_up)
+            start = np.where(gone, newest.given_up, 0.0).max(axis=1)
+            live = np.count_nonzero(lost & (every.lapses > start[:, None]), axis=1)
+            count = np.minimum(np.ceil(self._wanted[missing]).astype(np.int64), self._most - live).clip(0, self._width)
+            count[missing == 0] = 0
+        return _joined(waves)
+
+    def _wave(self, number: int, start: Times, count: Numbers) -> _Leases:
+        """`count` leases a round from `start` on: kept devices come within a pause, others one after the other."""
+        pool, traffic, terms = self._pool, self._traffic, self._task.round
+        seed, keys = self._task.run.seed, np.arange(self.rounds * self._width).reshape(self.rounds, self._width)
+        who = (draw(seed, f"forecast-round-{number}", keys) % np.uint64(len(pool.took_ms))).astype(np.int64)
+        ranks = np.arange(self._width)
+        kept = uniform(seed, f"forecast-ask-{number}", keys) * traffic.asks_ms
+        granted = start[:, None] + (kept if number == 0 else (ranks + 1.0) * traffic.free_ms)
+        granted = np.where((ranks < count[:, None]) & np.isfinite(start)[:, None], granted, np.inf)
+        accepted, reports = _worked(traffic, granted, pool.took_ms[who], int(terms.stall))
+        dropped = uniform(seed, f"forecast-drop-{number}", keys) < pool.drop_out[who]
+        lapses = np.where(dropped, accepted + float(terms.stall), np.inf)
+        if number == 0:
+            self._hope = np.minimum(float(terms.report_deadline), SLACK * self.slow[who].max(axis=1, keepdims=True))
+        return _Leases(
+            who=who,
+            granted=granted,
+            accepted=accepted,
+            reports=np.where(dropped, np.inf, reports),
+            lapses=lapses,
+            given_up=np.minimum(lapses, granted + self._hope),
+        )
+
+
+def _steps(goal: int) -> list[int]:
+    """Some numbers up to `goal`, by which the leases for each are told on the line between."""
+    return sorted({*np.geomspace(1, goal, 24).astype(int).tolist(), goal})
+
+
+def _joined(waves: list[_Leases]) -> _Leases:
+    if len(waves) == 1:
+        return waves[0]
+    names = _Leases.__struct_fields__
+    return _Leases(**{name: np.concatenate([getattr(each, name) for each in waves], axis=1) for name in names})
+
+
+def _worked(traffic: Traffic, granted: Times, took_ms: Numbers, stall_ms: int) -> tuple[Times, Times]:
+    """When a lease that is granted is accepted, and when it reports: each word waits for its answer, progress too."""
+    latency = sum(LATENCY_MS) / 2
+    accepted = traffic.answered(granted) + latency
+    pieces = np.ceil(took_ms / max(1, stall_ms // 3))
+    told = (pieces - 1.0) * (latency + traffic.answer_ms / 2)
+    return accepted, traffic.answered(accepted) + took_ms + told + latency
+
+
+def _settle(task: Task, pool: Pool, traffic: Traffic, drawn: _Draws) -> tuple[Course, Times]:
+    """What the drawn rounds come to, and what a plane that saw them knows of how long each class takes."""
+    leases, goal, minimum = drawn.leases, task.round.goal, task.round.minimum or task.round.goal
+    judged = _judged(traffic, leases.reports)
+    deadline = leases.granted.min(axis=1) + float(task.round.report_deadline)
+    late = judged[:, goal - 1] > deadline if judged.shape[1] >= goal else np.ones(drawn.rounds, np.bool_)
+    closes = np.where(late, deadline, judged[:, min(goal, judged.shape[1]) - 1])
+    granted = leases.granted < closes[:, None]
+    used = leases.reports <= closes[:, None]
+    sealed = np.count_nonzero(used, axis=1) >= np.where(late, minimum, goal)
+    count = max(1, int(np.count_nonzero(sealed)))
+    used &= sealed[:, None]
+    unused = granted & ~used
+    ends = np.minimum(leases.lapses, closes[:, None])
+    spent = np.maximum(0.0, np.where(granted, ends - leases.accepted, 0.0))
+    worked = np.where(used, leases.reports - leases.accepted, 0.0)
+    slow = _slow(pool.classes, leases.who[used], (leases.reports - leases.granted)[used])
+    age = np.where(granted, ends - leases.granted, 0.0)
+    past = unused & ((age > SLACK * slow[leases.who]) | (leases.lapses <= closes[:, None]))
+    lost, many, idle = (int(np.count_nonzero(each)) for each in (past, used, unused))
+    stall = float(task.round.stall)
+    dropped = float(np.mean(pool.drop_out))
+    lease_ms, unused_ms = float(worked.sum()) / max(1, many), float(spent[unused].sum()) / max(1, idle)
+    return (
+        Course(
+            # what is judged is summed, then the next round is prepared: a batch each
+            round_ms=(float(closes.sum()) + 2.0 * traffic.answer_ms * drawn.rounds) / count,
+            leases=float(np.count_nonzero(granted)) / count,
+            updates=many / count,
+            lease_ms=lease_ms,
+            unused_ms=unused_ms,
+            away_ms=lease_ms + dropped * 2.0 * stall,  # who drops out is away for one to three times `stall`
+            loss_rate=min(LOSS_MOST, lost / max(1, lost + many)),
+        ),
+        slow,
+    )
+
+
+def _judged(traffic: Traffic, reports: Times) -> Times:
+    """When the reports of each round are judged, in order: one after the other, in the batch after theirs."""
+    arrived = np.sort(traffic.answered(reports), axis=1)
+    each = sum(JOB_MS) / 2
+    turns = np.arange(arrived.shape[1]) * each
+    told: Times = traffic.answered(np.maximum.accumulate(arrived - turns, axis=1) + turns + each)
+    return told
+
+
+def _slow(classes: NDArray[np.int16], who: Numbers, lasted: Times) -> Times:
+    """For each device the p95 of what was heard of its class (`lasted` of devices `who`); of all, if nothing was."""
+    whole = float(np.quantile(lasted, SLOW)) if len(lasted) else np.inf
+    slow = np.full(len(classes), whole)
+    for each in np.unique(classes[who]):
+        slow[classes == each] = np.quantile(lasted[classes[who] == each], SLOW)
+    return slow
+
+
+def _window(task: Task, pool: Pool, traffic: Traffic) -> Course:
+    """The same of windows: `concurrency` devices at work, and nobody begins once a window has its goal stored."""
+    terms, stall = task.round, float(task.round.stall)
+    granted = np.full(len(pool.took_ms), traffic.free_ms)
+    accepted, reports = _worked(traffic, granted, pool.took_ms, int(stall))
+    kept, lost = 1.0 - float(np.mean(pool.drop_out)), float(np.mean(pool.drop_out))
+    closing, whole = 3.5 * traffic.answer_ms, math.inf  # judged, summed, prepared: a batch each, and half of one before
+    seat_ms = lapse_ms = 0.0
+    for _ in range(SETTLED):  # who is past `staleness_max` versions is not waited for
+        lapse_ms = min(stall, terms.staleness_max * whole)
+        seat_ms = kept * float(reports.mean()) + lost * (float(accepted.mean()) + lapse_ms)
+        whole = terms.goal * seat_ms / (terms.concurrency * kept) + closing
+    updates = terms.concurrency * kept / seat_ms * whole
+    lease_ms = float((reports - accepted).mean())
+    return Course(
+        round_ms=whole,
+        leases=updates / kept,
+        updates=updates,
+        lease_ms=lease_ms,
+        unused_ms=lapse_ms,
+        away_ms=lease_ms + lost * 2.0 * stall,
+        loss_rate=lost,
+    )
