@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.draws import draw, uniform
+from podium.core.draws import uniform
 from podium.core.pacing.adapt import SLACK, leases_for
 from podium.sim.devices import LATENCY_MS
 from podium.sim.world import JOB_MS
@@ -28,6 +28,7 @@ SETTLED = 3
 WAVES = 4
 SLOW = 0.95
 LOSS_MOST = 0.95
+RATE_STEPS = 32
 
 Numbers = NDArray[np.int64]
 Times = NDArray[np.float64]
@@ -38,11 +39,13 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """The devices that rounds are drawn of: arrays of one shape (n,), n >= 1.
 
     took_ms: each one's time on a lease; drop_out: its chance to fall silent; classes: its standing facts' number.
+    there: how many such devices are there at once.
     """
 
     took_ms: Numbers
     drop_out: NDArray[np.float32]
     classes: NDArray[np.int16]
+    there: int
 
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,20 +97,48 @@ def course_of(task: Task, pool: Pool, traffic: Traffic) -> Course:
     )
     if task.round.mode == "buffered":
         return _window(task, pool, traffic)
-    slow = np.full(len(pool.took_ms), np.inf)
+    slow, chances = np.full(len(pool.took_ms), np.inf), np.full(len(pool.took_ms), 1.0)
     for _ in range(SETTLED):
-        found, slow = _settle(task, pool, traffic, _Draws(task, pool, traffic, slow, found.loss_rate))
+        known = _Known(slow=slow, loss_rate=found.loss_rate, chances=np.cumsum(chances) / chances.sum())
+        found, slow = _settle(task, pool, traffic, _Draws(task, pool, traffic, known))
+        chances = _free(task, pool, found)
     return found
 
 
-class _Draws:
-    """Rounds of one task as they go when `slow` (ms, by device: the p95 of its class) and a loss `rate` are known."""
+def _free(task: Task, pool: Pool, course: Course) -> Times:
+    """How often each device is there for a round: who was slow, dropped out or rests is so all the less.
 
-    def __init__(self, task: Task, pool: Pool, traffic: Traffic, slow: Times, rate: float) -> None:
-        self._task, self._pool, self._traffic = task, pool, traffic
-        self.slow = slow
+    A device that every `1 / rate` ms gets a lease and is away for `away` ms after it is free for 1 / (1 + rate * away)
+    of its time; the rate is that at which all devices together serve the rounds.
+    """
+    stall, apart = float(task.round.stall), float(task.select.separation)
+    # who comes too late hears of it with the next word about its progress
+    works = np.minimum(pool.took_ms, max(course.round_ms, stall // 3))
+    away = np.maximum(apart, works + pool.drop_out * (2.0 * stall))
+    asked = course.leases / course.round_ms / max(1, pool.there)
+    rate = asked
+    free: Times = 1.0 / (1.0 + rate * away)
+    for _ in range(RATE_STEPS):
+        rate = asked / float(free.mean())
+        free = 1.0 / (1.0 + rate * away)
+    return free
+
+
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What rounds before told. By device: `slow`, the p95 of its class in ms; `chances` to be drawn, summed up to 1."""
+
+    slow: Times
+    loss_rate: float
+    chances: Times
+
+
+class _Draws:
+    """Rounds of one task as they go when so much is known."""
+
+    def __init__(self, task: Task, pool: Pool, traffic: Traffic, known: _Known) -> None:
+        self._task, self._pool, self._traffic, self._known = task, pool, traffic, known
         goal, limits = task.round.goal, Limits()
-        rates = np.array([min(rate, LOSS_MOST)], np.float32)
+        rates = np.array([min(known.loss_rate, LOSS_MOST)], np.float32)
         by_loss = task.select.over == "auto"
         factor = 1.0 if by_loss else min(max(float(task.select.over), limits.over_min), limits.over_max)
         wanted = [leases_for(limits, each, rates) if by_loss else math.ceil(each * factor) for each in _steps(goal)]
@@ -143,7 +174,8 @@ class _Draws:
         """`count` leases a round from `start` on: kept devices come within a pause, others one after the other."""
         pool, traffic, terms = self._pool, self._traffic, self._task.round
         seed, keys = self._task.run.seed, np.arange(self.rounds * self._width).reshape(self.rounds, self._width)
-        who = (draw(seed, f"forecast-round-{number}", keys) % np.uint64(len(pool.took_ms))).astype(np.int64)
+        who = np.searchsorted(self._known.chances, uniform(seed, f"forecast-round-{number}", keys), side="right")
+        who = np.minimum(who, len(pool.took_ms) - 1)
         ranks = np.arange(self._width)
         kept = uniform(seed, f"forecast-ask-{number}", keys) * traffic.asks_ms
         granted = start[:, None] + (kept if number == 0 else (ranks + 1.0) * traffic.free_ms)
@@ -152,7 +184,7 @@ class _Draws:
         dropped = uniform(seed, f"forecast-drop-{number}", keys) < pool.drop_out[who]
         lapses = np.where(dropped, accepted + float(terms.stall), np.inf)
         if number == 0:
-            self._hope = np.minimum(float(terms.report_deadline), SLACK * self.slow[who].max(axis=1, keepdims=True))
+            self._hope = np.minimum(float(terms.report_deadline), SLACK * self._known.slow[who].max(axis=1, keepdims=True))
         return _Leases(
             who=who,
             granted=granted,
@@ -198,15 +230,13 @@ def _settle(task: Task, pool: Pool, traffic: Traffic, drawn: _Draws) -> tuple[Co
     used &= sealed[:, None]
     unused = granted & ~used
     ends = np.minimum(leases.lapses, closes[:, None])
-    spent = np.maximum(0.0, np.where(granted, ends - leases.accepted, 0.0))
-    worked = np.where(used, leases.reports - leases.accepted, 0.0)
-    slow = _slow(pool.classes, leases.who[used], (leases.reports - leases.granted)[used])
-    age = np.where(granted, ends - leases.granted, 0.0)
+    slow = _slow(pool.classes, leases.who[used], leases.reports[used] - leases.granted[used])
+    age = ends - np.where(granted, leases.granted, 0.0)
     past = unused & ((age > SLACK * slow[leases.who]) | (leases.lapses <= closes[:, None]))
-    lost, many, idle = (int(np.count_nonzero(each)) for each in (past, used, unused))
+    lost, many = int(np.count_nonzero(past)), int(np.count_nonzero(used))
     stall = float(task.round.stall)
-    dropped = float(np.mean(pool.drop_out))
-    lease_ms, unused_ms = float(worked.sum()) / max(1, many), float(spent[unused].sum()) / max(1, idle)
+    dropped = float(np.mean(pool.drop_out[leases.who[granted]]))
+    lease_ms, unused_ms = _mean(leases.reports[used] - leases.accepted[used]), _mean(np.maximum(0.0, ends[unused] - leases.accepted[unused]))
     return (
         Course(
             # what is judged is summed, then the next round is prepared: a batch each
@@ -220,6 +250,10 @@ def _settle(task: Task, pool: Pool, traffic: Traffic, drawn: _Draws) -> tuple[Co
         ),
         slow,
     )
+
+
+def _mean(values: Times) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _judged(traffic: Traffic, reports: Times) -> Times:

@@ -117,6 +117,7 @@ def _course(task: Task, fleet: SimFleet, who: Numbers, load: Workload, crowd: tu
         took_ms=fleet.work_ms(who, uniform(ask.seed, "forecast-work", who), load),
         drop_out=fleet.drop_out[who],
         classes=fleet.class_of[who],
+        there=there,
     )
     course = course_of(task, pool, _traffic(task, there, ask, 0))
     traffic = _traffic(task, there, ask, int(course.round_ms))
