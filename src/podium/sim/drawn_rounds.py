@@ -3,7 +3,7 @@
 Decides: how long a round takes from the end of the one before, and what its leases cost. Never: when there are devices
 for it (prospect.py). A round's leases are drawn at random of the fleet, each with its time, its losses and what every
 answer of the plane takes; who is lost, or past hope, is replaced as the core does it (rounds/adapting.py). What a plane
-learns of classes and losses it learns of the rounds drawn before: so they are drawn `SETTLED` times.
+learns of classes and losses it learns of the rounds drawn before; whoever is at work or silent is drawn less.
 Limits: `LEASES_DRAWN` leases, so of large rounds fewer; at most `WAVES` times is a round filled up; a device that is
 drawn once may be drawn again; a window's cost is by means (Little's law), no window is drawn.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from podium.core.draws import uniform
+from podium.core.fleet.learned import DURATIONS_MIN, SLOW
 from podium.core.pacing.adapt import SLACK, leases_for
 from podium.sim.devices import LATENCY_MS
 from podium.sim.world import JOB_MS
@@ -23,10 +24,10 @@ from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
 ROUNDS_DRAWN, LEASES_DRAWN = 256, 400_000
-SETTLED = 3
-"""First nobody knows how long devices take; then what was heard in such rounds is known, and once more."""
+FIRST_ROUNDS = 2
+"""A plane that knows nothing learns of its first rounds; of twice as many then, and so on: as it does in a run."""
+SETTLED = 8
 WAVES = 4
-SLOW = 0.95
 LOSS_MOST = 0.95
 RATE_STEPS = 32
 
@@ -91,18 +92,16 @@ class _Leases(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def course_of(task: Task, pool: Pool, traffic: Traffic) -> Course:
-    """The course of the task's rounds on the devices of `pool`."""
-    found = Course(
-        round_ms=math.nan, leases=0.0, updates=0.0, lease_ms=0.0, unused_ms=0.0, away_ms=0.0, loss_rate=LOSS_ASSUMED
-    )
+    """The course of the task's rounds on the devices of `pool`: that of the last of those drawn, which know most."""
     if task.round.mode == "buffered":
         return _window(task, pool, traffic)
-    slow, chances = np.full(len(pool.took_ms), np.inf), np.full(len(pool.took_ms), 1.0)
-    for _ in range(SETTLED):
-        known = _Known(slow=slow, loss_rate=found.loss_rate, chances=np.cumsum(chances) / chances.sum())
-        found, slow = _settle(task, pool, traffic, _Draws(task, pool, traffic, known))
-        chances = _free(task, pool, found)
-    return found
+    learned, rounds = _Learned(task, pool), FIRST_ROUNDS
+    most = max(FIRST_ROUNDS, LEASES_DRAWN // (WAVES * task.round.goal))
+    while True:
+        found = learned.take(traffic, _Draws(task, pool, traffic, learned, rounds))
+        if rounds >= min(ROUNDS_DRAWN, most):
+            return found
+        rounds = min(2 * rounds, ROUNDS_DRAWN, most)
 
 
 def _free(task: Task, pool: Pool, course: Course) -> Times:
@@ -124,30 +123,21 @@ def _free(task: Task, pool: Pool, course: Course) -> Times:
     return free
 
 
-class _Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What rounds before told. By device: `slow`, the p95 of its class in ms; `chances` to be drawn, summed up to 1."""
-
-    slow: Times
-    loss_rate: float
-    chances: Times
-
-
 class _Draws:
-    """Rounds of one task as they go when so much is known."""
+    """So many rounds of one task as they go when what was `learned` is known."""
 
-    def __init__(self, task: Task, pool: Pool, traffic: Traffic, known: _Known) -> None:
-        self._task, self._pool, self._traffic, self._known = task, pool, traffic, known
+    def __init__(self, task: Task, pool: Pool, traffic: Traffic, learned: "_Learned", rounds: int) -> None:
+        self._task, self._pool, self._traffic, self._learned = task, pool, traffic, learned
+        self.rounds = rounds
         goal, limits = task.round.goal, Limits()
-        rates = np.array([min(known.loss_rate, LOSS_MOST)], np.float32)
+        rates = np.array([learned.loss_rate], np.float32)
         by_loss = task.select.over == "auto"
         factor = 1.0 if by_loss else min(max(float(task.select.over), limits.over_min), limits.over_max)
         wanted = [leases_for(limits, each, rates) if by_loss else math.ceil(each * factor) for each in _steps(goal)]
         self._wanted = np.interp(np.arange(goal + 1), [0, *_steps(goal)], [0, *wanted])
         self._most = math.ceil(goal * limits.over_max)
-        first = min(int(self._wanted[goal]), task.round.concurrency or self._most)
-        self.rounds = max(1, min(ROUNDS_DRAWN, LEASES_DRAWN // (WAVES * first)))
-        self._width = first
-        self._hope: Times = np.full((self.rounds, 1), np.inf)  # as of the devices that were chosen first
+        self._width = min(int(self._wanted[goal]), task.round.concurrency or self._most)
+        self._hope: Times = np.full((rounds, 1), np.inf)  # as of the devices that were chosen first
         self.leases = self._drawn()
 
     def _drawn(self) -> _Leases:
@@ -174,17 +164,17 @@ class _Draws:
         """`count` leases a round from `start` on: kept devices come within a pause, others one after the other."""
         pool, traffic, terms = self._pool, self._traffic, self._task.round
         seed, keys = self._task.run.seed, np.arange(self.rounds * self._width).reshape(self.rounds, self._width)
-        who = np.searchsorted(self._known.chances, uniform(seed, f"forecast-round-{number}", keys), side="right")
+        who = np.searchsorted(self._learned.chances, uniform(seed, f"forecast-round-{self.rounds}-{number}", keys), side="right")
         who = np.minimum(who, len(pool.took_ms) - 1)
         ranks = np.arange(self._width)
-        kept = uniform(seed, f"forecast-ask-{number}", keys) * traffic.asks_ms
+        kept = uniform(seed, f"forecast-ask-{self.rounds}-{number}", keys) * traffic.asks_ms
         granted = start[:, None] + (kept if number == 0 else (ranks + 1.0) * traffic.free_ms)
         granted = np.where((ranks < count[:, None]) & np.isfinite(start)[:, None], granted, np.inf)
         accepted, reports = _worked(traffic, granted, pool.took_ms[who], int(terms.stall))
-        dropped = uniform(seed, f"forecast-drop-{number}", keys) < pool.drop_out[who]
+        dropped = uniform(seed, f"forecast-drop-{self.rounds}-{number}", keys) < pool.drop_out[who]
         lapses = np.where(dropped, accepted + float(terms.stall), np.inf)
         if number == 0:
-            self._hope = np.minimum(float(terms.report_deadline), SLACK * self._known.slow[who].max(axis=1, keepdims=True))
+            self._hope = np.minimum(float(terms.report_deadline), SLACK * self._learned.slow[who].max(axis=1, keepdims=True))
         return _Leases(
             who=who,
             granted=granted,
@@ -216,43 +206,59 @@ def _worked(traffic: Traffic, granted: Times, took_ms: Numbers, stall_ms: int) -
     return accepted, traffic.answered(accepted) + took_ms + told + latency
 
 
-def _settle(task: Task, pool: Pool, traffic: Traffic, drawn: _Draws) -> tuple[Course, Times]:
-    """What the drawn rounds come to, and what a plane that saw them knows of how long each class takes."""
-    leases, goal, minimum = drawn.leases, task.round.goal, task.round.minimum or task.round.goal
-    judged = _judged(traffic, leases.reports)
-    deadline = leases.granted.min(axis=1) + float(task.round.report_deadline)
-    late = judged[:, goal - 1] > deadline if judged.shape[1] >= goal else np.ones(drawn.rounds, np.bool_)
-    closes = np.where(late, deadline, judged[:, min(goal, judged.shape[1]) - 1])
-    granted = leases.granted < closes[:, None]
-    used = leases.reports <= closes[:, None]
-    sealed = np.count_nonzero(used, axis=1) >= np.where(late, minimum, goal)
-    count = max(1, int(np.count_nonzero(sealed)))
-    used &= sealed[:, None]
-    unused = granted & ~used
-    ends = np.minimum(leases.lapses, closes[:, None])
-    slow = _slow(pool.classes, leases.who[used], leases.reports[used] - leases.granted[used])
-    age = ends - np.where(granted, leases.granted, 0.0)
-    past = unused & ((age > SLACK * slow[leases.who]) | (leases.lapses <= closes[:, None]))
-    lost, many = int(np.count_nonzero(past)), int(np.count_nonzero(used))
-    stall = float(task.round.stall)
-    dropped = float(np.mean(pool.drop_out[leases.who[granted]]))
-    lease_ms, unused_ms = _mean(leases.reports[used] - leases.accepted[used]), _mean(np.maximum(0.0, ends[unused] - leases.accepted[unused]))
-    return (
-        Course(
+class _Learned:
+    """What a plane knows after some rounds. By device: `slow`, the p95 of its class in ms (inf unknown), and `chances`
+    to be there for a round, summed up to 1."""
+
+    def __init__(self, task: Task, pool: Pool) -> None:
+        self._task, self._pool = task, pool
+        self.loss_rate = LOSS_ASSUMED
+        self.slow: Times = np.full(len(pool.took_ms), np.inf)
+        self.chances: Times = np.linspace(0.0, 1.0, len(pool.took_ms) + 1)[1:]
+        self._who: list[Numbers] = []
+        self._lasted: list[Times] = []
+        self._lost = self._decided = 0
+
+    def take(self, traffic: Traffic, drawn: _Draws) -> Course:
+        """What the drawn rounds come to; it is learned."""
+        terms, leases, pool = self._task.round, drawn.leases, self._pool
+        goal, stall = terms.goal, float(terms.stall)
+        judged = _judged(traffic, leases.reports)
+        deadline = leases.granted.min(axis=1) + float(terms.report_deadline)
+        met = judged[:, goal - 1] if judged.shape[1] >= goal else np.full(drawn.rounds, np.inf)
+        late = met > deadline
+        closes = np.minimum(met, deadline)
+        granted, used = leases.granted < closes[:, None], leases.reports <= closes[:, None]
+        sealed = np.count_nonzero(used, axis=1) >= np.where(late, terms.minimum or goal, goal)
+        used &= sealed[:, None]
+        unused, ends = granted & ~used, np.minimum(leases.lapses, closes[:, None])
+        self._who.append(leases.who[used])
+        self._lasted.append(leases.reports[used] - leases.granted[used])
+        self.slow = _slow(pool.classes, np.concatenate(self._who), np.concatenate(self._lasted))
+        age = ends[unused] - leases.granted[unused]
+        past = (age > SLACK * self.slow[leases.who[unused]]) | (leases.lapses[unused] <= ends[unused])
+        self._lost += int(np.count_nonzero(past))
+        self._decided += int(np.count_nonzero(past)) + int(np.count_nonzero(used))
+        self.loss_rate = min(LOSS_MOST, self._lost / max(1, self._decided))
+        count = max(1, int(np.count_nonzero(sealed)))
+        lease_ms = _mean(leases.reports[used] - leases.accepted[used])
+        course = Course(
             # what is judged is summed, then the next round is prepared: a batch each
             round_ms=(float(closes.sum()) + 2.0 * traffic.answer_ms * drawn.rounds) / count,
             leases=float(np.count_nonzero(granted)) / count,
-            updates=many / count,
+            updates=int(np.count_nonzero(used)) / count,
             lease_ms=lease_ms,
-            unused_ms=unused_ms,
-            away_ms=lease_ms + dropped * 2.0 * stall,  # who drops out is away for one to three times `stall`
-            loss_rate=min(LOSS_MOST, lost / max(1, lost + many)),
-        ),
-        slow,
-    )
+            unused_ms=_mean(np.maximum(0.0, ends[unused] - leases.accepted[unused])),
+            # who drops out is away for one to three times `stall`
+            away_ms=lease_ms + _mean(pool.drop_out[leases.who[granted]]) * 2.0 * stall,
+            loss_rate=self.loss_rate,
+        )
+        free = _free(self._task, pool, course)
+        self.chances = np.cumsum(free) / free.sum()
+        return course
 
 
-def _mean(values: Times) -> float:
+def _mean(values: NDArray[np.floating]) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
@@ -266,11 +272,14 @@ def _judged(traffic: Traffic, reports: Times) -> Times:
 
 
 def _slow(classes: NDArray[np.int16], who: Numbers, lasted: Times) -> Times:
-    """For each device the p95 of what was heard of its class (`lasted` of devices `who`); of all, if nothing was."""
-    whole = float(np.quantile(lasted, SLOW)) if len(lasted) else np.inf
-    slow = np.full(len(classes), whole)
-    for each in np.unique(classes[who]):
-        slow[classes == each] = np.quantile(lasted[classes[who] == each], SLOW)
+    """For each device the p95 of what was heard of its class (`lasted` of devices `who`), as fleet/learned.py has it:
+    of all together, if too little was heard of it; inf if too little was heard of all."""
+    if len(lasted) < DURATIONS_MIN:
+        return np.full(len(classes), np.inf)
+    slow = np.full(len(classes), np.quantile(lasted, SLOW))
+    for each, heard in zip(*np.unique(classes[who], return_counts=True), strict=True):
+        if heard >= DURATIONS_MIN:
+            slow[classes == each] = np.quantile(lasted[classes[who] == each], SLOW)
     return slow
 
 
