@@ -23,7 +23,9 @@ from podium.tasks.forecast import LOSS_ASSUMED
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
-ROUNDS_DRAWN, LEASES_DRAWN = 256, 400_000
+ROUNDS_DRAWN, LEASES_DRAWN = 128, 800_000
+PLANES = 8
+"""What a plane learns first, it learns by chance, and goes by it for long."""
 FIRST_ROUNDS = 2
 """A plane that knows nothing learns of its first rounds; of twice as many then, and so on: as it does in a run."""
 SETTLED = 8
@@ -92,16 +94,28 @@ class _Leases(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def course_of(task: Task, pool: Pool, traffic: Traffic) -> Course:
-    """The course of the task's rounds on the devices of `pool`: that of the last of those drawn, which know most."""
+    """The course of the task's rounds on the devices of `pool`: the mean of those of `PLANES` planes.
+
+    Of each, that of the last of its rounds, which know most.
+    """
     if task.round.mode == "buffered":
         return _window(task, pool, traffic)
+    found = [_learning(task, pool, traffic, plane) for plane in range(PLANES)]
+    means = {
+        name: float(np.mean([getattr(each, name) for each in found])) for name in Course.__struct_fields__
+    }
+    return Course(**means)
+
+
+def _learning(task: Task, pool: Pool, traffic: Traffic, plane: int) -> Course:
+    """The course of rounds of a plane that begins to learn, the one of this number."""
     learned, rounds = _Learned(task, pool), FIRST_ROUNDS
-    most = max(FIRST_ROUNDS, LEASES_DRAWN // (WAVES * task.round.goal))
+    most = max(FIRST_ROUNDS, min(ROUNDS_DRAWN, LEASES_DRAWN // (PLANES * WAVES * task.round.goal)))
     while True:
-        found = learned.take(traffic, _Draws(task, pool, traffic, learned, rounds))
-        if rounds >= min(ROUNDS_DRAWN, most):
+        found = learned.take(traffic, _Draws(task, pool, traffic, learned, (plane, rounds)))
+        if rounds >= most:
             return found
-        rounds = min(2 * rounds, ROUNDS_DRAWN, most)
+        rounds = min(2 * rounds, most)
 
 
 def _free(task: Task, pool: Pool, course: Course) -> Times:
@@ -126,9 +140,10 @@ def _free(task: Task, pool: Pool, course: Course) -> Times:
 class _Draws:
     """So many rounds of one task as they go when what was `learned` is known."""
 
-    def __init__(self, task: Task, pool: Pool, traffic: Traffic, learned: "_Learned", rounds: int) -> None:
+    def __init__(self, task: Task, pool: Pool, traffic: Traffic, learned: "_Learned", which: tuple[int, int]) -> None:
+        """`which`: the number of the plane, and how many rounds."""
         self._task, self._pool, self._traffic, self._learned = task, pool, traffic, learned
-        self.rounds = rounds
+        self._plane, self.rounds = which
         goal, limits = task.round.goal, Limits()
         rates = np.array([learned.loss_rate], np.float32)
         by_loss = task.select.over == "auto"
@@ -137,7 +152,7 @@ class _Draws:
         self._wanted = np.interp(np.arange(goal + 1), [0, *_steps(goal)], [0, *wanted])
         self._most = math.ceil(goal * limits.over_max)
         self._width = min(int(self._wanted[goal]), task.round.concurrency or self._most)
-        self._hope: Times = np.full((rounds, 1), np.inf)  # as of the devices that were chosen first
+        self._hope: Times = np.full((self.rounds, 1), np.inf)  # as of the devices that were chosen first
         self.leases = self._drawn()
 
     def _drawn(self) -> _Leases:
@@ -163,15 +178,16 @@ class _Draws:
     def _wave(self, number: int, start: Times, count: Numbers) -> _Leases:
         """`count` leases a round from `start` on: kept devices come within a pause, others one after the other."""
         pool, traffic, terms = self._pool, self._traffic, self._task.round
+        name = f"{self._plane}-{self.rounds}-{number}"
         seed, keys = self._task.run.seed, np.arange(self.rounds * self._width).reshape(self.rounds, self._width)
-        who = np.searchsorted(self._learned.chances, uniform(seed, f"forecast-round-{self.rounds}-{number}", keys), side="right")
+        who = np.searchsorted(self._learned.chances, uniform(seed, f"forecast-round-{name}", keys), side="right")
         who = np.minimum(who, len(pool.took_ms) - 1)
         ranks = np.arange(self._width)
-        kept = uniform(seed, f"forecast-ask-{self.rounds}-{number}", keys) * traffic.asks_ms
+        kept = uniform(seed, f"forecast-ask-{name}", keys) * traffic.asks_ms
         granted = start[:, None] + (kept if number == 0 else (ranks + 1.0) * traffic.free_ms)
         granted = np.where((ranks < count[:, None]) & np.isfinite(start)[:, None], granted, np.inf)
         accepted, reports = _worked(traffic, granted, pool.took_ms[who], int(terms.stall))
-        dropped = uniform(seed, f"forecast-drop-{self.rounds}-{number}", keys) < pool.drop_out[who]
+        dropped = uniform(seed, f"forecast-drop-{name}", keys) < pool.drop_out[who]
         lapses = np.where(dropped, accepted + float(terms.stall), np.inf)
         if number == 0:
             self._hope = np.minimum(float(terms.report_deadline), SLACK * self._learned.slow[who].max(axis=1, keepdims=True))

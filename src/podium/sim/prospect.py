@@ -74,6 +74,7 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
         examples_max=EXAMPLES_MAX,
     )
     course = _course(task, fleet, who, load, (sum(hours) // HOURS, ask))
+    paced, unused_ms = _paced(task, able, course, scale)
     assumed = [
         "the fleet, its lines and its losses are the terms of a synthetic fleet; each device has the plan and the data",
         f"the plane answers within {ask.answer_ms / 1000:g} s, as in a simulation; rounds of one that is quicker take less",
@@ -97,8 +98,8 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
         assumed=assumed,
         leases=course.leases,
         updates=course.updates,
-        unused_ms=round(course.unused_ms),
-        paced=_paced(task, able, course, scale),
+        unused_ms=unused_ms,
+        paced=paced,
     )
 
 
@@ -144,18 +145,19 @@ def _traffic(task: Task, there: int, ask: TraceAsk, waited_ms: int) -> Traffic:
     return Traffic(answer_ms=ask.answer_ms, asks_ms=kept + half, free_ms=(every + half) / max(1, there))
 
 
-def _paced(task: Task, able: Mask, course: Course, scale: float) -> list[float]:
-    """Rounds by hour of the day: one after the other, and no device before its separation is over, or while it is away.
+def _paced(task: Task, able: Mask, course: Course, scale: float) -> tuple[list[float], int]:
+    """(rounds by hour of the day, ms of a lease that brings nothing): one round after the other, and no device before
+    its separation is over, or while it is away.
 
     `able`: bool (hours, devices). The fleet is followed by quarters of an hour, all rested at first, for as many days
-    as a device rests.
+    as a device rests. A round that waits for devices began with its minimum: who dropped out of it is held meanwhile.
     """
-    apart = max(float(task.select.separation), course.away_ms)
+    terms, apart = task.round, max(float(task.select.separation), course.away_ms)
     days = max(1, math.ceil(apart / DAY_MS))
-    quorum, leases = task.round.minimum or task.round.goal, course.leases / scale
+    quorum, leases = terms.minimum or terms.goal, course.leases / scale
     often = max(1.0, QUARTER_MS / apart)  # so often a device can serve in a quarter of an hour
     fastest, rests = QUARTER_MS / course.round_ms, np.full(able.shape[1], -1.0)
-    paced = np.zeros(HOURS)
+    paced, spent = np.zeros(HOURS), 0.0
     for quarter in range(days * HOURS * QUARTERS):
         hour = quarter // QUARTERS % HOURS
         if np.count_nonzero(able[hour]) * scale < quorum:
@@ -165,8 +167,11 @@ def _paced(task: Task, able: Mask, course: Course, scale: float) -> list[float]:
         share = held * leases / max(1e-9, len(rested) * often)
         served = rested[uniform(task.run.seed, f"forecast-rest-{quarter}", rested) < share]
         rests[served] = quarter * QUARTER_MS + apart
+        waits_ms = (QUARTER_MS - held * course.round_ms) * (1.0 - quorum / terms.goal)  # of all that end in it together
+        spent += min(held * float(terms.stall), held * course.unused_ms + waits_ms)
         paced[hour] += held / days
-    return [round(float(each), 4) for each in paced]
+    unused_ms = spent / max(1e-9, float(paced.sum()) * days)
+    return [round(float(each), 4) for each in paced], round(max(course.unused_ms, unused_ms))
 
 
 def _epochs(task: Task) -> int:
