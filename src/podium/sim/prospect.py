@@ -88,6 +88,7 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
         sampled=fleet.count,
         fit=round(np.count_nonzero(fits) * scale),
         now=hours[0],
+        resting=0,
         hour=0,
         hours=hours,
         held={name: round(count * scale) for name, count in sorted(held.items(), key=lambda each: -each[1])},

@@ -31,7 +31,8 @@ POWER_OTHER_W = 60.0
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a fleet for one task. Counts are of the whole fleet, scaled up if only a sample was looked at.
 
-    hours: devices that may train, there at once, by hour of the day from `hour` on; -1 not known. held: what keeps
+    now: devices that may train, there now, of which `resting` took part too lately. hours: the same by hour of the day
+    from `hour` on; -1 not known. held: what keeps
     devices from fitting -> devices. loss_rate: share of leases lost, in [0, 1). round_ms: from the end of a round to
     that of the next. lease_ms: a device's time on a lease whose update counts; unused_ms: on one that brings nothing.
     leases, updates: granted and accepted in a sealed round, what given up ones cost shared among them. paced: rounds an
@@ -44,6 +45,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sampled: int  # devices looked at
     fit: int
     now: int
+    resting: int
     hour: int
     hours: list[int]
     held: dict[str, int]
