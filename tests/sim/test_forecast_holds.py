@@ -21,8 +21,8 @@ from podium.wire.durations import Duration
 
 BYTES = 400_000
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
-FACTOR, CLOSE = 2.0, 1.5
-"""Of a forecast from a trace; of one from the last rounds of the same run."""
+FACTOR, CLOSE, ROUGH = 2.0, 1.5, 3.0
+"""Of a forecast from a trace; of one from the last rounds of the same run; of what that says of devices' time."""
 BATCH_MS = 5_000
 """How `podium simulate` by the clock batches."""
 
@@ -76,6 +76,10 @@ CELLS = {
 }
 
 
+SHORT = Cell(task=a_task(8, apart(0.5)), devices=80, hours=3)
+"""In one hour, of 17 rounds, the waste of a simulation differs sixfold from seed to seed."""
+
+
 def told_of(cell: Cell, seed: int) -> Outlook:
     """What is expected from the cell's trace."""
     ask = TraceAsk(
@@ -126,26 +130,34 @@ def found_in(world: World, hours: int) -> dict[str, float]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CELLS)
 def test_a_forecast_is_what_a_simulation_finds(name: str) -> None:
-    cell = CELLS[name]
     for seed in (1, 2, 3):
-        world = World(
-            cell.task,
-            Setting(
-                devices=cell.devices,
-                seed=seed,
-                window_ms=cell.answer_ms,
-                trace=cell.trace,
-                until_ms=cell.hours * HOUR_MS,
-                model_bytes=BYTES,
-                checked=False,
-            ),
-        )
-        world.run()
-        told, found = figures(told_of(cell, seed), cell.task, cell.hours), found_in(world, cell.hours)
-        ratios = {each: round(told[each] / found[each], 2) for each in told}
-        print(name, seed, ratios)
-        assert all(1 / FACTOR <= each <= FACTOR for each in ratios.values()), (seed, ratios)
-        seen = prospect(world.core.state, cell.task, Eligibility(cell.task), [math.nan] * 24, world.now_ms)
-        after = figures(expected_of(forecast(cell.task, BYTES, BYTES, seen)), cell.task, 1)
-        ratios = {each: round(after[each] / found[each], 2) for each in after}
-        print(name, seed, "after", ratios)
+        compare(CELLS[name], seed)
+
+
+def test_a_small_one_is() -> None:
+    compare(SHORT, 4)
+
+
+def compare(cell: Cell, seed: int) -> None:
+    """Of one simulation, the forecast before it and the one after."""
+    world = World(
+        cell.task,
+        Setting(
+            devices=cell.devices,
+            seed=seed,
+            window_ms=cell.answer_ms,
+            trace=cell.trace,
+            until_ms=cell.hours * HOUR_MS,
+            model_bytes=BYTES,
+            checked=False,
+        ),
+    )
+    world.run()
+    told, found = figures(told_of(cell, seed), cell.task, cell.hours), found_in(world, cell.hours)
+    ratios = {each: round(told[each] / found[each], 2) for each in told}
+    assert all(1 / FACTOR <= each <= FACTOR for each in ratios.values()), (seed, ratios)
+    seen = prospect(world.core.state, cell.task, Eligibility(cell.task), [math.nan] * 24, world.now_ms)
+    after = figures(expected_of(forecast(cell.task, BYTES, BYTES, seen)), cell.task, 1)
+    ratios = {each: round(after[each] / found[each], 2) for each in after}
+    bounds = {each: ROUGH if each in ("device_hours", "wasted") else CLOSE for each in after}
+    assert all(1 / bounds[each] <= ratios[each] <= bounds[each] for each in after), (seed, "after", ratios)

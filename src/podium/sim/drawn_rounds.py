@@ -101,9 +101,7 @@ def course_of(task: Task, pool: Pool, traffic: Traffic) -> Course:
     if task.round.mode == "buffered":
         return _window(task, pool, traffic)
     found = [_learning(task, pool, traffic, plane) for plane in range(PLANES)]
-    means = {
-        name: float(np.mean([getattr(each, name) for each in found])) for name in Course.__struct_fields__
-    }
+    means = {name: float(np.mean([getattr(each, name) for each in found])) for name in Course.__struct_fields__}
     return Course(**means)
 
 
@@ -190,7 +188,9 @@ class _Draws:
         dropped = uniform(seed, f"forecast-drop-{name}", keys) < pool.drop_out[who]
         lapses = np.where(dropped, accepted + float(terms.stall), np.inf)
         if number == 0:
-            self._hope = np.minimum(float(terms.report_deadline), SLACK * self._learned.slow[who].max(axis=1, keepdims=True))
+            self._hope = np.minimum(
+                float(terms.report_deadline), SLACK * self._learned.slow[who].max(axis=1, keepdims=True)
+            )
         return _Leases(
             who=who,
             granted=granted,
@@ -253,6 +253,7 @@ class _Learned:
         self.slow = _slow(pool.classes, np.concatenate(self._who), np.concatenate(self._lasted))
         age = ends[unused] - leases.granted[unused]
         past = (age > SLACK * self.slow[leases.who[unused]]) | (leases.lapses[unused] <= ends[unused])
+        past |= np.broadcast_to(late[:, None], unused.shape)[unused]  # later than the deadline
         self._lost += int(np.count_nonzero(past))
         self._decided += int(np.count_nonzero(past)) + int(np.count_nonzero(used))
         self.loss_rate = min(LOSS_MOST, self._lost / max(1, self._decided))

@@ -1,8 +1,9 @@
 """What a synthetic fleet and a trace tell that a forecast of a task needs, by arithmetic alone: nothing is simulated.
 
 Decides: how a fleet's columns answer a task's rules hour by hour, how often they come, and how many rounds an hour has
-when devices rest. Never: how a round goes (drawn_rounds.py), nor what follows (tasks/forecast.py). Each device has the task's plan and its datasets; how many examples, and everything else, is as the
-fleet's terms say (fleet_terms.py). Limits: `SAMPLE` devices stand for a larger fleet.
+when devices rest. Never: how a round goes (drawn_rounds.py), nor what follows (tasks/forecast.py). Each device has the
+task's plan and its datasets; how many examples, and everything else, is as the fleet's terms say (fleet_terms.py).
+Limits: `SAMPLE` devices stand for a larger fleet.
 """
 
 import math
@@ -24,7 +25,7 @@ from podium.sim.drawn_rounds import Course, Pool, Traffic, course_of
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.fleet_terms import FleetTerms
 from podium.sim.traces import DAY_MS, HOUR_MS, availability_of
-from podium.tasks.forecast import Evidence, power_w
+from podium.tasks.forecast import WATTS_ASSUMED, Evidence, power_w
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
@@ -77,7 +78,8 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
     paced, unused_ms = _paced(task, able, course, scale)
     assumed = [
         "the fleet, its lines and its losses are the terms of a synthetic fleet; each device has the plan and the data",
-        f"the plane answers within {ask.answer_ms / 1000:g} s, as in a simulation; rounds of one that is quicker take less",
+        f"the plane answers in batches of {ask.answer_ms / 1000:g} s, as in a simulation; else short rounds are shorter",
+        WATTS_ASSUMED,
     ]
     if min(ask.down_bytes, ask.up_bytes) < 0:
         assumed.append("the model's size is not known: its transfer is taken to need no time")
@@ -92,6 +94,7 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
         hour=0,
         hours=hours,
         held={name: round(count * scale) for name, count in sorted(held.items(), key=lambda each: -each[1])},
+        rounds_seen=0,
         loss_rate=course.loss_rate,
         round_ms=max(1, round(course.round_ms)),
         lease_ms=max(1, round(course.lease_ms)),

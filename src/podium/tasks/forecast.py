@@ -5,6 +5,7 @@ and uses, whether it can end, and what binds it. Never: evidence itself (core/vi
 sim/prospect.py: a trace). Limits: over-selection is bounded as this release's default limits bound it; a replaced
 lease fetches the model again, which only the expected figures count. Devices are taken as interchangeable within an
 hour, rounds as one after the other, and each day as the one that was seen.
+`abandoned_max` is held against the longest time for which too few devices come.
 Source: `POWER_W`, watts drawn in training, are assumed: orders of magnitude of a telephone's, a small board's and a
 desktop's power under load, not measurements.
 """
@@ -26,6 +27,7 @@ LOSS_ASSUMED = 0.1
 POWER_W = {"android": 3.0, "ios": 3.0, "linux/arm": 5.0, "linux/arm64": 8.0}
 """Operating system, or system/architecture -> watts."""
 POWER_OTHER_W = 60.0
+WATTS_ASSUMED = "the watts go by a device's system and architecture: orders of magnitude, not measurements"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     hour: int
     hours: list[int]
     held: dict[str, int]
+    rounds_seen: int  # ended rounds of the plan, by which pace and cost go; 0: none, or a trace's
     loss_rate: float
     round_ms: int
     lease_ms: int
@@ -213,6 +216,20 @@ def _run_ms(rounds: int, rates: list[float], round_ms: int) -> int:
     return total_ms
 
 
+def _given_up(task: Task, rates: list[float], share: float) -> int:
+    """How many rounds in a row find no cohort in time before the run is over: in hours that have less than the `share`
+    of a round's devices that lets it begin. Such hours on end count as one gap, until so much has come together."""
+    left, gap_ms, longest_ms, come = float(task.run.rounds), 0, 0, 0.0
+    for rate in rates * 2:
+        come, gap_ms = come + rate, gap_ms + HOUR_MS
+        if come >= share:
+            come, gap_ms = 0.0, 0
+        longest_ms, left = max(longest_ms, gap_ms), left - rate
+        if left <= 0:
+            break
+    return longest_ms // max(1, int(task.round.form_deadline))
+
+
 PACES = ("rounds", "separation", "hours")
 """What sets the pace of a run that goes."""
 
@@ -238,6 +255,11 @@ def _binding(task: Task, seen: Evidence, rates: list[float], run_ms: int) -> tup
     if run_ms > int(task.run.deadline):
         took, allowed = format_duration(run_ms), format_duration(int(task.run.deadline))
         return "deadline", f"{task.run.rounds:,} rounds take {took}, and run.deadline is {allowed}"
+    if (given_up := _given_up(task, rates, quorum / max(quorum, seen.leases))) >= task.run.abandoned_max:
+        return "gaps", (
+            f"some {given_up:,} rounds in a row wait in vain for {quorum:,} devices, each for round.form_deadline, "
+            f"and run.abandoned_max is {task.run.abandoned_max:,}{held}"
+        )
     if min(there) < quorum:
         idle = sum(1 for each in there if each < quorum)
         return "hours", f"in {idle} of 24 hours fewer than {quorum:,} devices that fit are there, and rounds wait"

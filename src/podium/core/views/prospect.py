@@ -3,8 +3,8 @@
 Decides: who of the fleet counts as fitting, how rounds of the past stand for those to come, and what is said to be
 assumed where nothing was seen. Never: what follows from it (tasks/forecast.py). Reads only.
 Limits: above `SAMPLE` devices a keyed sample of so many stands for all, so that a look costs tens of ms however large
-the fleet is; the last `ROUNDS_SEEN` ended rounds. Who rests is there: its separation counts with the pace. Momentary rules are judged by what devices told last, for every hour
-alike: the hours differ in how many devices are online.
+the fleet is; the last `ROUNDS_SEEN` ended rounds. Who rests is there: its separation counts with the pace. Momentary
+rules are judged by what devices told last, for every hour alike: the hours differ in how many devices are online.
 """
 
 from collections import Counter
@@ -23,7 +23,16 @@ from podium.core.selection.reasons import CODE
 from podium.core.state import State
 from podium.core.views.fleet import online
 from podium.core.views.holdups import horizon_ms
-from podium.tasks.forecast import HOUR_MS, HOURS, LOSS_ASSUMED, POWER_OTHER_W, Evidence, leases_expected, power_w
+from podium.tasks.forecast import (
+    HOUR_MS,
+    HOURS,
+    LOSS_ASSUMED,
+    POWER_OTHER_W,
+    WATTS_ASSUMED,
+    Evidence,
+    leases_expected,
+    power_w,
+)
 from podium.tasks.task import Task
 
 SAMPLE = 100_000
@@ -56,6 +65,7 @@ def prospect(state: State, task: Task, fit: Eligibility, by_hour: Sequence[float
     round_ms, unused_ms = _times(task, past, assumed)
     leases, updates = _cost(state, task, past, loss)
     lease_ms = _lease_ms(state, past, who.classes(), unused_ms, assumed)
+    assumed.append(WATTS_ASSUMED)
     hour = now_ms // HOUR_MS % HOURS
     return Evidence(
         source="history",
@@ -67,6 +77,7 @@ def prospect(state: State, task: Task, fit: Eligibility, by_hour: Sequence[float
         hour=hour,
         hours=_hours(state, by_hour, (hour, now, fitting), now_ms, assumed),
         held={name: round(count * scale) for name, count in who.held().items()},
+        rounds_seen=len(past),
         loss_rate=loss,
         round_ms=round_ms,
         lease_ms=lease_ms,
@@ -211,25 +222,32 @@ def _loss(past: list[RoundRow], assumed: list[str]) -> float:
 
 
 def _times(task: Task, past: list[RoundRow], assumed: list[str]) -> tuple[int, int]:
-    """(ms from one round to the next, ms for which a round works) of the sealed rounds, else by the task's deadlines."""
+    """(ms from one round to the next, most ms of a lease that brings nothing), of sealed rounds or by the deadlines.
+
+    Such a lease lasts until its round is over, one of a window until it is too stale, and that of a silent device for
+    `stall`.
+    """
     sealed = [row for row in past if row.state == "SEALED" and row.reporting_ms >= 0]
-    report, form = int(task.round.report_deadline), int(task.round.form_deadline)
+    report, form, stall = (
+        int(each) for each in (task.round.report_deadline, task.round.form_deadline, task.round.stall)
+    )
     if not sealed:
         assumed.append("no round of this plan was sealed: each is taken to last to its deadlines")
-        return form + report, report
-    if task.round.mode == "buffered":  # Little's law: so many at work, and so many reports in that time
+        return form + report, min(report, stall)
+    if task.round.mode == "buffered":
         whole = float(np.median([row.ended_ms - row.opened_ms for row in sealed]))
-        return max(1, int(whole)), max(1, int(whole * task.round.concurrency / task.round.goal))
+        return max(1, int(whole)), max(1, int(min(whole * task.round.staleness_max, stall)))
+    assumed.append("a lease that brings nothing is taken to last as long as its round works: its waste is rough")
     before = {(row.run, row.number + 1): row.ended_ms for row in past}
     # a round forms while the one before it reports, and a few long ones cost more than many short ones: so the mean;
     # beyond its deadlines a round only stood still
     own = [row.ended_ms - max(row.opened_ms, before.get((row.run, row.number), -1)) for row in sealed]
-    works = [min(row.ended_ms - row.reporting_ms, report) for row in sealed]
+    works = [min(row.ended_ms - row.reporting_ms, report, stall) for row in sealed]
     return max(1, int(np.minimum(own, form + report).mean())), max(1, int(np.mean(works)))
 
 
 def _cost(state: State, task: Task, past: list[RoundRow], loss: float) -> tuple[float, float]:
-    """(leases, updates) of a sealed round: as many for its goal as those of the past, what given up ones cost shared."""
+    """(leases, updates) of a sealed round: as many for its goal as in the past, given up ones shared in."""
     sealed = [row for row in past if row.state == "SEALED"]
     updates = sum(row.outcomes.get("ACCEPTED", 0) for row in sealed)
     goals = sum(goal_of(row, state.task_of(row.run).task) for row in sealed)
