@@ -78,7 +78,7 @@ def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
     paced, unused_ms = _paced(task, able, course, scale)
     assumed = [
         "the fleet, its lines and its losses are the terms of a synthetic fleet; each device has the plan and the data",
-        f"the plane answers in batches of {ask.answer_ms / 1000:g} s, as in a simulation; else short rounds are shorter",
+        f"a plane answers in batches of {ask.answer_ms / 1000:g} s, as in a simulation; else short rounds are shorter",
         WATTS_ASSUMED,
     ]
     if min(ask.down_bytes, ask.up_bytes) < 0:

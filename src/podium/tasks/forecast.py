@@ -260,9 +260,10 @@ def _binding(task: Task, seen: Evidence, rates: list[float], run_ms: int) -> tup
             f"some {given_up:,} rounds in a row wait in vain for {quorum:,} devices, each for round.form_deadline, "
             f"and run.abandoned_max is {task.run.abandoned_max:,}{held}"
         )
-    if min(there) < quorum:
+    waits = run_ms > 1.01 * task.run.rounds * seen.round_ms
+    if waits and min(there) < quorum:
         idle = sum(1 for each in there if each < quorum)
         return "hours", f"in {idle} of 24 hours fewer than {quorum:,} devices that fit are there, and rounds wait"
-    if apart > 0 and min(rates) < 0.99 * HOUR_MS / seen.round_ms:
+    if waits and apart > 0:
         return "separation", f"select.separation of {format_duration(apart)} sets the pace: devices are few for it"
     return "rounds", f"a round takes {format_duration(max(1_000, seen.round_ms))}: that sets the pace"
