@@ -17,26 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import _admission
+from bench._admission import COHORT, DEVICES, PLAN, submit
 from bench._rows import Row, row
 from podium.cli.output import note
 from podium.core.draws import uniform
-from podium.core.events import CheckedIn, ManifestMade, RunSubmitted, TimePassed
+from podium.core.events import CheckedIn, ManifestMade, TimePassed
 from podium.core.fleet.facts import Facts, standing_facts
 from podium.core.fleet.telemetry import telemetry
-from podium.core.rows import VersionRow
 from podium.core.step import Core
 from podium.tasks.selecting import STRATEGIES
-from podium.tasks.task import Head, ModelSource, Round, RunRules, Select, Task
+from podium.tasks.task import Select
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities
 
-DEVICES = 1_000_000
-COHORT = 1_000
 BATCH = 16_384
 STRATA = 10
 TARGET_MS = 50.0
 REPEATS = 5
-BASE, PLAN = "sha256:base", "bench:train"
 
 
 def measure() -> Iterator[Row]:
@@ -83,20 +80,8 @@ def waiting(strategy: str) -> Core:
     fleet.size = DEVICES
     sets = [fleet.facts.hold(facts_of(f"site-{place}"), DEVICES // STRATA) for place in range(STRATA)]
     fleet.open_sessions(devices, np.zeros(DEVICES, np.int64), np.array(sets, np.int32)[devices % STRATA])
-    state.put(
-        VersionRow(
-            id=BASE, number=0, parent="", run="", round=0, task="", made_ms=0, size_bytes=1_000,
-            statement="", contributors=0, metrics={},
-        )
-    )  # fmt: skip
-    task = Task(
-        task=Head(name="bench", plan=PLAN, purpose="a figure"),
-        model=ModelSource(version=BASE),
-        select=Select(strategy=strategy, over=1.0, stratify="device.site" if strategy == "stratified" else ""),
-        round=Round(goal=COHORT, minimum=COHORT),
-        run=RunRules(rounds=1),
-    )
-    core.step(RunSubmitted(at_ms=0, ticket=1, actor="person:bench", run="r", task=task, task_digest="t", base=BASE))
+    stratify = "device.site" if strategy == "stratified" else ""
+    submit(core, Select(strategy=strategy, over=1.0, stratify=stratify))
     if "r" in state.experience:
         told, learned = uniform(1, "told", devices), state.experience["r"]
         learned.grow(DEVICES)

@@ -3,7 +3,9 @@ devices than they need."""
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from podium.core.rows import LeaseRow
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.fleet_terms import FleetTerms
 from podium.sim.traces import AlwaysThere
@@ -17,8 +19,21 @@ SEEDS = (7, 8, 9)
 QUICK = FleetTerms(compute_p90_p10=4.0, seconds_per_example=0.02)
 
 
-def test_a_small_fleet_meets_in_its_first_window() -> None:
-    loop = Loop(SimFleet(200, QUICK, 6), AlwaysThere(), Limits(), LOAD)
+LOSSY = replace(QUICK, platforms=tuple(replace(each, drop_out=2.5 * each.drop_out) for each in QUICK.platforms))
+"""A fifth of all leases is lost."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "terms"),
+    [
+        (6, QUICK),
+        *(pytest.param(seed, QUICK, marks=pytest.mark.long) for seed in range(20, 26)),
+        *(pytest.param(seed, LOSSY, marks=pytest.mark.long) for seed in range(30, 36)),
+    ],
+)
+def test_a_small_fleet_meets_in_its_first_window(seed: int, terms: FleetTerms) -> None:
+    loop = Loop(SimFleet(200, terms, seed), AlwaysThere(), Limits(), LOAD)
+    loop.chance = np.random.default_rng(seed)
     loop.bring()
     loop.submit(task(goal=50, minimum=50, rounds=40, report_deadline=600_000, stall=600_000, deadline=DAY_MS))
     loop.work()
@@ -32,6 +47,14 @@ def test_a_small_fleet_meets_in_its_first_window() -> None:
     told = f"{first} of {len(rows)} rounds formed in their first window; they took {sorted(late)[-5:]} ms"
     assert loop.run().rounds_sealed == 40
     assert first >= 0.95 * len(rows), told
+    granted = [sorted(lease.granted_ms for lease in leases_of(loop, row.number)) for row in rows]
+    filled = [moments[49] - row.reporting_ms for moments, row in zip(granted, rows, strict=True)]
+    assert max(filled) <= 1_000, f"all fifty had their lease within {sorted(filled)[-5:]} ms"
+
+
+def leases_of(loop: Loop, number: int) -> list[LeaseRow]:
+    """The leases of a round of run "r"."""
+    return [lease for lease in loop.state.leases.values() if lease.round == number]
 
 
 def cost(over: str | float, seed: int) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from podium.core.draws import uniform
 from podium.core.fleet.learned import DURATIONS_MIN, SLOW
 from podium.core.pacing.adapt import SLACK, leases_for
 from podium.sim.devices import LATENCY_MS
-from podium.sim.world import JOB_MS
+from podium.sim.world import WORK_MS
 from podium.tasks.forecast import LOSS_ASSUMED
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
@@ -144,10 +144,12 @@ class _Draws:
         self._plane, self.rounds = which
         goal, limits = task.round.goal, Limits()
         rates = np.array([learned.loss_rate], np.float32)
-        by_loss = task.select.over == "auto"
-        factor = 1.0 if by_loss else min(max(float(task.select.over), limits.over_min), limits.over_max)
-        wanted = [leases_for(limits, each, rates) if by_loss else math.ceil(each * factor) for each in _steps(goal)]
-        self._wanted = np.interp(np.arange(goal + 1), [0, *_steps(goal)], [0, *wanted])
+        if task.select.over == "auto":
+            wanted = [leases_for(limits, each, rates) for each in _steps(goal)]
+            self._wanted = np.interp(np.arange(goal + 1), [0, *_steps(goal)], [0, *wanted])
+        else:
+            factor = min(max(float(task.select.over), limits.over_min), limits.over_max)
+            self._wanted = np.ceil(np.round(np.arange(goal + 1) * factor, 6))
         self._most = math.ceil(goal * limits.over_max)
         self._width = min(int(self._wanted[goal]), task.round.concurrency or self._most)
         self._hope: Times = np.full((self.rounds, 1), np.inf)  # as of the devices that were chosen first
@@ -282,7 +284,7 @@ def _mean(values: NDArray[np.floating]) -> float:
 def _judged(traffic: Traffic, reports: Times) -> Times:
     """When the reports of each round are judged, in order: one after the other, in the batch after theirs."""
     arrived = np.sort(traffic.answered(reports), axis=1)
-    each = sum(JOB_MS) / 2
+    each = sum(WORK_MS) / 2
     turns = np.arange(arrived.shape[1]) * each
     told: Times = traffic.answered(np.maximum.accumulate(arrived - turns, axis=1) + turns + each)
     return told

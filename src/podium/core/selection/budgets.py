@@ -20,10 +20,13 @@ from podium.tasks.task import Budgets
 
 DAY_MS = 86_400_000
 MONTH_MS = 30 * DAY_MS
+NEVER_MS = 1 << 62
+"""When a device is free again of which a budget asks less than a single training takes."""
 WORK_W = 5.0
 """A telephone that computes as fast as it can draws some 3 to 6 W, its radio included; other machines draw more."""
 
 Numbers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 class _Cost(NamedTuple):
@@ -59,17 +62,32 @@ class Spent:
 
     def over(self, budgets: Budgets, devices: Numbers, at_ms: Numbers, base_bytes: int) -> NDArray[np.bool_]:
         """Which of `devices` may begin no training at `at_ms` (int64, same shape) on a base of so many bytes."""
+        today, lately = self._over(budgets, devices, at_ms, base_bytes)
+        return today | lately
+
+    def free_ms(self, budgets: Budgets, devices: Numbers, at_ms: Numbers, base_bytes: int) -> Numbers:
+        """From when on each of `devices` may begin a training (int64): `at_ms` if it may then, else when its day or
+        month is over; `NEVER_MS` if its budget is less than one training on such a base takes."""
+        today, lately = self._over(budgets, devices, at_ms, base_bytes)
+        if 0 < budgets.bytes_per_month < 2 * base_bytes:
+            return np.full(len(devices), NEVER_MS)
+        free = np.where(today, (at_ms // DAY_MS + 1) * DAY_MS, at_ms)
+        later: Numbers = np.where(lately, (at_ms // MONTH_MS + 1) * MONTH_MS, free)
+        return later
+
+    def _over(self, budgets: Budgets, devices: Numbers, at_ms: Numbers, base_bytes: int) -> tuple[Mask, Mask]:
+        """Which of `devices` have spent a budget of this day, and one of this month."""
         self._grow(int(devices.max(initial=0)) + 1)
-        today = self._day[devices] == at_ms // DAY_MS
-        lately = self._month[devices] == at_ms // MONTH_MS
-        spent = np.zeros(len(devices), np.bool_)
+        same = self._day[devices] == at_ms // DAY_MS
+        today, lately = np.zeros(len(devices), np.bool_), np.zeros(len(devices), np.bool_)
         if budgets.trainings_per_day:
-            spent |= today & (self._trainings[devices] >= budgets.trainings_per_day)
+            today |= same & (self._trainings[devices] >= budgets.trainings_per_day)
         if budgets.energy_wh_per_day:
-            spent |= today & (self._energy_wh[devices] >= budgets.energy_wh_per_day)
+            today |= same & (self._energy_wh[devices] >= budgets.energy_wh_per_day)
         if budgets.bytes_per_month:
-            spent |= np.where(lately, self._bytes[devices], 0) + 2 * base_bytes > budgets.bytes_per_month
-        return spent
+            moved = np.where(self._month[devices] == at_ms // MONTH_MS, self._bytes[devices], 0)
+            lately |= moved + 2 * base_bytes > budgets.bytes_per_month
+        return today, lately
 
     def _grow(self, size: int) -> None:
         if size <= len(self._day):

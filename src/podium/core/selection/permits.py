@@ -7,8 +7,9 @@ nominated. Never: what a lease costs (budgets.py), nor whom else a bound holds b
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.open_round import BARRED
+from podium.core.open_round import BARRED, OpenRound
 from podium.core.rows import RoundRow, RunRow
+from podium.core.selection.budgets import NEVER_MS
 from podium.core.selection.eligible import Reasons
 from podium.core.selection.reasons import CODE
 from podium.core.selection.strategies.fair import may_take_part
@@ -32,12 +33,18 @@ def withheld(state: State, row: RoundRow, devices: Numbers, at_ms: Numbers) -> R
     if task.select.separation:
         took = state.fleet.participated_ms[devices]
         codes[(took >= 0) & (at_ms - took < task.select.separation)] = CODE["separation"]
-    codes[work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)] = CODE["round-done"]
+    codes[out_of_tries(state, work, devices)] = CODE["round-done"]
     often, spent = too_often(state, run, devices), over_budget(state, run, devices, at_ms)
     for mask, reason in ((often, "spent"), (spent, "budget")):
         if mask is not None:
             codes[mask & (codes == CODE["offered"])] = CODE[reason]
     return codes
+
+
+def out_of_tries(state: State, work: OpenRound, devices: Numbers) -> Mask:
+    """Which of `devices` (int64) may take no further lease of the round `work` (bool, same shape)."""
+    tried: Mask = work.attempts[devices] >= min(BARRED, state.limits.leases_per_device_max)
+    return tried
 
 
 def too_often(state: State, run: RunRow, devices: Numbers) -> Mask | None:
@@ -58,3 +65,15 @@ def over_budget(state: State, run: RunRow, devices: Numbers, at_ms: Numbers) -> 
     if spent is None:
         return np.full(len(devices), 0 < budgets.bytes_per_month < 2 * state.bytes_of(run.base), np.bool_)
     return spent.over(budgets, devices, at_ms, state.bytes_of(run.base))
+
+
+def budget_free_ms(state: State, run: RunRow, devices: Numbers, at_ms: Numbers) -> Numbers:
+    """From when on each of `devices`, that are over a budget of the task of `run`, may spend again: as `Spent.free_ms`.
+
+    Where nobody has spent anything it is because the base alone takes more.
+    """
+    task = state.task_of(run.id)
+    spent = state.spent.get(task.id)
+    if spent is None:
+        return np.full(len(devices), NEVER_MS)
+    return spent.free_ms(task.task.select.budgets, devices, at_ms, state.bytes_of(run.base))
