@@ -125,7 +125,7 @@ def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArr
     """
     first, longest = limits.window_rendezvous_ms, max(limits.window_rendezvous_ms, limits.window_idle_ms)
     waited = at_ms - view.since_ms if view.since_ms >= 0 else np.zeros_like(at_ms)
-    wanted = np.clip(waited // PATIENCE, first, longest) if view.seats else np.full_like(at_ms, longest)
+    wanted = np.minimum(np.maximum(waited // PATIENCE, first), longest) if view.seats else np.full_like(at_ms, longest)
     # a float's exponent is the bit length of its whole part
     doublings = np.frexp((wanted // first).astype(np.float64))[1] - 1
     every: NDArray[np.int64] = np.left_shift(np.int64(first), doublings.astype(np.int64))

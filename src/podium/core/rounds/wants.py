@@ -66,7 +66,7 @@ def kept_for(state: State, row: RoundRow, at_ms: Numbers) -> tuple[int, Numbers]
     else:
         since, longest, soonest = row.opened_ms, task.report_deadline, soonest_ms(state, row.run, row.number - 1)
     starts = since + soonest
-    waited = np.clip(np.maximum(at_ms, starts) - since, 0, longest)
+    waited = np.minimum(np.maximum(np.maximum(at_ms, starts) - since, 0), longest)
     return starts, kept_every_ms(state.limits, waited)
 
 

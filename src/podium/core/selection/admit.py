@@ -79,15 +79,17 @@ def admit(state: State, out: Outbox, batch: Batch) -> None:
     """Decide about every row of `batch` and send the answers."""
     fleet = state.fleet
     known = (batch.epoch == fleet.epoch[batch.device]) & (fleet.facts_id[batch.device] != NEVER)
-    batch.decide((~known).nonzero()[0], "epoch")
     fresh = known.nonzero()[0]
+    if len(fresh) < len(known):
+        batch.decide((~known).nonzero()[0], "epoch")
     heard, at = batch.device[fresh], batch.at[fresh]
     state.pace.observe(state.arrivals, fleet, at, batch.event.queue)
     if state.quotas.several:
         state.quotas.observe(batch.landed(fresh).gateway)
     fleet.seen_ms[heard] = at
     _hold_claims(state, batch, fresh)
-    fleet.hear(heard, batch.event.telemetry, batch.first + fresh)
+    every = slice(batch.first, batch.first + len(known))
+    fleet.hear(heard, batch.event.telemetry, every if len(fresh) == len(known) else batch.first + fresh)
     batch.decide((known & fleet.banned[batch.device]).nonzero()[0], "banned")
     _tell_news(state, batch, fresh)
     _offer_again(state, batch)
@@ -228,13 +230,12 @@ def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons
 
 def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> Mask:
     """Nominate `fit` for the forming round, and note when it has its minimum or its goal; which of `fit` are kept."""
-    work = state.open[row.run, row.number]
-    new, before = fit[~work.nominated[batch.device[fit]]], work.nominees
-    seats = adapting.open_seats(state, row)
+    work, seats = state.open[row.run, row.number], adapting.open_seats(state, row)
+    before, met = work.nominees, ~work.nominated[batch.device[fit]]
     kept = nominate(state, row, seats, *_told(batch, fit))
     for need, settle in rounds.readiness(state, row):
         if before < need <= work.nominees:
-            ready = int(batch.at[new[need - before - 1]]) + settle
+            ready = int(batch.at[fit[met][need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
     return kept
 

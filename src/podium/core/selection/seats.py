@@ -59,10 +59,8 @@ class Seats:
         return kept
 
     def _offer(self, devices: Devices, groups: Groups, keys: Keys) -> Mask:
-        kept, beyond = (
-            np.zeros(len(devices), np.bool_),
-            self._greatest.take(np.add(groups, 1, dtype=np.int32), mode="clip"),
-        )
+        kept = np.zeros(len(devices), np.bool_)
+        beyond = self._greatest.take(np.add(groups, 1, dtype=np.int32), mode="clip")
         rows = ((keys <= beyond) | np.isnan(keys)).nonzero()[0]
         if len(rows) == 0:
             return kept
@@ -72,15 +70,10 @@ class Seats:
         if np.count_nonzero(there):  # whoever is kept is asked after, and not taken in again
             groups[there], keys[there] = self._index().group[place[there]], self._index().key[place[there]]
         new = ~(there | np.isnan(keys))
-        if not np.count_nonzero(new):
-            kept[rows[there]] = True
-            return kept
-        for group in self._capacities:
+        kept[rows[there]] = True  # until somebody new takes the seat
+        for group in sorted(set(groups[new].tolist())):
             mine = ((groups == group) & (new | there)).nonzero()[0]
-            if np.count_nonzero(new[mine]):
-                kept[rows[mine]] = self._merge(group, devices[mine], keys[mine], new[mine])
-            else:
-                kept[rows[mine]] = True
+            kept[rows[mine]] = self._merge(group, devices[mine], keys[mine], new[mine])
         return kept
 
     def _merge(self, group: int, devices: Devices, keys: Keys, new: Mask) -> Mask:
