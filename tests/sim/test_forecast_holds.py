@@ -1,7 +1,7 @@
 """A forecast from a trace against simulations of the same fleet, of unlike tasks: their mean within a factor of two.
 
 The factor is what docs/how-to/ml-engineer.md states, of rounds an hour, bytes, device-hours and waste. The cells were
-chosen before they were looked at. A plane that happens to wait long at first hears of slow devices, and goes on waiting:
+chosen before they were looked at. A plane that happens to wait long at first hears of slow devices, and waits on:
 so of one and the same fleet single simulations differ by more than the forecast does from their mean.
 """
 
