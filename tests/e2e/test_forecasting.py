@@ -24,7 +24,7 @@ def test_a_plane_tells_who_could_serve_a_task_and_starts_nothing(tmp_path: Path)
         seen = told.expected.evidence
         assert (seen.devices, seen.fit, seen.now, seen.held) == (3, 3, 2, {"false: device.charging": 1})
         assert (told.expected.go, told.expected.binds) == (True, "rounds")
-        assert told.expected.round_down_bytes == round(1_000 * told.expected.leases)
+        assert told.expected.round_down_bytes == round(1_000 * seen.leases)
         assert operator.ask("GET", "/api/v1/runs").data == b'{"items":[],"next":""}'
         file = tmp_path / "task.toml"
         file.write_text(

@@ -12,7 +12,7 @@ import typer
 
 from podium.cli.options import Json, Where, at_plane
 from podium.cli.output import count_of_bytes, say, say_json
-from podium.cli.simulations import counted
+from podium.cli.simulations import WINDOW_MS, counted
 from podium.cli.tasks import checked_task, forecast_lines, sizes
 from podium.tasks.forecast import Forecast, Outlook, forecast
 from podium.tasks.task import Task
@@ -45,9 +45,12 @@ def forecast_task(
 
 
 def _traced(task: Task, trace: str, fleet: tuple[int, int], moved: tuple[int, int]) -> Forecast:
-    from podium.sim.prospect import trace_prospect
+    from podium.sim.prospect import TraceAsk, trace_prospect
 
-    return forecast(task, *moved, trace_prospect(task, trace, *fleet, moved))
+    ask = TraceAsk(
+        trace=trace, devices=fleet[0], seed=fleet[1], down_bytes=moved[0], up_bytes=moved[1], answer_ms=WINDOW_MS
+    )
+    return forecast(task, *moved, trace_prospect(task, ask))
 
 
 def _asked(where: Where, task: Task, moved: tuple[int, int]) -> Forecast:
@@ -66,21 +69,34 @@ def outlook_lines(seen: Forecast) -> list[str]:
         return []
     known = told.evidence
     error = f" (sampled: give or take {told.error_devices:,})" if told.error_devices else ""
+    rest = f", of which {known.resting:,} rest" if known.resting else ""
     ends = f"the run in {format_duration(told.run_ms)}" if told.run_ms >= 0 else "the run never ends"
     lines = [
-        f"fleet     {known.devices:,} devices, {known.fit:,} fit{error}, {known.now:,} able to train now",
+        f"fleet     {known.devices:,} devices, {known.fit:,} fit{error}, {known.now:,} of them there now{rest}",
         *(f"held      {count:,}: {name}" for name, count in known.held.items()),
         f"by hour   {_by_hour(told)}",
         f"pace      a round in {format_duration(max(1_000, known.round_ms))}, {ends}",
         f"moved     {_moved(told.round_down_bytes, told.round_up_bytes)} a round; "
         f"{_moved(told.run_down_bytes, told.run_up_bytes)} the run",
-        f"work      {told.leases:,.1f} leases a round, {told.device_hours:,.1f} device-hours the run",
-        f"waste     {known.loss_rate:.1%} of leases lost: {told.lost_leases:,.0f}, "
-        f"{told.lost_device_hours:,.1f} device-hours",
-        f"energy    about {told.energy_wh:,.1f} Wh at {known.power_w:.1f} W a device",
+        f"work      {known.leases:,.1f} leases a round for {known.updates:,.1f} updates, "
+        f"{told.device_hours:,.1f} device-hours the run",
+        f"waste     {told.wasted_leases:,.0f} leases that bring nothing ({known.loss_rate:.1%} of leases are lost), "
+        f"{told.wasted_device_hours:,.1f} of the device-hours",
+        f"energy    about {told.energy_wh:,.1f} Wh: the device-hours at {known.power_w:.1f} W",
+        f"rests on  {_rests_on(told)}",
         *(f"assumed   {each}" for each in known.assumed),
     ]
     return [*lines, f"{'go' if told.go else 'no-go':<9} {told.binds}: {told.why}"]
+
+
+def _rests_on(told: Outlook) -> str:
+    """What pace, work, waste and the answer are taken from."""
+    known = told.evidence
+    if known.source == "trace":
+        return "rounds drawn of a synthetic fleet: no plane was asked, and nothing was simulated"
+    if not known.rounds_seen:
+        return "the task's own terms: no round of this plan has ended on this plane"
+    return f"the fleet as it is now, and the last {known.rounds_seen:,} ended rounds of this plan"
 
 
 def _moved(down: int, up: int) -> str:

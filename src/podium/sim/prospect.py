@@ -1,141 +1,181 @@
 """What a synthetic fleet and a trace tell that a forecast of a task needs, by arithmetic alone: nothing is simulated.
 
-Decides: how a fleet's columns answer a task's rules hour by hour, and how long a round of it takes. Never: what follows
-(tasks/forecast.py). Each device has the task's plan and its datasets; how many examples, and everything else, is as the
-fleet's terms say (fleet_terms.py). Limits: `SAMPLE` devices stand for a larger fleet.
+Decides: how a fleet's columns answer a task's rules hour by hour, how often they come, and how many rounds an hour has
+when devices rest. Never: how a round goes (drawn_rounds.py), nor what follows (tasks/forecast.py). Each device has the
+task's plan and its datasets; how many examples, and everything else, is as the fleet's terms say (fleet_terms.py).
+Limits: `SAMPLE` devices stand for a larger fleet.
 """
 
 import math
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from podium.core.draws import draw, uniform
+from podium.core.draws import uniform
 from podium.core.fleet.facts import DATASETS, Facts, standing_facts
 from podium.core.fleet.telemetry import Telemetry
-from podium.core.pacing.adapt import SLACK
-from podium.core.pacing.windows import PaceView, longest_ms
+from podium.core.pacing.arrivals import ANCHOR_SWING
+from podium.core.pacing.windows import PaceView, gather_ms, kept_every_ms, spread_ms
 from podium.core.selection.columnwise import FactColumns
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.operations import Values
+from podium.sim.beginning import EXAMPLES_MAX
+from podium.sim.drawn_rounds import Course, Pool, Traffic, course_of
 from podium.sim.fleet import SimFleet, Workload
 from podium.sim.fleet_terms import FleetTerms
 from podium.sim.traces import DAY_MS, HOUR_MS, availability_of
-from podium.tasks.forecast import Evidence, leases_expected, power_w
+from podium.tasks.forecast import WATTS_ASSUMED, Evidence, power_w
 from podium.tasks.task import Task
 from podium.wire.limits import Limits
 
 SAMPLE = 50_000
-ROUNDS_DRAWN, LEASES_DRAWN = 256, 4_000_000
-"""So many rounds are drawn, fewer of large ones."""
-SETTLED = 3
-"""Looks: at rounds in which everybody is heard, then at what is heard in rounds that last as long, and once more."""
 HOURS = DAY_MS // HOUR_MS
 MIDDLE_MS = HOUR_MS // 2
+QUARTERS, QUARTER_MS = 4, HOUR_MS // 4
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-def trace_prospect(task: Task, trace: str, devices: int, seed: int, moved: tuple[int, int]) -> Evidence:
-    """The evidence for `task` of `devices` synthetic ones that are there as `trace` says.
+class TraceAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fleet: `trace`: when its `devices` are there. down_bytes, up_bytes: of the base version and of an update,
+    -1 unknown. answer_ms: the plane answers in batches of so long, as a simulation's does (`Setting.window_ms`)."""
 
-    `moved`: the bytes of the base version and of an update, -1 unknown. `OperatorFault(usage | file-unreadable |
-    expression-invalid)`.
-    """
-    fit, fleet = Eligibility(task), SimFleet(min(devices, SAMPLE), FleetTerms(), seed)
+    trace: str
+    devices: int
+    seed: int
+    down_bytes: int
+    up_bytes: int
+    answer_ms: int
+
+
+def trace_prospect(task: Task, ask: TraceAsk) -> Evidence:
+    """The evidence for `task` of the synthetic fleet of `ask`. `OperatorFault(usage | file-unreadable |
+    expression-invalid)`."""
+    fit, fleet = Eligibility(task), SimFleet(min(ask.devices, SAMPLE), FleetTerms(), ask.seed)
     every = np.arange(fleet.count)
-    there, scale = availability_of(trace, fleet, seed), devices / fleet.count
+    there, scale = availability_of(ask.trace, fleet, ask.seed), ask.devices / fleet.count
     classes = _classes(task, fleet)
     fits, held = _standing(task, fit, fleet, every, classes)
-    hours, able = [], np.zeros(fleet.count, np.bool_)
+    able = np.zeros((HOURS, fleet.count), np.bool_)
     for hour in range(HOURS):
         at_ms = np.full(fleet.count, hour * HOUR_MS + MIDDLE_MS, np.int64)
         present = fits & (there.next_ms(every, at_ms) == at_ms)
         rows = np.flatnonzero(present)
-        good = rows[_when(fit, fleet, rows, at_ms[rows], classes)]
-        able[good] = True
-        hours.append(round(len(good) * scale))
-    if never := int(np.count_nonzero(fits & ~able)):
+        able[hour, rows[_when(fit, fleet, rows, at_ms[rows], classes)]] = True
+    hours = [round(int(count) * scale) for count in np.count_nonzero(able, axis=1)]
+    if never := int(np.count_nonzero(fits & ~able.any(axis=0))):
         held["select.when holds in no hour in which it is there"] = never
-    who = np.flatnonzero(able)
-    down, up = (max(0, each) for each in moved)
-    load = Workload(download_bytes=down, upload_bytes=up, epochs=_epochs(task), examples_max=fleet.terms.examples_max)
-    took = fleet.work_ms(who, uniform(seed, "forecast-work", who), load) if len(who) else np.ones(1, np.int64)
-    late = took > int(task.round.report_deadline)
-    loss = min(0.95, 1.0 - float(np.mean((1.0 - fleet.drop_out[who]) * ~late))) if len(who) else 0.0
-    assumed = ["fleet and losses are the terms of a synthetic fleet; each device has the plan and the datasets"]
-    if min(moved) < 0:
+    who = np.flatnonzero(able.any(axis=0))
+    load = Workload(
+        download_bytes=max(0, ask.down_bytes),
+        upload_bytes=max(0, ask.up_bytes),
+        epochs=_epochs(task),
+        examples_max=EXAMPLES_MAX,
+    )
+    course = _course(task, fleet, who, load, (sum(hours) // HOURS, ask))
+    paced, unused_ms = _paced(task, able, course, scale)
+    assumed = [
+        "the fleet, its lines and its losses are the terms of a synthetic fleet; each device has the plan and the data",
+        f"a plane answers in batches of {ask.answer_ms / 1000:g} s, as in a simulation; else short rounds are shorter",
+        WATTS_ASSUMED,
+    ]
+    if min(ask.down_bytes, ask.up_bytes) < 0:
         assumed.append("the model's size is not known: its transfer is taken to need no time")
-    reports = _round_ms(task, fleet, who, took, loss) if len(who) else int(task.round.report_deadline)
-    gather = _gather_ms(task, leases_expected(task, loss), sum(hours) // HOURS, devices)
     watts = np.array([power_w(each.os, each.architecture) for each in fleet.capabilities()])
     return Evidence(
         source="trace",
-        devices=devices,
+        devices=ask.devices,
         sampled=fleet.count,
         fit=round(np.count_nonzero(fits) * scale),
         now=hours[0],
+        resting=0,
         hour=0,
         hours=hours,
         held={name: round(count * scale) for name, count in sorted(held.items(), key=lambda each: -each[1])},
-        loss_rate=loss,
-        round_ms=Limits().form_settle_ms + max(reports, gather),
-        lease_ms=max(1, int(np.minimum(took, int(task.round.report_deadline)).mean())),
+        rounds_seen=0,
+        loss_rate=course.loss_rate,
+        round_ms=max(1, round(course.round_ms)),
+        lease_ms=max(1, round(course.lease_ms)),
         power_w=float(watts[fleet.class_of[who]].mean()) if len(who) else float(watts.mean()),
         assumed=assumed,
+        leases=course.leases,
+        updates=course.updates,
+        unused_ms=unused_ms,
+        paced=paced,
     )
 
 
-def _round_ms(task: Task, fleet: SimFleet, who: Numbers, took: Numbers, loss: float) -> int:
-    """How long the reports of a round take on average, over drawn rounds of devices of `who`.
+def _course(task: Task, fleet: SimFleet, who: Numbers, load: Workload, crowd: tuple[int, TraceAsk]) -> Course:
+    """The course of a round on the devices `who`; of nobody, as one that lasts to its deadline.
 
-    `took`: each one's time on a lease. A round is over with the report that makes its goal, or at its deadline. Who
-    drops out, or is past hope, is replaced as the core does it: at first so that at most `over_max` of the goal are
-    at work, those who are waited for counted in, then as their leases lapse.
+    `crowd`: how many are there on average, and of which fleet.
     """
-    limits, goal, leases = Limits(), task.round.goal, math.ceil(leases_expected(task, loss))
-    deadline, stall = float(task.round.report_deadline), float(task.round.stall)
-    width = 2 * leases + goal
-    rounds = min(ROUNDS_DRAWN, max(1, LEASES_DRAWN // width))
-    keys = np.arange(rounds * width).reshape(rounds, width)
-    drawn = (draw(task.run.seed, "forecast-round", keys) % np.uint64(len(who))).astype(np.int64)
-    times = took[drawn].astype(np.float64)
-    first, dropped = times[:, :leases], uniform(task.run.seed, "forecast-drop", keys[:, :leases])
-    first = np.where(dropped < fleet.drop_out[who[drawn[:, :leases]]], np.inf, first)
-    lasts = deadline
-    for _ in range(SETTLED):  # who is slower than its round is never heard: what is known of a class is of the others
-        slow = SLACK * _slow_ms(fleet.class_of[who], np.minimum(took, lasts))[drawn[:, :leases]]
-        hope = np.minimum(deadline, slow.max(axis=1, keepdims=True))
-        missing = np.maximum(0, goal - np.count_nonzero(first <= hope, axis=1))
-        waited_for = np.count_nonzero(first > hope, axis=1)
-        wanted = np.ceil(missing / (1.0 - loss))
-        soon = np.clip(np.minimum(wanted, math.ceil(goal * limits.over_max) - waited_for), 0, leases)
-        second = np.where(np.arange(leases) < soon[:, np.newaxis], hope + times[:, leases : 2 * leases], np.inf)
-        third = np.maximum(hope, stall) + times[:, 2 * leases :]
-        reports = np.sort(np.concatenate([first, second, third], axis=1), axis=1)[:, goal - 1]
-        lasts = float(np.minimum(reports, deadline).mean())
-    return int(lasts)
+    there, ask = crowd
+    if not len(who):
+        goal, whole = float(task.round.goal), float(task.round.report_deadline)
+        return Course(
+            round_ms=whole, leases=goal, updates=goal, lease_ms=whole, unused_ms=whole, away_ms=whole, loss_rate=0.0
+        )
+    pool = Pool(
+        took_ms=fleet.work_ms(who, uniform(ask.seed, "forecast-work", who), load),
+        drop_out=fleet.drop_out[who],
+        classes=fleet.class_of[who],
+        there=there,
+    )
+    course = course_of(task, pool, _traffic(task, there, ask, 0))
+    traffic = _traffic(task, there, ask, int(course.round_ms))
+    course = course_of(task, pool, traffic)
+    # the next round forms while one reports: of that only what takes longer adds to a round
+    gather = int(min(max(1, there), course.leases) * traffic.free_ms + traffic.asks_ms) + 2 * ask.answer_ms
+    return msgspec.structs.replace(course, round_ms=max(course.round_ms, gather))
 
 
-def _slow_ms(classes: NDArray[np.integer], took: Numbers) -> NDArray[np.float64]:
-    """For each device the p95 of its class; a round waits as long as for the slowest class that it chose."""
-    distinct, place = np.unique(classes, return_inverse=True)
-    slow = np.array([np.quantile(took[classes == each], 0.95) for each in distinct])
-    found: NDArray[np.float64] = slow[place]
-    return found
-
-
-def _gather_ms(task: Task, leases: float, there: int, devices: int) -> int:
-    """Until a round has its devices: `there` of `devices` that fit are there, and check in evenly over their window.
-
-    They come back for their seat within a rendezvous. The next round forms while one reports, so of this only what
-    takes longer than the reports adds to a round.
-    """
+def _traffic(task: Task, there: int, ask: TraceAsk, waited_ms: int) -> Traffic:
+    """How messages go between a plane and `there` devices of the fleet, in rounds that wait so long."""
     limits = Limits()
-    pace = PaceView(awake=devices, low=devices, high=devices, learned=False, seats=task.round.goal)
-    window = longest_ms(limits, pace, 0)
-    return int(window * min(1.0, leases / max(1, there))) + limits.window_rendezvous_ms
+    low, high = there / ANCHOR_SWING, max(there, min(there * ANCHOR_SWING, ask.devices))
+    view = PaceView(awake=there, low=low, high=high, learned=False, seats=task.round.goal, since_ms=0)
+    at_ms = np.array([waited_ms])
+    kept = float(kept_every_ms(limits, at_ms)[0])
+    if ask.devices <= limits.rendezvous_devices_max:
+        every = float(gather_ms(limits, view, at_ms)[0])
+        kept = min(kept, every)
+    else:
+        every = spread_ms(limits, view)
+    # whoever asks goes by the answer before, that came with its batch
+    half = ask.answer_ms / 2
+    return Traffic(answer_ms=ask.answer_ms, asks_ms=kept + half, free_ms=(every + half) / max(1, there))
+
+
+def _paced(task: Task, able: Mask, course: Course, scale: float) -> tuple[list[float], int]:
+    """(rounds by hour of the day, ms of a lease that brings nothing): one round after the other, and no device before
+    its separation is over, or while it is away.
+
+    `able`: bool (hours, devices). The fleet is followed by quarters of an hour, all rested at first, for as many days
+    as a device rests. A round that waits for devices began with its minimum: who dropped out of it is held meanwhile.
+    """
+    terms, apart = task.round, max(float(task.select.separation), course.away_ms)
+    days = max(1, math.ceil(apart / DAY_MS))
+    quorum, leases = terms.minimum or terms.goal, course.leases / scale
+    often = max(1.0, QUARTER_MS / apart)  # so often a device can serve in a quarter of an hour
+    fastest, rests = QUARTER_MS / course.round_ms, np.full(able.shape[1], -1.0)
+    paced, spent = np.zeros(HOURS), 0.0
+    for quarter in range(days * HOURS * QUARTERS):
+        hour = quarter // QUARTERS % HOURS
+        if np.count_nonzero(able[hour]) * scale < quorum:
+            continue
+        rested = np.flatnonzero(able[hour] & (rests <= quarter * QUARTER_MS))
+        held = min(fastest, len(rested) * often / leases)
+        share = held * leases / max(1e-9, len(rested) * often)
+        served = rested[uniform(task.run.seed, f"forecast-rest-{quarter}", rested) < share]
+        rests[served] = quarter * QUARTER_MS + apart
+        waits_ms = (QUARTER_MS - held * course.round_ms) * (1.0 - quorum / terms.goal)  # of all that end in it together
+        spent += min(held * float(terms.stall), held * course.unused_ms + waits_ms)
+        paced[hour] += held / days
+    unused_ms = spent / max(1e-9, float(paced.sum()) * days)
+    return [round(float(each), 4) for each in paced], round(max(course.unused_ms, unused_ms))
 
 
 def _epochs(task: Task) -> int:

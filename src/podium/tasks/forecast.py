@@ -5,6 +5,7 @@ and uses, whether it can end, and what binds it. Never: evidence itself (core/vi
 sim/prospect.py: a trace). Limits: over-selection is bounded as this release's default limits bound it; a replaced
 lease fetches the model again, which only the expected figures count. Devices are taken as interchangeable within an
 hour, rounds as one after the other, and each day as the one that was seen.
+`abandoned_max` is held against the longest time for which too few devices come.
 Source: `POWER_W`, watts drawn in training, are assumed: orders of magnitude of a telephone's, a small board's and a
 desktop's power under load, not measurements.
 """
@@ -26,14 +27,19 @@ LOSS_ASSUMED = 0.1
 POWER_W = {"android": 3.0, "ios": 3.0, "linux/arm": 5.0, "linux/arm64": 8.0}
 """Operating system, or system/architecture -> watts."""
 POWER_OTHER_W = 60.0
+WATTS_ASSUMED = "the watts go by a device's system and architecture: orders of magnitude, not measurements"
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a fleet for one task. Counts are of the whole fleet, scaled up if only a sample was looked at.
 
-    hours: devices that may train, there at once, by hour of the day from `hour` on; -1 not known. held: what keeps
-    devices from fitting -> devices. loss_rate: share of leases lost, in [0, 1). round_ms: a whole round; lease_ms: a
-    device's time on a lease. power_w: mean of the fitting devices. assumed: what was not seen, in sentences.
+    now: devices that may train, there now, of which `resting` took part too lately. hours: the same by hour of the day
+    from `hour` on; -1 not known. held: what keeps
+    devices from fitting -> devices. loss_rate: share of leases lost, in [0, 1). round_ms: from the end of a round to
+    that of the next. lease_ms: a device's time on a lease whose update counts; unused_ms: on one that brings nothing.
+    leases, updates: granted and accepted in a sealed round, what given up ones cost shared among them. paced: rounds an
+    hour, as `hours`, as far as devices rest; empty: not known. power_w: mean of the fitting devices. assumed: what was
+    not seen, in sentences.
     """
 
     source: str  # history | trace
@@ -41,12 +47,18 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sampled: int  # devices looked at
     fit: int
     now: int
+    resting: int
     hour: int
     hours: list[int]
     held: dict[str, int]
+    rounds_seen: int  # ended rounds of the plan, by which pace and cost go; 0: none, or a trace's
     loss_rate: float
     round_ms: int
     lease_ms: int
+    leases: float
+    updates: float
+    unused_ms: int
+    paced: list[float]
     power_w: float
     assumed: list[str]
 
@@ -61,7 +73,6 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
 
     evidence: Evidence
     error_devices: int
-    leases: float  # granted a round
     rounds_per_hour: list[float]
     run_ms: int
     round_down_bytes: int
@@ -69,8 +80,8 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     run_down_bytes: int
     run_up_bytes: int
     device_hours: float
-    lost_leases: float
-    lost_device_hours: float
+    wasted_leases: float
+    wasted_device_hours: float
     energy_wh: float
     go: bool
     binds: str
@@ -145,30 +156,29 @@ def power_w(system: str, architecture: str) -> float:
 
 
 def _outlook(task: Task, down: int, up: int, seen: Evidence) -> Outlook:
-    leases = leases_expected(task, seen.loss_rate)
-    rates = [_rate(task, seen, leases, there) for there in seen.hours]
-    run_ms = _run_ms(task.run.rounds, rates, seen.round_ms)
-    binds, why = _binding(task, seen, run_ms)
-    lost = leases * seen.loss_rate
-    kept = leases - lost
-    hours, rounds = seen.lease_ms / HOUR_MS, task.run.rounds
-    round_down, round_up = (-1 if each < 0 else round(each * count) for each, count in ((down, leases), (up, kept)))
+    rounds, unused = task.run.rounds, max(0.0, seen.leases - seen.updates)
+    rates = seen.paced or [_rate(task, seen, there) for there in seen.hours]
+    run_ms = _run_ms(rounds, rates, seen.round_ms)
+    binds, why = _binding(task, seen, rates, run_ms)
+    moved = ((down, seen.leases), (up, seen.updates))
+    round_down, round_up = (-1 if each < 0 else round(each * count) for each, count in moved)
+    wasted_h = unused * seen.unused_ms / HOUR_MS * rounds
+    device_hours = seen.updates * seen.lease_ms / HOUR_MS * rounds + wasted_h
     share = seen.fit / seen.devices if seen.devices else 0.0
     sampled = 0.0 if seen.sampled >= seen.devices else 1.96 * math.sqrt(share * (1 - share) / max(1, seen.sampled))
     return Outlook(
         evidence=seen,
         error_devices=math.ceil(sampled * seen.devices),
-        leases=leases,
         rounds_per_hour=rates,
         run_ms=run_ms,
         round_down_bytes=round_down,
         round_up_bytes=round_up,
         run_down_bytes=-1 if round_down < 0 else round_down * rounds,
         run_up_bytes=-1 if round_up < 0 else round_up * rounds,
-        device_hours=leases * hours * rounds,
-        lost_leases=lost * rounds,
-        lost_device_hours=lost * hours * rounds,
-        energy_wh=leases * hours * rounds * seen.power_w,
+        device_hours=device_hours,
+        wasted_leases=unused * rounds,
+        wasted_device_hours=wasted_h,
+        energy_wh=device_hours * seen.power_w,
         go=binds in PACES,
         binds=binds,
         why=why,
@@ -180,7 +190,7 @@ def _there(seen: Evidence) -> list[int]:
     return [seen.now if there < 0 else there for there in seen.hours]
 
 
-def _rate(task: Task, seen: Evidence, leases: float, there: int) -> float:
+def _rate(task: Task, seen: Evidence, there: int) -> float:
     """Rounds an hour with `there` devices: one after the other, and no device before its separation is over."""
     there = seen.now if there < 0 else there
     if there < (task.round.minimum or task.round.goal):
@@ -189,7 +199,7 @@ def _rate(task: Task, seen: Evidence, leases: float, there: int) -> float:
     apart = int(task.select.separation)
     if apart <= 0:
         return fastest
-    return min(fastest, there / min(leases, there) * HOUR_MS / apart)
+    return min(fastest, there / min(max(1.0, seen.leases), there) * HOUR_MS / apart)
 
 
 def _run_ms(rounds: int, rates: list[float], round_ms: int) -> int:
@@ -206,11 +216,25 @@ def _run_ms(rounds: int, rates: list[float], round_ms: int) -> int:
     return total_ms
 
 
+def _given_up(task: Task, rates: list[float], share: float) -> int:
+    """How many rounds in a row find no cohort in time before the run is over: in hours that have less than the `share`
+    of a round's devices that lets it begin. Such hours on end count as one gap, until so much has come together."""
+    left, gap_ms, longest_ms, come = float(task.run.rounds), 0, 0, 0.0
+    for rate in rates * 2:
+        come, gap_ms = come + rate, gap_ms + HOUR_MS
+        if come >= share:
+            come, gap_ms = 0.0, 0
+        longest_ms, left = max(longest_ms, gap_ms), left - rate
+        if left <= 0:
+            break
+    return longest_ms // max(1, int(task.round.form_deadline))
+
+
 PACES = ("rounds", "separation", "hours")
 """What sets the pace of a run that goes."""
 
 
-def _binding(task: Task, seen: Evidence, run_ms: int) -> tuple[str, str]:
+def _binding(task: Task, seen: Evidence, rates: list[float], run_ms: int) -> tuple[str, str]:
     """What stops the run, the first that does; else what sets its pace. And the sentence."""
     quorum, there = task.round.minimum or task.round.goal, _there(seen)
     most, apart = max(there, default=seen.now), int(task.select.separation)
@@ -231,9 +255,15 @@ def _binding(task: Task, seen: Evidence, run_ms: int) -> tuple[str, str]:
     if run_ms > int(task.run.deadline):
         took, allowed = format_duration(run_ms), format_duration(int(task.run.deadline))
         return "deadline", f"{task.run.rounds:,} rounds take {took}, and run.deadline is {allowed}"
-    if min(there) < quorum:
+    if (given_up := _given_up(task, rates, quorum / max(quorum, seen.leases))) >= task.run.abandoned_max:
+        return "gaps", (
+            f"some {given_up:,} rounds in a row wait in vain for {quorum:,} devices, each for round.form_deadline, "
+            f"and run.abandoned_max is {task.run.abandoned_max:,}{held}"
+        )
+    waits = run_ms > 1.01 * task.run.rounds * seen.round_ms
+    if waits and min(there) < quorum:
         idle = sum(1 for each in there if each < quorum)
         return "hours", f"in {idle} of 24 hours fewer than {quorum:,} devices that fit are there, and rounds wait"
-    if apart > 0 and _rate(task, seen, leases_expected(task, seen.loss_rate), min(there)) < HOUR_MS / seen.round_ms:
+    if waits and apart > 0:
         return "separation", f"select.separation of {format_duration(apart)} sets the pace: devices are few for it"
     return "rounds", f"a round takes {format_duration(max(1_000, seen.round_ms))}: that sets the pace"

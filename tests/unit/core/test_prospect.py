@@ -6,7 +6,7 @@ import numpy as np
 
 from podium.core.selection.eligible import Eligibility
 from podium.core.views.prospect import SAMPLE, prospect, sampled
-from podium.tasks.forecast import Evidence
+from podium.tasks.forecast import Evidence, forecast
 from podium.tasks.task import Task
 from tests.support.core_acts import mark
 from tests.support.core_drive import Drive
@@ -50,8 +50,11 @@ def test_what_was_not_seen_is_said_to_be_assumed() -> None:
     assert [each.split(":")[0] for each in told.assumed] == [
         "0 leases of this plan have ended",
         "no round of this plan was sealed",
+        "the watts go by a device's system and architecture",
         "23 of 24 hours were not seen since the plane started",
     ]
+    assert (told.rounds_seen, told.resting, told.updates) == (0, 0, 2.0)
+    assert told.leases == 3.0  # two, of which a tenth is lost: over-selected
 
 
 def test_rounds_and_losses_of_the_past_stand_for_those_to_come() -> None:
@@ -67,9 +70,29 @@ def test_rounds_and_losses_of_the_past_stand_for_those_to_come() -> None:
     sealed = [row for row in drive.state.rounds.values() if row.state == "SEALED"]
     told = of(drive, task(goal=2))
     assert len(sealed) >= 10 and told.loss_rate == 0.0
+    assert (told.rounds_seen, told.leases, told.updates) == (len(sealed), 2.0, 2.0)
+    wider = of(drive, task(goal=6))
+    assert (wider.leases, wider.updates) == (6.0, 6.0), "as many for each update"
     # rounds overlap, so each counts from the end of the one before it
     span = max(row.ended_ms for row in sealed) - min(row.opened_ms for row in sealed)
     assert told.round_ms == span // len(sealed)
+
+
+def test_who_rests_because_it_took_part_is_there() -> None:
+    terms: dict[str, object] = {"goal": 2, "separation": 3_600_000}
+    drive = reporting(3, **terms)
+    for lease in list(drive.state.live_lease.values()):
+        drive.report(lease)
+    drive.work()
+    drive.wait(1_800_000)  # nobody came meanwhile: two were told to rest, the third is gone
+    told = of(drive, task(**terms))
+    assert (told.fit, told.now, told.resting) == (3, 2, 2)
+    assert told.held == {"not connected": 1}
+    pace = forecast(task(**terms), seen=told).expected
+    assert pace is not None and pace.rounds_per_hour[0] == 1.0  # two devices, each once an hour, two a round
+    drive.wait(5_400_000)
+    gone = of(drive, task(**terms))
+    assert (gone.now, gone.resting) == (0, 0), "long after their rest they are gone too"
 
 
 def test_the_day_is_that_of_devices_online_scaled_to_those_that_can_train() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from podium.sim.fleet import SimFleet
 from podium.sim.fleet_terms import FleetTerms
-from podium.sim.prospect import SAMPLE, trace_prospect
+from podium.sim.prospect import SAMPLE, TraceAsk, trace_prospect
 from podium.sim.traces import HOUR_MS, availability_of
 from podium.tasks.forecast import Evidence
 from podium.tasks.task import Data, Head, ModelSource, Round, RunRules, Select, Task
@@ -15,7 +15,6 @@ from podium.wire.problems import OperatorFault
 from tests.support.sim_there import share_there
 
 COUNT = 2_000
-UNKNOWN = (-1, -1)
 
 
 def a_task(data: Data | None = None, requires: str = "", when: str = "") -> Task:
@@ -32,7 +31,7 @@ def a_task(data: Data | None = None, requires: str = "", when: str = "") -> Task
 
 def seen(task: Task, trace: str = "flat", count: int = COUNT) -> Evidence:
     """Its evidence of a fleet of `count`."""
-    return trace_prospect(task, trace, count, 7, UNKNOWN)
+    return trace_prospect(task, TraceAsk(trace=trace, devices=count, seed=7, down_bytes=-1, up_bytes=-1, answer_ms=500))
 
 
 def test_without_rules_the_hours_are_the_trace_s_own() -> None:
@@ -81,3 +80,15 @@ def test_a_synthetic_fleet_is_in_no_named_region() -> None:
 def test_no_such_trace() -> None:
     with pytest.raises(OperatorFault):
         seen(a_task(), "weekly")
+
+
+def test_an_hour_has_no_more_rounds_than_rested_devices() -> None:
+    often = seen(a_task(), count=400)
+    assert often.paced == pytest.approx([3_600_000 / often.round_ms] * 24, rel=0.01), "one after the other"
+    rested = seen(msgspec.structs.replace(a_task(), select=Select(separation=Duration(4 * HOUR_MS))), count=400)
+    # all come at once, then again when they have rested: 400 in each 4 h, whatever a round takes
+    assert sum(rested.paced) == pytest.approx(6 * 400 / rested.leases, rel=0.02)
+    assert max(rested.paced) > 5 * min(rested.paced)
+    rare = seen(msgspec.structs.replace(a_task(), select=Select(separation=Duration(48 * HOUR_MS))), count=400)
+    assert sum(rare.paced) == pytest.approx(400 / rare.leases / 2, rel=0.02), "a day's mean over two"
+    assert rare.unused_ms > often.unused_ms, "a round that waits for devices holds who dropped out"

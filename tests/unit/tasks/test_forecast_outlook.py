@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.tasks.forecast import PACES, Evidence, Outlook, forecast, power_w
+from podium.tasks.forecast import PACES, Evidence, Outlook, forecast, leases_expected, power_w
 from podium.tasks.task import Head, ModelSource, Round, RunRules, Select, Task
 from podium.wire.durations import Duration
 
@@ -15,7 +15,7 @@ TASK = Task(
     model=ModelSource(init="a.b:i"),
     select=Select(over=1.25),
     round=Round(goal=80, minimum=60, report_deadline=Duration(600_000)),
-    run=RunRules(rounds=48, deadline=Duration(30 * 24 * HOUR)),
+    run=RunRules(rounds=48, deadline=Duration(30 * 24 * HOUR), abandoned_max=200),
 )
 SEEN = Evidence(
     source="history",
@@ -23,12 +23,18 @@ SEEN = Evidence(
     sampled=1_000,
     fit=800,
     now=200,
+    resting=0,
     hour=0,
     hours=[200] * 24,
     held={"false: device.charging": 200},
+    rounds_seen=12,
     loss_rate=0.2,
     round_ms=900_000,
     lease_ms=360_000,
+    leases=100.0,
+    updates=80.0,
+    unused_ms=540_000,
+    paced=[],
     power_w=4.0,
     assumed=[],
 )
@@ -54,12 +60,12 @@ def ruled(**terms: object) -> Task:
 
 def test_bytes_work_waste_and_energy() -> None:
     seen = told()
-    assert seen.leases == 100  # 80 * 1.25, of which 80 report
-    assert (seen.round_down_bytes, seen.round_up_bytes) == (100_000, 96_000)
+    assert (seen.round_down_bytes, seen.round_up_bytes) == (100_000, 96_000)  # 100 leases, 80 updates
     assert (seen.run_down_bytes, seen.run_up_bytes) == (4_800_000, 4_608_000)
-    assert seen.device_hours == pytest.approx(480)  # 48 rounds of 100 leases of a tenth of an hour
-    assert [seen.lost_leases, seen.lost_device_hours] == pytest.approx([960, 96])
-    assert seen.energy_wh == pytest.approx(1_920)  # 480 h at 4 W
+    # 48 rounds of 80 leases of a tenth of an hour, and of 20 that bring nothing in 0.15 h
+    assert seen.device_hours == pytest.approx(384 + 144)
+    assert [seen.wasted_leases, seen.wasted_device_hours] == pytest.approx([960, 144])
+    assert seen.energy_wh == pytest.approx(2_112)  # 528 h at 4 W
     unknown = forecast(TASK, seen=SEEN).expected
     assert unknown is not None and unknown.run_down_bytes == unknown.run_up_bytes == -1
 
@@ -68,7 +74,7 @@ def test_a_window_costs_what_its_goal_does_whatever_is_at_work() -> None:
     windows = msgspec.structs.replace(
         TASK, select=Select(), round=Round(mode="buffered", goal=80, minimum=60, concurrency=300)
     )
-    assert told(windows).leases == pytest.approx(100)  # 80 report, of 100 a fifth are lost
+    assert leases_expected(windows, 0.2) == pytest.approx(100)  # 80 report, of 100 a fifth are lost
     bound = forecast(windows, 1_000, 1_200)
     assert (bound.devices_least, bound.devices_most) == (300, 300)
 
@@ -91,6 +97,28 @@ def test_separation_sets_the_pace_of_a_small_fleet() -> None:
     seen = told(ruled(separation=Duration(4 * HOUR)))
     assert seen.rounds_per_hour == [pytest.approx(0.5)] * 24  # 200 devices, each once in 4 h, 100 a round
     assert (seen.binds, seen.run_ms) == ("separation", 96 * HOUR)
+
+
+def test_an_hour_has_as_many_rounds_as_the_evidence_says() -> None:
+    seen = told(ruled(separation=Duration(4 * HOUR)), paced=[3.0, 1.0] * 12)
+    assert seen.rounds_per_hour == [3.0, 1.0] * 12
+    assert (seen.binds, seen.run_ms) == ("separation", 24 * HOUR)
+
+
+def test_a_gap_in_which_too_many_rounds_would_be_given_up_is_a_no() -> None:
+    quiet = [200] * 6 + [59] * 18  # a round is given up after ten minutes: 108 in a row
+    assert (told(ruled(abandoned_max=108), hours=quiet).binds, told(ruled(abandoned_max=109), hours=quiet).binds) == (
+        "gaps",
+        "hours",
+    )
+    seen = told(ruled(abandoned_max=108), hours=quiet)
+    assert not seen.go and seen.why.startswith("some 108 rounds in a row wait in vain for 60 devices")
+    assert told(ruled(abandoned_max=108, rounds=24), hours=quiet).go, "it is over before"
+    # 60 of 100 devices let a round begin, and a fifth of it comes an hour: two hours without, then they have come
+    slow = ruled(abandoned_max=13, rounds=400, separation=Duration(20 * HOUR))
+    assert (told(slow, paced=[0.2] * 24).binds, told(slow, paced=[0.1] * 24).binds) == ("deadline", "deadline")
+    few = ruled(abandoned_max=13, rounds=4, separation=Duration(20 * HOUR))
+    assert (told(few, paced=[0.2] * 24).go, told(few, paced=[0.1] * 24).binds) == (True, "gaps")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +150,10 @@ def test_a_sample_says_its_error() -> None:
     apart_h=st.integers(0, 48),
 )
 def test_a_run_ends_if_and_only_if_some_hour_has_its_minimum(there: list[int], rounds: int, apart_h: int) -> None:
-    seen = told(ruled(rounds=rounds, separation=Duration(apart_h * HOUR), deadline=Duration(2**50)), hours=there)
+    seen = told(
+        ruled(rounds=rounds, separation=Duration(apart_h * HOUR), deadline=Duration(2**50), abandoned_max=10**6),
+        hours=there,
+    )
     assert (seen.run_ms >= 0) == (max(there) >= 60) == seen.go == (seen.binds in PACES)
     if seen.go:
         assert seen.run_ms >= rounds * HOUR / max(seen.rounds_per_hour) - 1
