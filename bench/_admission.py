@@ -25,7 +25,7 @@ from podium.tasks.task import Head, ModelSource, Round, RunRules, Select, Task
 from podium.wire.limits import Limits
 from podium.wire.messages import Capabilities
 
-DEVICES = 1_000_000
+DEVICES, COHORT = 1_000_000, 1_000
 LIVE, SIMULATED = (1, 8, 64, 512), 16_384
 LIVE_US, SIMULATED_US = 10.0, 0.8
 REPEATS, ROWS, BATCHES_MAX = 5, 65_536, 500
@@ -105,6 +105,13 @@ def core_of(wanted: bool) -> Core:
     """A core with `DEVICES` devices in a session, and if `wanted` a run whose first round forms."""
     core = Core((), step=0, at_ms=0, limits=Limits())
     enrolled(core.state.fleet)
+    if wanted:
+        submit(core, Select(requires=REQUIRES, when=WHEN, over=1.0))
+    return core
+
+
+def submit(core: Core, select: Select) -> None:
+    """Submit run "r", whose first round of a thousand devices forms, to `core`."""
     core.state.put(
         VersionRow(
             id=BASE, number=0, parent="", run="", round=0, task="", made_ms=0, size_bytes=1_000,
@@ -114,13 +121,11 @@ def core_of(wanted: bool) -> Core:
     task = Task(
         task=Head(name="bench", plan=PLAN, purpose="a figure"),
         model=ModelSource(version=BASE),
-        select=Select(requires=REQUIRES, when=WHEN, over=1.0),
-        round=Round(goal=1_000, minimum=1_000),
+        select=select,
+        round=Round(goal=COHORT, minimum=COHORT),
         run=RunRules(rounds=1),
     )
-    if wanted:
-        core.step(RunSubmitted(at_ms=0, ticket=1, actor="person:bench", run="r", task=task, task_digest="t", base=BASE))
-    return core
+    core.step(RunSubmitted(at_ms=0, ticket=1, actor="person:bench", run="r", task=task, task_digest="t", base=BASE))
 
 
 def enrolled(fleet: Fleet) -> Fleet:

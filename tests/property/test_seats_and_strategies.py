@@ -60,6 +60,35 @@ def test_whoever_is_kept_when_it_comes_does_not_depend_on_batches(devices: list[
     assert told == heard
 
 
+def test_who_asks_again_hears_the_same_as_one_by_one() -> None:
+    """Whoever was nominated tells no key and no group when it comes again; it may lose its seat a row before that."""
+    reached = Counter[str]()
+    for seed in range(100):  # drawn by seed alone, so that the same cells are reached each time
+        chance, came = np.random.default_rng(seed), set[int]()
+        one, whole = (Seats({0: 3 + seed % 4, 2: 6}) for _ in range(2))
+        for _ in range(12):
+            devices = chance.permutation(40)[: int(chance.integers(1, 12))]
+            keys = keys_of(devices).tolist()
+            rows = [
+                (device, 0, NAN) if device in came else (device, device % 3, key)
+                for device, key in zip(devices.tolist(), keys, strict=True)
+            ]
+            held = one.holds(devices).tolist()
+            told = [bool(offer(one, [row])[0]) for row in rows]
+            assert offer(whole, rows).tolist() == told
+            assert whole.members().tolist() == one.members().tolist()
+            for (device, _, _), before, kept in zip(rows, held, told, strict=True):
+                reached["new" if device not in came else "lost" if before > kept else "kept" if kept else "none"] += 1
+            came.update(devices.tolist())
+    assert sorted(reached) == ["kept", "lost", "new", "none"], reached
+
+
+def offer(seats: Seats, rows: list[tuple[int, int, float]]) -> NDArray[np.bool_]:
+    """Offer rows of (device, group, key)."""
+    devices, groups, keys = zip(*rows, strict=True)
+    return seats.offer(np.array(devices, np.int64), np.array(groups, np.int16), np.array(keys))
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=60))
 def test_a_dropped_seat_goes_to_the_next_who_offers(steps: list[tuple[bool, int]]) -> None:
     seats, kept = Seats({0: 4, 1: 3}), dict[int, tuple[int, float]]()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from podium.core.effects import AnySend, CheckinAnswers, Step
 from podium.core.rounds.table import LEASE_TABLE, ROUND_TABLE, RUN_TABLE
@@ -125,8 +126,29 @@ def task_of(chance: random.Random, goal: int, strategy: str) -> Task:
             seed=chance.randint(0, 9),
         ),
     )
+    if strategy == "uniform" and chance.random() < 0.6:
+        task = in_windows(chance, task)
     check_task(task)
     return task
+
+
+def in_windows(chance: random.Random, task: Task) -> Task:
+    """`task` with buffered rounds, which choose no cohort."""
+    select = replace(
+        task.select,
+        prefers={},
+        over="auto",
+        fairness=replace(task.select.fairness, without_replacement=False),
+    )
+    goal = task.round.goal
+    terms = replace(
+        task.round,
+        mode="buffered",
+        concurrency=chance.choice((max(1, goal // 2), goal, 3 * goal)),
+        staleness_max=chance.choice((0, 1, 4, 10)),
+        ramp=None,
+    )
+    return replace(task, select=select, round=terms)
 
 
 def selected(chance: random.Random, strategy: str) -> Select:
@@ -192,6 +214,7 @@ def named(task: Task) -> set[str]:
         "concurrency": terms.concurrency,
         "ramp": terms.ramp,
         "abort": terms.abort,
+        "buffered": terms.mode == "buffered",
     }
     return {select.strategy, *(name for name, value in used.items() if value)}
 
@@ -199,7 +222,7 @@ def named(task: Task) -> set[str]:
 TERMS = {
     *STRATEGIES,
     *("when", "requires", "prefers", "over", "separation", "times_max", "without_replacement", "trainings_per_day"),
-    *("bytes_per_month", "energy_wh_per_day", "priority", "concurrency", "ramp", "abort", "rival"),
+    *("bytes_per_month", "energy_wh_per_day", "priority", "concurrency", "ramp", "abort", "rival", "buffered"),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from podium.core.fleet.facts import DATASETS, Facts
+from podium.core.fleet.facts import DATASETS, Facts, as_told
 from podium.core.selection.columnwise import FactColumns
 
 STANDING, SWITCHES, ANY = range(3)
@@ -20,9 +20,9 @@ SETS: list[Facts] = [
     {"device.cores": 3, "device.labels": {"ward": "", "bed": "ios"}},
 ]
 INTS = ["0", "1", "-1", "2", "-7", "9223372036854775807", "(-9223372036854775807 - 1)"]
-DOUBLES = ["0.0", "0.3", "1.0", "-1.5", "1e300", "9.3e18"]
+DOUBLES = ["0.0", "0.3", "0.7", "1.0", "-1.5", "1e300", "9.3e18"]
 TEXTS = ["''", "'linux'", "'ios'", "'ward'"]
-LEVELS = [None, 0.0, 0.3, 1.0, -1.5, 7.9, 3e38]
+LEVELS = [None, 0.0, 0.3, 0.7, 1.0, -1.5, 7.9, 3e38]
 COUNTS = [-1, 0, 1, 120, 2**31 - 1]
 LEVEL_FACTS = ["device.battery", "device.latency_ms", "device.missing_rate", "device.thermal_c"]
 SWITCH_FACTS = ["device.charging", "device.metered"]
@@ -164,6 +164,6 @@ def facts_of_row(facts: FactColumns, row: int) -> Facts:
         if column.dtype == np.int8 and value >= 0:
             known[name] = bool(value)
         elif column.dtype == np.float32 and value == value:
-            known[name] = value
+            known[name] = float(as_told(name, np.array(value)))
     known[DATASETS] = {name: int(column[row]) for name, column in facts.datasets.items() if column[row] >= 0}
     return known

@@ -10,6 +10,7 @@ import msgspec
 
 from podium.cli.comparison_page import comparison_markdown, comparison_page
 from podium.cli.output import note, say, write_file
+from podium.cli.simulations import check_memory, free_mb
 from podium.sim.compare import Compared, Measured, compared, read_comparison, run_comparison
 from podium.sim.run import train_each
 from podium.wire.durations import format_duration
@@ -19,6 +20,7 @@ def compare(path: Path, seeds: int, json: Path | None, report: Path | None) -> N
     """Run the comparison at `path` with its first `seeds` seeds (0: all); `OperatorFault` as of its file and plan."""
     comparison = read_comparison(path, seeds)
     terms = comparison.terms
+    check_memory(terms.devices, free_mb())
     note(
         f"comparing {', '.join(comparison.tasks)} over {terms.devices:,} devices, seeds "
         f"{', '.join(map(str, terms.seeds))}: {len(comparison.runs())} runs"

@@ -3,6 +3,7 @@
 Decides: the form of lists, of JSON and of numbers. Never: what is in them. Without a terminal nothing is redrawn.
 """
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -28,9 +29,14 @@ def note(text: str) -> None:
 
 
 def require_folder(path: Path | None) -> None:
-    """`OperatorFault(usage)` if there is no folder to write the file `path` into: told before the work, not after."""
-    if path is not None and str(path) != "-" and not path.parent.is_dir():
+    """`OperatorFault(usage)` if the file `path` cannot be written, for want of a folder say: told before the work."""
+    if path is None or str(path) == "-":
+        return
+    if not path.parent.is_dir():
         raise OperatorFault("usage", what=f"cannot write {path}", why=f"there is no folder {path.parent}")
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        why = "it is a folder" if path.is_dir() else "writing there is not allowed"
+        raise OperatorFault("usage", what=f"cannot write {path}", why=why)
 
 
 def write_file(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ checked from outside it is not.
 Limits: `BASE_MB` and `DEVICE_BYTES` a device, stated before it begins; more than this machine has free is refused.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from podium.tasks.task import Task
 
 HOUR_MS = 3_600_000
+HOURS_MOST = 1_000_000
+DEVICES_MOST = 10**15
 WINDOW_MS = 5_000
 """How much virtual time of a fleet by the clock goes into one batch: more than a message takes, less than a lease."""
 BASE_MB = 300
@@ -94,6 +97,7 @@ def simulate(
         return
     first = 1 if seed is None else seed
     terms, count, every = read_task(task), counted(devices or DEVICES), range(first, first + (seeds or 1))
+    check_memory(count, free_mb())
     if not clock.asked_for():
         _under_faults(terms, count, every, faults, clock)
         return
@@ -135,9 +139,10 @@ def _by_the_clock(task: "Task", devices: int, seed: int, clock: Clock) -> "tuple
     from podium.sim.beginning import Setting
     from podium.sim.run import simulate_fleet
 
-    until_ms = int(clock.hours * HOUR_MS)
+    if not clock.hours <= HOURS_MOST:
+        raise OperatorFault("usage", what=f"--hours {clock.hours:g}", why=f"it is at most {HOURS_MOST:,}")
+    until_ms = math.ceil(clock.hours * HOUR_MS)
     megabytes = needed_mb(devices)
-    check_memory(devices, free_mb())
     note(f"simulating {devices:,} devices, seed {seed}, trace {clock.trace}; it takes up to {megabytes:,} MB")
     setting = Setting(
         devices=devices,
@@ -237,6 +242,8 @@ def counted(text: str) -> int:
         value = 0.0
     if not (value >= 1 and value.is_integer()):
         raise typer.BadParameter(f"--devices {text} is no whole number above zero")
+    if value > DEVICES_MOST:
+        raise typer.BadParameter(f"--devices {text} is more than {DEVICES_MOST:,}")
     return int(value)
 
 

@@ -7,11 +7,22 @@ Source: the finaliser is SplitMix64's (Steele, Lea and Flood 2014, "Fast splitta
 the label is folded by FNV-1a (64 bit).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 _MASK = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_BY_11, _BY_27, _BY_30, _BY_31 = (np.uint64(bits) for bits in (11, 27, 30, 31))
+_LABELS = 256
+"""So many labels are remembered folded: whoever draws does so with the same few, a batch at a time."""
+
+
+@lru_cache(_LABELS)
+def _base(seed: int, label: str) -> np.uint64:
+    return np.uint64(_mix((seed ^ _fold(label)) & _MASK))
 
 
 def _fold(label: str) -> int:
@@ -29,15 +40,18 @@ def _mix(value: int) -> int:
 
 def draw(seed: int, label: str, ids: NDArray[np.int64]) -> NDArray[np.uint64]:
     """One uniform uint64 per id, shape of `ids`; the same (seed, label, id) always gives the same number."""
-    base = np.uint64(_mix((seed ^ _fold(label)) & _MASK))
-    value = ids.astype(np.uint64) * np.uint64(_GOLDEN) + base
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = value ^ (value >> np.uint64(31))
-    return mixed
+    value = ids.astype(np.uint64)
+    value *= _GOLDEN
+    value += _base(seed, label)
+    value ^= value >> _BY_30
+    value *= _FIRST
+    value ^= value >> _BY_27
+    value *= _SECOND
+    value ^= value >> _BY_31
+    return value
 
 
 def uniform(seed: int, label: str, ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """`draw` as float64 in [0, 1), 53 bits, shape of `ids`."""
-    fraction: NDArray[np.float64] = (draw(seed, label, ids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    fraction: NDArray[np.float64] = (draw(seed, label, ids) >> _BY_11).astype(np.float64) * 2.0**-53
     return fraction

@@ -18,6 +18,8 @@ from podium.core.selection.strategies.strategy import RoundAsk
 
 BARRED = 255
 """`OpenRound.attempts` of a device that may take no further lease in this round."""
+_AGAIN = (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED")
+"""After a lease that ended so a device may take another one in the round."""
 
 
 class OpenRound:
@@ -71,7 +73,7 @@ class OpenRound:
             self.leases[row.id] = row
             self.count[before.state] -= 1
             self.count[row.state] = self.count.get(row.state, 0) + 1
-        if row.state not in (*LEASE_LIVE, "LAPSED", "DECLINED", "FAILED"):
+        if row.state not in _AGAIN:
             self.attempts[device] = BARRED
 
     def live(self) -> int:

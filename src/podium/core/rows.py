@@ -307,8 +307,11 @@ _PLACES = {kind: place for place, kind in enumerate(_LOADED)}
 
 
 def load_order(row: AnyRow) -> tuple[int, int]:
-    """When a load puts `row`, by its table; leases in the order in which they ended, for what is learned of them."""
-    return _PLACES[type(row)], row.ended_ms if isinstance(row, LeaseRow) else 0
+    """When a load puts `row`, by its table; leases in the order in which they reported or ended without a report: that
+    is when a step learned of them."""
+    if not isinstance(row, LeaseRow):
+        return _PLACES[type(row)], 0
+    return _PLACES[LeaseRow], row.reported_ms if row.reported_ms >= 0 else row.ended_ms
 
 
 def table_of(row: AnyRow) -> str:

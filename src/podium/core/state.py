@@ -65,6 +65,7 @@ ROWS_AT_ONCE = 2_048
 FREEZE = "plane"
 """The key of the one freeze row."""
 _UNBOUNDED = Budgets()
+_REPORTED = (*LEASE_STORED, "REFUSED")
 
 
 class State:
@@ -108,7 +109,7 @@ class State:
         self.arrivals = Arrivals()
         self.pace = Pace(limits)
         self.quotas = Quotas(limits)
-        self.pace_views: dict[int, PaceView] = {}  # by separation, as rounds/wants.py made them last
+        self.pace_views: dict[str, PaceView] = {}  # by run of who takes part, as rounds/wants.py made them last
         self.learned = Learned()
         self.claims = Claims()
         self.live_lease: dict[int, str] = {}
@@ -219,12 +220,14 @@ class State:
         if row.state in LEASE_LIVE:
             if self.live_lease.setdefault(device, row.id) != row.id:
                 raise Bug(f"device {row.device} holds {self.live_lease[device]} and {row.id}")
-            self.fleet.live[device] = True
+            if before is None:
+                self.fleet.live[device] = True
         elif self.live_lease.get(device) == row.id:
             del self.live_lease[device]
             self.fleet.live[device] = False
             self.lease_deadlines.drop(row.id)
-        self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
+        if before is None:
+            self.fleet.epoch[device] = max(int(self.fleet.epoch[device]), row.epoch)
         _learn(self, device, row, before)
         work = self.open.get(round_of(self, row))
         if work is None:
@@ -343,11 +346,12 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
         spent.take(device, row, before, state.bytes_of(row.base))
     if row.ended_ms >= 0 and row.run in state.losses and (before is None or before.state != row.state):
         state.losses[row.run].take(device, row, int(task.task.round.stall), state.limits.window_max_ms)
-    reported = row.state in (*LEASE_STORED, "REFUSED")
-    ended = row.state not in LEASE_LIVE and (before is None or before.state in LEASE_LIVE)
-    if ended and (reported or row.state in ("DECLINED", "FAILED", "LAPSED") or row.reason == PAST_HOPE):
+    if row.state in LEASE_LIVE or (before is not None and before.state not in LEASE_LIVE):
+        return
+    reported = row.state in _REPORTED
+    if reported or row.state in ("DECLINED", "FAILED", "LAPSED") or row.reason == PAST_HOPE:
         took = row.reported_ms - row.granted_ms if row.reported_ms >= 0 else math.nan
-        at_ms, group = max(row.reported_ms, row.ended_ms), int(state.fleet.facts_id[device])
+        at_ms, group = row.reported_ms if row.reported_ms >= 0 else row.ended_ms, int(state.fleet.facts_id[device])
         rates = (row.download_mb_s, row.upload_mb_s)
         state.learned.note(row.run, Ended(device, group, not reported, took, rates, at_ms))
         state.claims.learn(device, row)

@@ -153,7 +153,7 @@ class Core:
         """
         rows, span_ms = self._reach(len(event.at) - start)
         until = min(self._due(), int(event.at[start]) + span_ms)
-        end = min(start + rows, int(np.searchsorted(event.at, until, side="left")))
+        end = min(start + rows, int(event.at.searchsorted(until)))
         return start + self.state.fleet.first_again(event.device[start:end])
 
     def _reach(self, arriving: int) -> tuple[int, int]:

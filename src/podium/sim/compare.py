@@ -129,8 +129,8 @@ def read_comparison(path: Path, seeds: int = 0) -> Comparison:
         laid = msgspec.convert(whole.get("strategies"), dict[str, Table])
     except msgspec.ValidationError as error:
         raise OperatorFault("task-invalid", what=f"{path} is no comparison", why=str(error)) from error
-    if terms.baseline not in laid or not terms.seeds or terms.window < 1 or terms.devices < 1:
-        why = f"it has devices, seeds and a window above zero, and a [strategies.{terms.baseline}]"
+    if terms.baseline not in laid or min(terms.seeds, default=-1) < 0 or terms.window < 1 or terms.devices < 1:
+        why = f"it has devices and a window above zero, seeds from zero, and a [strategies.{terms.baseline}]"
         raise OperatorFault("task-invalid", what=f"{path} is no comparison", why=why)
     base = _table(path.parent / terms.task)
     tasks = {name: _task(base, each, f"{path}: strategy {name}") for name, each in laid.items()}

@@ -30,7 +30,7 @@ FIRST = "sha256:0"
 
 
 class TrainingEngine:
-    """Trains at most `trained` devices of each cohort, those of the smallest draws; all of it if there are as many."""
+    """Trains some `trained` devices of each cohort, those whose draws are small; all of it if there are as many."""
 
     def __init__(self, task: Task, trained: int) -> None:
         """`OperatorFault`: not-available for a plan that cannot be trained in simulation, task-invalid without its
@@ -111,11 +111,12 @@ class TrainingEngine:
     def finish(self, key: Key, leases: Sequence[str]) -> tuple[str, NDArray[np.float64]]:
         """See `SimEngine`."""
         require_same(key, self._added.get(key, set()), leases)
-        base = self._models[self._bases[key]]
-        mean = fedavg.finish(self._sums[key])
-        model = {
-            name: np.asarray(server.sgd(values, mean[name], self._lr), np.float32) for name, values in base.items()
-        }
+        model = self._models[self._bases[key]]
+        if self._sums[key].count:  # a small sample of a cohort may be nobody: such a round moves nothing
+            mean = fedavg.finish(self._sums[key])
+            model = {
+                name: np.asarray(server.sgd(values, mean[name], self._lr), np.float32) for name, values in model.items()
+            }
         flat = np.concatenate([model[name].reshape(-1) for name in sorted(model)]).astype(np.float64)
         digest = digest_of(key, flat)
         self._models[digest] = model

@@ -41,6 +41,7 @@ from podium.core.step import Core
 from podium.learning.names import cohort_max
 from podium.sim.beginning import RUN, Setting, beginning, enrolled, synthetic
 from podium.sim.checkers import Ledger, require
+from podium.sim.devices import within
 from podium.sim.engine import Added, Key, ListEngine, OneHotEngine, SimEngine, measured
 from podium.sim.faults import Faults
 from podium.sim.gateways import Gateways
@@ -52,6 +53,8 @@ from podium.wire.operator import RUN_OPEN
 from podium.wire.problems import StoreFault
 
 VIRTUAL_MS_MAX = 14 * 86_400_000
+WORK_MS = (1, 40)
+"""What each job of the aggregation role takes."""
 CHECK_EVERY = 16
 """The whole of the core's memory is checked after each of so many windows, after every reload and at the end."""
 
@@ -170,7 +173,7 @@ class World:
             case Answer():
                 self.devices.heard(send, self.now_ms)
             case PrepareRound() | JudgeUpdate() | FinishRound():
-                self._busy_ms = max(self._busy_ms, self.now_ms) + self.chance.randint(1, 40)
+                self._busy_ms = max(self._busy_ms, self.now_ms) + within(self.chance, WORK_MS)
                 self._jobs.append((self._busy_ms, send))
             case EndRound():
                 self.engine.drop((send.run, send.round), [(send.run, number) for number in send.key_rounds])

@@ -23,6 +23,7 @@ from podium.wire.problems import OperatorFault
 PURPOSE_CHARS_MAX = 1_000
 """A purpose and a lawful basis are shown wherever a run is, and are in every journal entry of it."""
 _CHARS_MAX, _STALENESS_MAX = Limits().name_chars_max, Limits().staleness_max
+_OVER_MOST = 1_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ALIAS = re.compile(rf"{_NAME.pattern}@{_NAME.pattern}")
 _FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -229,11 +230,12 @@ def _bound_faults(task: Task) -> Iterator[OperatorFault]:
         if bound <= 0:
             yield _refuse(f"aggregate.{name}", bound, "a bound is above zero")
     over = task.select.over
-    if over != "auto" and over < 1:
-        yield _refuse("select.over", over, 'it is "auto" or a factor of at least 1')
+    fits = over == "auto" or 1 <= over <= _OVER_MOST
+    if not fits:
+        yield _refuse("select.over", over, f'it is "auto" or a factor of at least 1 and at most {_OVER_MOST}')
     try:
         check_steps(aggregate.steps, aggregate.optimizer)
-        if min(bounds.values()) > 0:
+        if fits and min(bounds.values()) > 0:
             cohort = cohort_max(task.round.goal, task.round.concurrency, task.select.over)
             check_bounds(cohort, aggregate.weight_max, aggregate.value_abs_max)
     except ValueError as error:

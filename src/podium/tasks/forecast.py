@@ -127,7 +127,7 @@ def _asked(task: Task, factor: float) -> int:
     if terms.mode == "buffered":
         return terms.concurrency
     room = terms.concurrency or limits.leases_live_max
-    return min(room, math.ceil(terms.goal * min(max(factor, limits.over_min), limits.over_max)))
+    return min(room, math.ceil(round(terms.goal * min(max(factor, limits.over_min), limits.over_max), 6)))
 
 
 def leases_expected(task: Task, loss_rate: float) -> float:

@@ -94,3 +94,17 @@ def test_a_simulation_takes_no_more_than_it_says() -> None:
         ran = subprocess.run([sys.executable, "-c", PEAK, *words], capture_output=True, text=True)
         assert ran.returncode == 0, ran.stderr
         assert int(ran.stderr.splitlines()[-1]) * 1_024 / 1_000_000 <= needed_mb(devices)
+
+
+def test_what_cannot_be_simulated_or_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    hours = podium("simulate", TASK, "--hours", "inf")
+    assert (hours.code, "--hours inf" in hours.err) == (2, True)
+    for words in (("simulate", TASK), ("task", "forecast", TASK, "--trace", "flat")):
+        many = podium(*words, "--devices", "1e30")
+        assert (many.code, "more than 1,000,000,000,000,000" in many.err) == (2, True)
+    compared = tmp_path / "many.toml"
+    compared.write_text(f"[compare]\ntask = '{TASK}'\ndevices = 1000000000000\nseeds = [1]\n[strategies.uniform]\n")
+    assert "are free on this machine" in podium("simulate", compared).err
+    for option in ("--json", "--report"):
+        done = podium("simulate", TASK, "--hours", "0.01", option, tmp_path)
+        assert (done.code, "it is a folder" in done.err, "simulating" in done.err) == (2, True, False)

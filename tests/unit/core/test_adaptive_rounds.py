@@ -103,3 +103,10 @@ def test_abort() -> None:
     assert should_abort(criteria, {"accepted": 5, "lapsed": 3, "refused": 2}) == "lapsed"
     assert should_abort(criteria, {}) == ""
     assert should_abort([Abort(kind="failed", share=0.0, min=1)], {"accepted": 5}) == ""
+
+
+def test_a_goal_of_a_thousand_million_costs_no_memory() -> None:
+    # 0.9 n - g >= 0.8416 sqrt(0.09 n) - 0.5: g / 0.9 and 0.8416 * 0.3 * sqrt(1.11 g) / 0.9 more
+    goal = 10**9
+    assert leases_for(LIMITS, goal, levels(0.1)) == pytest.approx(goal / 0.9 + 0.2805 * (goal / 0.9) ** 0.5, abs=100)
+    assert leases_for(LIMITS, goal, levels(0.9)) == 2 * goal

@@ -1,6 +1,7 @@
 """Why a device got a lease, a reserved seat or nothing: every reason, the order of runs, and what a person is told."""
 
 import msgspec
+import pytest
 from msgspec.structs import replace
 
 from podium.core.effects import CheckinAnswers
@@ -357,3 +358,17 @@ def test_who_rests_is_told_to_come_back_when_that_is_over_unless_another_run_may
     drive.begin(task(goal=9, over=1.0, requires="device.site == 'north'"), run="other")
     (told,) = drive.check_in(0)
     assert told.reason in ("separation", "requires") and told.window_ms < 60_000
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [("battery", 0.7), ("battery", 0.3), ("battery", 0.9), ("battery", 0.01), ("thermal_c", 39.9)]
+)
+def test_what_a_device_tells_at_the_bound_of_a_rule_satisfies_it(fact: str, value: float) -> None:
+    for sign in (">=", "<=", "=="):
+        drive = Drive()
+        drive.begin(task(when=f"device.{fact} {sign} {value}"), 1)
+        assert drive.check_in(0, facts={fact: value})[0].reason == "reserved", sign
+    for sign in (">", "<", "!="):
+        drive = Drive()
+        drive.begin(task(when=f"device.{fact} {sign} {value}"), 1)
+        assert drive.check_in(0, facts={fact: value})[0].reason == "when", sign

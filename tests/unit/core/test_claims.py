@@ -143,6 +143,23 @@ def test_what_rules_and_views_see_is_the_value_that_counts() -> None:
     assert float(drive.state.fleet.telemetry.download_mb_s[0]) == 16.0
 
 
+def test_a_reload_learns_in_the_order_of_reports_also_of_one_that_nobody_judged_yet() -> None:
+    drive = Drive()
+    for run, ms, judged in (("a", 1_000, True), ("b", 100_000, False)):  # 100 MB/s, then 1
+        drive.begin(task(), 0 if run == "b" else 1, run)
+        drive.check_in(0)
+        drive.wait(400)
+        lease = drive.lease(0)
+        drive.accept(lease)
+        drive.report(lease, downloaded={"bytes": 10**8, "ms": ms}, uploaded={"bytes": 0, "ms": 0})
+        if judged:
+            drive.work()
+    # the second one counts as a quarter of the first, and moves it by a quarter of the way
+    assert drive.state.claims.of(0).download == 100.0 - 0.25 * (100.0 - 25.0)
+    drive.reload()
+    assert drive.state.claims.of(0).download == 100.0 - 0.25 * (100.0 - 25.0)
+
+
 def test_a_reload_knows_what_was_measured() -> None:
     drive = fast()
     before = drive.state.claims.of(0)

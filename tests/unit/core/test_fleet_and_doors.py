@@ -226,6 +226,19 @@ def test_a_number_of_examples_that_was_not_told_is_none() -> None:
     assert detail.facts["device.datasets"] == "x=not told, y=7"
 
 
+def test_a_dataset_has_its_slot_in_every_set_also_in_those_that_come_later() -> None:
+    sets = FactSets()
+    first = sets.hold({"device.datasets": {"x": 0, "y": 0}})
+    table = sets.slot("y")
+    assert table[first] == 1
+    for number in range(1, 100):  # each device tells of another memory, and some of another dataset too
+        names = {"y": 0} if number % 2 else {f"z{number}": 0, "y": 0}
+        held = sets.hold({"device.ram_mb": number, "device.datasets": names})
+        assert (sets.slot("y")[held], sets.slot("x")[held]) == (0 if number % 2 else 1, -1)
+        assert sets.slot(f"z{number}")[held] == (-1 if number % 2 else 0)
+    assert (sets.slot("y")[first], sets.slot("x")[first], sets.slot("none")[first]) == (1, 0, -1)
+
+
 def test_equal_facts_are_kept_once_and_let_go() -> None:
     sets = FactSets()
     assert [sets.hold({"device.os": "linux"}), sets.hold({"device.os": "linux"}), sets.hold({})] == [0, 0, 1]

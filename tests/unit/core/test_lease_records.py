@@ -142,8 +142,8 @@ def test_the_windows_of_a_large_population_are_spread_about_its_mean() -> None:
     drive.check_in(*range(12))
     drive.wait(1)
     (device, _) = sorted(drive.state.open["r", 1].reserved)
-    # so few may come every 200 ms, or every 2,400 ms at most: in the middle, sqrt(200 * 2400), until a day is known
-    assert drive.accept(drive.lease(device)).window_ok_ms in (692, 693)
-    assert {told.window_ms for told in drive.check_in(0, 1)} <= {692, 693}
+    # so few may come every 200 ms, or every 2,400 ms at most; two seats need no more than 95 % of that
+    assert drive.accept(drive.lease(device)).window_ok_ms in (2_279, 2_280)
+    assert {told.window_ms for told in drive.check_in(0, 1)} <= {2_279, 2_280}
     drive.stop()
     assert drive.progress("r.1.1", done=1).window_ok_ms in (2_399, 2_400), "idle"

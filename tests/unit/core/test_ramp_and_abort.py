@@ -2,7 +2,8 @@
 
 import pytest
 
-from podium.core.rounds.adapting import goal_of, minimum_of
+from podium.core.pacing.adapt import cohort_now, should_abort
+from podium.core.rounds.adapting import goal_of, leases_wanted, minimum_of
 from podium.tasks.check import task_faults
 from podium.tasks.task import Abort, Ramp
 from tests.support.core_drive import Drive
@@ -26,6 +27,25 @@ def test_rounds_grow_with_what_was_sealed_when_they_opened() -> None:
         drive.work()
     # the second round opened while the first reported, so it counts none, the third one, the fourth two
     assert goals == [(1, 1, "REPORTING"), (1, 1, "REPORTING"), (2, 2, "REPORTING"), (4, 4, "REPORTING")]
+
+
+def test_a_factor_beyond_all_numbers_grows_to_the_goal() -> None:
+    steep = Ramp(base=2, factor=1e308)
+    assert [cohort_now(steep, 5, sealed) for sealed in (0, 1, 2, 10**9)] == [2, 5, 5, 5]
+
+
+@pytest.mark.parametrize(("share", "lost", "ended"), [(0.07, 7, 100), (0.14, 7, 50), (0.28, 7, 25), (0.56, 14, 25)])
+def test_a_share_is_reached_by_just_so_many(share: float, lost: int, ended: int) -> None:
+    criteria = (Abort(kind="failed", share=share, min=1),)
+    assert should_abort(criteria, {"failed": lost, "accepted": ended - lost}) == "failed"
+    assert should_abort(criteria, {"failed": lost - 1, "accepted": ended - lost + 1}) == ""
+
+
+@pytest.mark.parametrize(("over", "goal", "asked"), [(1.1, 100, 110), (1.1, 10, 11), (1.15, 100, 115), (1.01, 10, 11)])
+def test_a_factor_asks_for_no_device_more_than_it_says(over: float, goal: int, asked: int) -> None:
+    drive = Drive()
+    drive.begin(task(goal=goal, over=over))
+    assert leases_wanted(drive.state, drive.round(), goal) == asked
 
 
 def test_a_run_ends_when_a_kind_has_its_share_and_not_before() -> None:

@@ -1,8 +1,10 @@
 """Eligibility rules: clauses and their reasons, unknown facts, and what is refused at submission."""
 
+import numpy as np
 import pytest
 
 from podium.core.fleet.facts import Facts
+from podium.core.selection.columnwise import FactColumns
 from podium.core.selection.rules import ANDS_MAX, CLAUSES_MAX, RULE_CHARS_MAX, Failing, compile_rules, split_clauses
 from podium.wire.problems import OperatorFault
 from tests.support.core_made import task
@@ -108,3 +110,14 @@ def test_what_is_refused_at_submission(rule: str, why: str) -> None:
     assert fault.value.code == "expression-invalid"
     assert why in fault.value.why
     assert fault.value.what.startswith("select.when: ")
+
+
+def test_a_clause_that_labels_make_too_long_is_unknown_and_harms_nobody() -> None:
+    pairs = "device.labels.all(a, device.labels.all(b, device.labels.all(c, a != b || b == c || true)))"
+    rule = compile_rules(task(requires=pairs)).requires
+    few = {**FACTS, "device.labels": {str(number): "" for number in range(4)}}
+    many = {**FACTS, "device.labels": {str(number): "" for number in range(64)}}
+    assert (rule.failing(few), rule.failing(many)) == (None, Failing(0, unknown=True))
+    sets = np.arange(2, dtype=np.int32)
+    columns = FactColumns(sets=sets, facts_of=[few, many].__getitem__, columns={}, datasets={})
+    assert rule.first_failing(columns).tolist() == [-1, 1]

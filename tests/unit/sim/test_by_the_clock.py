@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from podium.cli.simulations import simulate
+from podium.core.draws import uniform
 from podium.sim.beginning import Setting
 from podium.sim.engine import ListEngine
 from podium.sim.run import simulate_fleet
@@ -62,6 +63,15 @@ def test_a_sample_of_a_cohort_trains_and_every_update_counts() -> None:
     result, report = simulate_fleet(few_rounds(2), setting, trained=5)
     assert result.rounds_sealed == 2 and report.rounds[-1].accepted >= 25
     assert 0.1 < report.rounds[-1].accuracy < 0.9
+
+
+def test_a_cohort_of_which_nobody_is_in_the_sample_moves_nothing() -> None:
+    engine = TrainingEngine(few_rounds(), 1)  # of 25: one in 25 of them trains
+    engine.begin(KEY, FIRST)
+    draws = uniform(few_rounds().run.seed, "train/1", np.arange(30))
+    left_out = np.flatnonzero(draws > 0.5)[:2].tolist()
+    assert engine.judge(KEY, [(A, left_out[0], False), (B, left_out[1], False)]) == ["", ""]
+    assert not engine.finish(KEY, (A, B))[1].any(), "the first model is zeros"
 
 
 def test_training_is_idempotent_and_forgets_rounds_and_their_bases() -> None:

@@ -120,6 +120,7 @@ def test_a_strategy_is_laid_over_the_task_key_by_key(tmp_path: Path) -> None:
             "strategy uniform: unknown key round.gaol",
         ),
         ("[strategies.uniform]", "devices = 9\nseeds = []", "no comparison"),
+        ("[strategies.uniform]", "devices = 9\nseeds = [1, -1]", "no comparison"),
         ("[strategies.other]", "devices = 9\nseeds = [1]", "no comparison"),
         ("[strategies.uniform]", "devices = 9\nseeds = [1]\nrounds = 3", "no comparison"),
         ("", "devices = 9\nseeds = [1]", "no comparison"),

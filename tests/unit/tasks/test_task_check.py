@@ -79,6 +79,7 @@ BAD: list[tuple[Section, str]] = [
     (Data(datasets=("a", "b/c")), "data.datasets[1]"),
     (Data(examples_min=-1), "data.examples_min"),
     (Select(over=0.5), "select.over"),
+    (Select(over=1e308), "select.over"),
     (Select(over=float("nan")), "select.over"),
     (Select(separation=Duration(-1)), "select.separation"),
     (Round(goal=0), "round.goal"),

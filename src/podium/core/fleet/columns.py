@@ -138,10 +138,12 @@ class Fleet:
         for name in QUALITIES:
             kept[name] = getattr(told, name)[rows]
         kept["examples"] = ABSENT
-        for name, counts in told.examples.items():
-            slot = self.facts.slot(name)[self.facts_id[devices]]
-            has = np.flatnonzero(slot >= 0)
-            kept["examples"][has, slot[has]] = counts[rows[has]]
+        held = self.facts_id[devices]
+        order = np.argsort(held, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(held[order])) + 1) if len(order) else ():
+            names = self.facts.of(int(held[part[0]]))[DATASETS]
+            for slot, name in enumerate(names if isinstance(names, dict) else ()):
+                kept["examples"][part, slot] = told.examples[name][rows[part]]
         self._data.put(devices, kept, mode="clip")
 
     def examples_of(self, name: str, devices: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -165,7 +167,7 @@ class Fleet:
         places = np.arange(len(devices), dtype=np.int32)
         self._mark[devices] = places
         again = self._mark[devices] != places
-        if not again.any():
+        if not np.count_nonzero(again):
             return len(devices)
         _, firsts = np.unique(devices, return_index=True)
         twice = np.ones(len(devices), np.bool_)

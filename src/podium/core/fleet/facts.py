@@ -21,6 +21,9 @@ NOT_TOLD = "not told"
 """How the number of a dataset's examples is read that a device keeps to itself: it tells 0."""
 _TEXTS = ("os", "architecture", "variant", "accelerator", "agent")
 _SIZES = ("ram_mb", "cores")
+_DIGITS = {"device.battery": 6, "device.label_coverage": 6, "device.missing_rate": 6, "device.thermal_c": 3}
+"""Facts that rules compare with round numbers -> the digits after the point that a float32 keeps of them: the float32
+of 0.7 is less than 0.7, and a device that tells 0.7 satisfies `>= 0.7`."""
 REGION = "region"
 """The label that says where in the world a device is."""
 
@@ -49,9 +52,15 @@ def data_row(columns: Mapping[str, NDArray[np.float32]], device: int) -> Facts:
 
 def _levels(columns: Iterable[tuple[str, NDArray[np.float32]]], row: int) -> Iterable[tuple[str, float]]:
     for name, column in columns:
-        level = float(column[row])
+        level = float(as_told(f"device.{name}", column[row].astype(np.float64)))
         if not math.isnan(level):
             yield f"device.{name}", level
+
+
+def as_told(fact: str, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`levels` (float64, any shape, NaN unknown) of `fact`, which were kept as float32, as the device wrote them."""
+    digits = _DIGITS.get(fact)
+    return levels if digits is None else np.round(levels, digits)
 
 
 def momentary_facts(telemetry: Telemetry, row: int) -> Facts:

@@ -18,15 +18,17 @@ from podium.core.fleet.facts import DATASETS, Facts
 
 SLOTS = 8
 NONE = -1
+TABLES_MAX = 64
+"""More than the datasets that the tasks of a plane name; devices may name any number."""
 
 
 class FactSets:
-    """Distinct fact sets by a small number, counted by their holders."""
+    """Distinct fact sets by a small number, counted by their holders; `count` numbers were given so far."""
 
     def __init__(self) -> None:
         self._by_bytes: dict[bytes, int] = {}
         self._held: dict[int, tuple[bytes, Facts, int]] = {}
-        self._next = 0
+        self.count = 0
         self._slots: dict[str, NDArray[np.int16]] = {}
 
     def hold(self, facts: Facts, holders: int = 1) -> int:
@@ -34,10 +36,11 @@ class FactSets:
         key = msgspec.json.encode(facts, order="deterministic")
         number = self._by_bytes.get(key)
         if number is None:
-            number, self._next = self._next, self._next + 1
+            number, self.count = self.count, self.count + 1
             self._by_bytes[key] = number
             self._held[number] = (key, facts, 0)
-            self._slots.clear()
+            for dataset, table in self._slots.items():
+                self._slots[dataset] = _with(table, number, _place(facts, dataset))
         key, facts, before = self._held[number]
         self._held[number] = (key, facts, before + holders)
         return number
@@ -57,17 +60,35 @@ class FactSets:
         return self._held[number][1] if number != NONE else {}
 
     def slot(self, dataset: str) -> NDArray[np.int16]:
-        """By set number: the slot in which its devices' examples of `dataset` stand, -1 if it has none."""
+        """By set number: the slot in which its devices' examples of `dataset` stand, -1 if it has none.
+
+        It may go on beyond the last set's. Of the last `TABLES_MAX` datasets asked for it is kept, and grows by set.
+        """
         table = self._slots.get(dataset)
         if table is None:
-            table = self._slots[dataset] = np.full(self._next, NONE, np.int16)
+            table = np.full(max(16, self.count), NONE, np.int16)
             for number, (_, facts, _) in self._held.items():
-                names = facts.get(DATASETS)
-                if isinstance(names, dict) and dataset in names:
-                    table[number] = list(names).index(dataset)
+                table[number] = _place(facts, dataset)
+            if len(self._slots) >= TABLES_MAX:
+                del self._slots[next(iter(self._slots))]
+            self._slots[dataset] = table
         return table
 
     def most(self, limit: int) -> Iterator[tuple[int, Facts]]:
         """The numbers and facts of the `limit` sets that the most devices hold, the most first."""
         held = heapq.nlargest(limit, self._held.items(), key=lambda item: item[1][2])
         return ((number, facts) for number, (_, facts, _) in held)
+
+
+def _place(facts: Facts, dataset: str) -> int:
+    """The slot of `dataset` in a set, `NONE` if it has it not."""
+    names = facts.get(DATASETS)
+    return list(names).index(dataset) if isinstance(names, dict) and dataset in names else NONE
+
+
+def _with(table: NDArray[np.int16], number: int, slot: int) -> NDArray[np.int16]:
+    """`table`, grown by doubling, with `slot` at `number`."""
+    if number >= len(table):
+        table = np.concatenate([table, np.full(max(number + 1, 2 * len(table)) - len(table), NONE, np.int16)])
+    table[number] = slot
+    return table

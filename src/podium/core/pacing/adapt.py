@@ -9,6 +9,8 @@ Source: the sum of unlike chances is Poisson-binomial, near a normal (Le Cam 196
 rate and abort criteria after the rollout configuration of AWS IoT Jobs.
 """
 
+import bisect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -34,12 +36,20 @@ def leases_for(limits: Limits, goal: int, loss_rates: Levels) -> int:
     them their mean.
     """
     least, most = int(np.ceil(goal * limits.over_min)), int(goal * limits.over_max)
-    rates = np.full(most, loss_rates.mean(dtype=np.float64))
-    rates[: len(loss_rates)] = loss_rates[:most]
-    reports, variance = (1.0 - rates).cumsum(), (rates * (1.0 - rates)).cumsum()
-    enough = np.flatnonzero(reports - goal + 0.5 >= SURE * np.sqrt(variance))
-    enough = enough[enough + 1 >= goal]
-    return max(least, int(enough[0]) + 1) if len(enough) else most
+    known, mean = loss_rates[:most].astype(np.float64), float(loss_rates.mean(dtype=np.float64))
+    reports, variance = (1.0 - known).cumsum(), (known * (1.0 - known)).cumsum()
+
+    def enough(leases: int) -> bool:
+        place = min(leases, len(known)) - 1
+        more = leases - 1 - place
+        expected = float(reports[place]) + more * (1.0 - mean)
+        return expected - goal + 0.5 >= SURE * math.sqrt(float(variance[place]) + more * mean * (1.0 - mean))
+
+    if first := next((leases for leases in range(goal, len(known)) if enough(leases)), 0):
+        return max(least, first)
+    # from here on each lease adds the same: once there are enough there always are, and a goal may be a million
+    tail = range(max(goal, len(known)), most + 1)
+    return max(least, tail[0] + bisect.bisect_left(tail, True, key=enough)) if enough(most) else most
 
 
 def hope_ms(report_deadline_ms: int, slowest_ms: Levels) -> int:
@@ -81,7 +91,7 @@ def cohort_now(ramp: Ramp, goal: int, successes: int) -> int:
     steps, cohort = successes // ramp.after, float(min(ramp.base, goal))
     # by steps, so that a run of a million rounds overflows nothing
     while steps > 0 and cohort < goal and ramp.factor > 1.0:
-        cohort, steps = cohort * ramp.factor, steps - 1
+        cohort, steps = min(cohort * ramp.factor, float(goal)), steps - 1
     return min(goal, int(cohort))
 
 
@@ -94,6 +104,6 @@ def should_abort(criteria: Sequence[Abort], outcomes: Mapping[str, int]) -> str:
     ended = sum(outcomes.values())
     for each in criteria:
         lost = outcomes.get(each.kind, 0)
-        if ended >= each.min and lost >= each.share * ended and lost > 0:
+        if ended >= each.min and lost > 0 and lost / ended >= each.share:
             return each.kind
     return ""

@@ -41,13 +41,13 @@ class Arrivals:
 
     def observe(self, at_ms: Numbers) -> None:
         """Check-ins at `at_ms` (int64, ascending), shape (n,)."""
-        if len(at_ms) == 0:
-            return
-        quarters = at_ms // QUARTER_MS
-        starts = np.flatnonzero(np.diff(quarters, prepend=-1))
-        for start, end in zip(starts, [*starts[1:], len(at_ms)], strict=True):
-            self._turn(int(quarters[start]))
-            self._count += int(end - start)
+        start = 0
+        while start < len(at_ms):
+            quarter = int(at_ms[start]) // QUARTER_MS
+            end = int(at_ms.searchsorted((quarter + 1) * QUARTER_MS))
+            self._turn(quarter)
+            self._count += end - start
+            start = end
 
     def note(self, at_ms: int, waiting: int) -> None:
         """So many devices wait at `at_ms`, which is not before the last check-in that was observed."""

@@ -81,9 +81,10 @@ def windows(
         mean = spread_ms(limits, view) * push
         span = limits.window_large_jitter * mean
         spread = (mean - span + share * (2.0 * span)).astype(np.int64)
-    if kept is not None:
-        spread = np.where(kept.every_ms > 0, np.minimum(spread, _kept_ms(limits, kept, at_ms, share)), spread)
-    otherwise = np.clip(spread, 1, limits.window_max_ms)
+    if kept is not None and len(rows := kept.every_ms.nonzero()[0]):
+        told = _kept_ms(limits, Kept(kept.starts_ms[rows], kept.every_ms[rows]), at_ms[rows], share[rows])
+        spread[rows] = np.minimum(spread[rows], told)
+    otherwise = np.minimum(np.maximum(spread, 1), limits.window_max_ms)
     return np.maximum(otherwise, min(view.apart_ms, limits.window_max_ms)), otherwise
 
 
@@ -124,7 +125,7 @@ def gather_ms(limits: Limits, view: PaceView, at_ms: NDArray[np.int64]) -> NDArr
     """
     first, longest = limits.window_rendezvous_ms, max(limits.window_rendezvous_ms, limits.window_idle_ms)
     waited = at_ms - view.since_ms if view.since_ms >= 0 else np.zeros_like(at_ms)
-    wanted = np.clip(waited // PATIENCE, first, longest) if view.seats else np.full_like(at_ms, longest)
+    wanted = np.minimum(np.maximum(waited // PATIENCE, first), longest) if view.seats else np.full_like(at_ms, longest)
     # a float's exponent is the bit length of its whole part
     doublings = np.frexp((wanted // first).astype(np.float64))[1] - 1
     every: NDArray[np.int64] = np.left_shift(np.int64(first), doublings.astype(np.int64))

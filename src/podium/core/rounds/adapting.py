@@ -65,7 +65,8 @@ def leases_wanted(state: State, row: RoundRow, missing: int) -> int:
     if missing <= 0:
         return 0
     if over != "auto":
-        return math.ceil(missing * min(max(float(over), limits.over_min), limits.over_max))
+        # 110 are wanted for 100 by 1.1, though the product of these floats is a little more
+        return math.ceil(round(missing * min(max(float(over), limits.over_min), limits.over_max), 6))
     work, rate = state.open[row.run, row.number], _loss_rate(state, row)
     if work.wanted[:2] != (missing, rate):
         work.wanted = (missing, rate, _by_loss(state, row, missing))

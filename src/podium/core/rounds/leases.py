@@ -17,7 +17,7 @@ from podium.core.outbox import Outbox
 from podium.core.pacing.windows import PaceView, windows
 from podium.core.rounds.buffered import round_of, staleness
 from podium.core.rounds.table import LEASE_LIVE, LEASE_TABLE, advance
-from podium.core.rounds.wants import apart_ms, pace_view
+from podium.core.rounds.wants import pace_view
 from podium.core.rows import LeaseRow, RoundRow
 from podium.core.said import LeaseAccepted, LeaseDeclined, LeaseFailed, LeaseProgressed, LeaseReported
 from podium.core.selection.reasons import DECLINES
@@ -48,7 +48,7 @@ class Returning:
 
     def take(self, state: State, out: Outbox, device: int, run: str) -> None:
         """The answer sent next is `device`'s, about a lease of `run`: soon while it goes on; if well, once it may."""
-        self._rows.append((len(out.sends), device, state.now_ms, pace_view(state, apart_ms(state, run))))
+        self._rows.append((len(out.sends), device, state.now_ms, pace_view(state, run)))
 
     def tell(self, limits: Limits, out: Outbox) -> None:
         """Give every answer its windows."""

@@ -34,16 +34,17 @@ def wanting(state: State) -> list[RoundRow]:
     return [state.rounds[key] for key in keys if state.rounds[key].state in wants[state.runs[key[0]].state]]
 
 
-def pace_view(state: State, apart_ms: int = 0) -> PaceView:
-    """The population as it was last looked at, and what rounds want at this moment.
+def pace_view(state: State, run: str = "") -> PaceView:
+    """The population as it was last looked at, and what rounds want at this moment; of who takes part in `run`.
 
     A run wants devices while it goes on, be it that its present round is being summed. The same view until something
     that it depends on changes (`State.put`, `Pace.look`).
     """
-    view = state.pace_views.get(apart_ms)
+    view = state.pace_views.get(run)
     if view is None:
         since = max((max(row.opened_ms, row.reporting_ms) for row in wanting(state)), default=-1)
-        view = state.pace_views[apart_ms] = state.pace.view(state.fleet, seats_wanted(state), since, apart_ms)
+        apart = apart_ms(state, run) if run else 0
+        view = state.pace_views[run] = state.pace.view(state.fleet, seats_wanted(state), since, apart)
     return view
 
 
@@ -65,7 +66,7 @@ def kept_for(state: State, row: RoundRow, at_ms: Numbers) -> tuple[int, Numbers]
     else:
         since, longest, soonest = row.opened_ms, task.report_deadline, soonest_ms(state, row.run, row.number - 1)
     starts = since + soonest
-    waited = np.clip(np.maximum(at_ms, starts) - since, 0, longest)
+    waited = np.minimum(np.maximum(np.maximum(at_ms, starts) - since, 0), longest)
     return starts, kept_every_ms(state.limits, waited)
 
 

@@ -10,6 +10,8 @@ Never: when a round starts (rounds). Limits: a batch holds no device twice and s
 Source: Filter, Score, Reserve, Permit after the Kubernetes scheduling framework.
 """
 
+from collections.abc import Container
+
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -24,9 +26,9 @@ from podium.core.rounds import adapting, rounds
 from podium.core.rounds.buffered import forms
 from podium.core.rounds.leases import grant
 from podium.core.rounds.wants import apart_ms, kept_for, pace_view, wanting
-from podium.core.rows import LeaseRow, RoundRow, TaskRow, granting_round
+from podium.core.rows import LeaseRow, RoundRow, granting_round
 from podium.core.selection.cohort import nominate, would_keep
-from podium.core.selection.eligible import CLAUSE, Reasons, told_facts
+from podium.core.selection.eligible import Reasons, told_facts
 from podium.core.selection.permits import withheld
 from podium.core.selection.quotas import NEWEST, Landed, Nominations, arbitrate, present, used, within
 from podium.core.selection.reasons import CODE
@@ -59,7 +61,7 @@ class Batch:
 
     def undecided(self) -> Numbers:
         """The rows (positions in the batch) that nothing was decided about."""
-        return np.flatnonzero(self.reason < 0)
+        return (self.reason < 0).nonzero()[0]
 
     def landed(self, rows: Numbers) -> Landed:
         """Where `rows` (positions) landed."""
@@ -76,27 +78,29 @@ class Batch:
 def admit(state: State, out: Outbox, batch: Batch) -> None:
     """Decide about every row of `batch` and send the answers."""
     fleet = state.fleet
-    stale = (batch.epoch != fleet.epoch[batch.device]) | (fleet.facts_id[batch.device] == NEVER)
-    batch.decide(np.flatnonzero(stale), "epoch")
-    fresh = np.flatnonzero(~stale)
+    known = (batch.epoch == fleet.epoch[batch.device]) & (fleet.facts_id[batch.device] != NEVER)
+    fresh = known.nonzero()[0]
+    if len(fresh) < len(known):
+        batch.decide((~known).nonzero()[0], "epoch")
     heard, at = batch.device[fresh], batch.at[fresh]
     state.pace.observe(state.arrivals, fleet, at, batch.event.queue)
     if state.quotas.several:
         state.quotas.observe(batch.landed(fresh).gateway)
     fleet.seen_ms[heard] = at
     _hold_claims(state, batch, fresh)
-    fleet.hear(batch.device[fresh], batch.event.telemetry, batch.first + fresh)
-    batch.decide(np.flatnonzero(~stale & fleet.banned[batch.device]), "banned")
+    every = slice(batch.first, batch.first + len(known))
+    fleet.hear(heard, batch.event.telemetry, every if len(fresh) == len(known) else batch.first + fresh)
+    batch.decide((known & fleet.banned[batch.device]).nonzero()[0], "banned")
     _tell_news(state, batch, fresh)
     _offer_again(state, batch)
-    batch.decide(np.flatnonzero((batch.reason < 0) & fleet.cordoned[batch.device]), "cordoned")
+    batch.decide(((batch.reason < 0) & fleet.cordoned[batch.device]).nonzero()[0], "cordoned")
     last: Reasons = np.full(len(batch.at), CODE[_idle_reason(state)], np.int16)
     wanted = wanting(state)
     for row, asks in zip(wanted, _shared(state, batch, wanted), strict=True):
         _consider(state, batch, row, last, asks)
-    _grant(state, out, batch)
-    left = batch.undecided()
-    batch.reason[left] = last[left]
+    if batch.permits:
+        _grant(state, out, batch)
+    np.copyto(batch.reason, last, where=batch.reason < 0)
     _answer(state, out, batch)
 
 
@@ -113,14 +117,13 @@ def _hold_claims(state: State, batch: Batch, fresh: Numbers) -> None:
 def _tell_news(state: State, batch: Batch, fresh: Numbers) -> None:
     if not state.news:
         return
-    waiting = np.fromiter(state.news, np.int64, len(state.news))
-    for row in fresh[np.isin(batch.device[fresh], waiting)]:
+    for row in fresh[_among(batch.device[fresh], state.news)]:
         batch.news[int(row)] = state.news.pop(int(batch.device[row]))
 
 
 def _offer_again(state: State, batch: Batch) -> None:
     """A device that holds a lease hears of it again: an answer may have been lost, or the device restarted."""
-    rows = np.flatnonzero((batch.reason < 0) & state.fleet.live[batch.device])
+    rows = ((batch.reason < 0) & state.fleet.live[batch.device]).nonzero()[0]
     for row in rows:
         lease = state.leases[state.live_lease[int(batch.device[row])]]
         batch.offers[int(row)] = _offer(state, lease, int(batch.at[row]))
@@ -149,8 +152,10 @@ def _idle_reason(state: State) -> str:
 
 def _shared(state: State, batch: Batch, wanting: list[RoundRow]) -> list[Mask | None]:
     """For each round the rows of the batch that ask it, where several runs want devices; None: all that are left."""
+    if len({row.run for row in wanting}) < 2:
+        return [None] * len(wanting)
     rows, count = batch.undecided(), len(batch.at)
-    if len({row.run for row in wanting}) < 2 or len(rows) == 0:
+    if len(rows) == 0:
         return [None] * len(wanting)
     claims: dict[str, NDArray[np.float64]] = {}
     turns = np.full((len(wanting), count), np.inf)
@@ -186,17 +191,25 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     rows = batch.undecided()
     judged = batch.codes.get((row.run, row.number))
     codes = _filter(state, batch, rows, row) if judged is None else judged[rows]
-    unfit = codes != CODE["offered"]
-    work.reason[batch.device[rows[unfit]]] = codes[unfit]
-    why = np.where(codes < CLAUSE, codes, _general(codes, task, state))
-    silent = unfit & ~batch.claimed[rows]  # whoever asks another run hears what that answers
-    last[rows[silent]] = why[silent]
-    fit = rows[~unfit if asks is None else ~unfit & asks[rows]]
+    fits = codes == CODE["offered"]
+    unfit = (~fits).nonzero()[0]
+    away, why = rows[unfit], codes[unfit]
+    work.reason[batch.device[away]] = why
+    heard = state.eligibility_of(task).heard[why]
+    if asks is None:
+        last[away] = heard
+    else:  # whoever asks another run hears what that answers
+        silent = ~batch.claimed[away]
+        last[away[silent]] = heard[silent]
+    fit = rows[fits if asks is None else fits & asks[rows]]
+    if len(fit) == 0:
+        return
     if forms(row, task.task):
-        kept = _reserve(state, batch, row, fit)
-        work.reason[batch.device[fit[kept]]] = CODE["reserved"]
-        batch.decide(fit[kept], "reserved")
-        batch.kept.starts_ms[fit[kept]], batch.kept.every_ms[fit[kept]] = kept_for(state, row, batch.at[fit[kept]])
+        kept = fit[_reserve(state, batch, row, fit)]
+        if len(kept):
+            work.reason[batch.device[kept]] = CODE["reserved"]
+            batch.decide(kept, "reserved")
+            batch.kept.starts_ms[kept], batch.kept.every_ms[kept] = kept_for(state, row, batch.at[kept])
     else:
         work.reason[batch.device[fit]] = CODE["offered"]
         _permit(state, batch, row, fit)
@@ -204,20 +217,11 @@ def _consider(state: State, batch: Batch, row: RoundRow, last: Reasons, asks: Ma
     last[left] = work.reason[batch.device[left]] = CODE["full"]
 
 
-def _general(codes: Reasons, task: TaskRow, state: State) -> Reasons:
-    """Clause codes as the closed reasons that devices hear: requires, when or unknown-fact."""
-    hard = len(state.eligibility_of(task).requires.clauses)
-    clause, unknown = (codes - CLAUSE) // 2, (codes - CLAUSE) % 2
-    named = np.where(clause < hard, CODE["requires"], CODE["when"])
-    general: Reasons = np.where(unknown == 1, CODE["unknown-fact"], named).astype(np.int16)
-    return general
-
-
 def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons:
     """A reason code per row of `rows` for one round; CODE["offered"] for those that fit."""
     devices = batch.device[rows]
     codes = withheld(state, row, devices, batch.at[rows])
-    left = np.flatnonzero(codes == CODE["offered"])
+    left = (codes == CODE["offered"]).nonzero()[0]
     if len(left):
         facts = told_facts(state.fleet, devices[left], batch.event.telemetry, batch.first + rows[left])
         codes[left] = state.eligibility_of(state.task_of(row.run)).codes(state.fleet, facts)
@@ -226,15 +230,12 @@ def _filter(state: State, batch: Batch, rows: Numbers, row: RoundRow) -> Reasons
 
 def _reserve(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> Mask:
     """Nominate `fit` for the forming round, and note when it has its minimum or its goal; which of `fit` are kept."""
-    work = state.open[row.run, row.number]
-    new, before = fit[~work.nominated[batch.device[fit]]], work.nominees
-    if len(fit) == 0:
-        return np.zeros(0, np.bool_)
-    seats = adapting.open_seats(state, row)
+    work, seats = state.open[row.run, row.number], adapting.open_seats(state, row)
+    before, met = work.nominees, ~work.nominated[batch.device[fit]]
     kept = nominate(state, row, seats, *_told(batch, fit))
     for need, settle in rounds.readiness(state, row):
         if before < need <= work.nominees:
-            ready = int(batch.at[new[need - before - 1]]) + settle
+            ready = int(batch.at[fit[met][need - before - 1]]) + settle
             work.ready_ms = ready if work.ready_ms < 0 else min(ready, work.ready_ms)
     return kept
 
@@ -269,9 +270,11 @@ def _permit(state: State, batch: Batch, row: RoundRow, fit: Numbers) -> None:
 
 
 def _seated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> Mask:
-    """Which of `rows`, in their order, get a lease of a reporting round: none of them did before in this batch."""
+    """Which of `rows`, which rise, get a lease of a reporting round: none of them did before in this batch."""
     nominated, own = _nominated(state, row, batch, rows)
-    return np.isin(rows, nominated[_granted(state, row, batch, nominated, own)])
+    seated = np.zeros(len(rows), np.bool_)
+    seated[rows.searchsorted(nominated[_granted(state, row, batch, nominated, own)])] = True
+    return seated
 
 
 def _nominated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> tuple[Numbers, Mask]:
@@ -290,7 +293,7 @@ def _nominated(state: State, row: RoundRow, batch: Batch, rows: Numbers) -> tupl
         # what an old slice still has is not known here: its gateway asks for whomever it likes, and is refused
         newest = present(landed.generation, work.slices.generation)
         free = within(work.slices, at, landed.gateway, free & newest) | (free & ~newest)
-    nominated = np.flatnonzero(own | free)
+    nominated = (own | free).nonzero()[0]
     return rows[nominated], own[nominated]
 
 
@@ -310,12 +313,9 @@ def _granted(state: State, row: RoundRow, batch: Batch, rows: Numbers, own: Mask
     return arbitrate(asked, adapting.open_seats(state, row), len(work.reserved), generation)
 
 
-def _among(devices: Numbers, some: set[int]) -> Mask:
+def _among(devices: Numbers, some: Container[int]) -> Mask:
     """Which of `devices` are in `some`."""
-    if not some:
-        return np.zeros(len(devices), np.bool_)
-    found: Mask = np.isin(devices, np.fromiter(some, np.int64, len(some)))
-    return found
+    return np.fromiter(map(some.__contains__, devices.tolist()), np.bool_, len(devices))
 
 
 def _grant(state: State, out: Outbox, batch: Batch) -> None:
@@ -329,11 +329,11 @@ def _grant(state: State, out: Outbox, batch: Batch) -> None:
 def _answer(state: State, out: Outbox, batch: Batch) -> None:
     view = pace_view(state)
     served, spread = windows(state.limits, view, batch.device, batch.at, batch.kept)
-    kept_out = np.flatnonzero((batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"]))
+    kept_out = ((batch.reason == CODE["cordoned"]) | (batch.reason == CODE["banned"])).nonzero()[0]
     if len(kept_out):
         idle, devices, at = replace(view, seats=0), batch.device[kept_out], batch.at[kept_out]
         served[kept_out], spread[kept_out] = windows(state.limits, idle, devices, at)
-    quiet = np.flatnonzero(batch.reason != CODE["offered"])
+    quiet = (batch.reason != CODE["offered"]).nonzero()[0]
     if len(quiet):
         told = quiet[batch.reason[quiet] != CODE["epoch"]]  # who is to open a session comes again at once
         state.pace.tell(state.fleet, batch.at[told], spread[told])

@@ -34,8 +34,8 @@ def nominate(state: State, row: RoundRow, seats: int, devices: Numbers, told: tu
 
     `told`: their momentary facts, with a row for each. A device that was nominated before is asked after.
     """
-    work, (groups, keys) = state.open[row.run, row.number], _weighed(state, row, seats, devices, told)
-    new = devices[~work.nominated[devices]]
+    work, (groups, keys, fresh) = state.open[row.run, row.number], _weighed(state, row, seats, devices, told)
+    new = devices[fresh]
     work.nominated[new] = True
     work.nominees += len(new)
     assert work.seats is not None
@@ -46,7 +46,7 @@ def would_keep(state: State, row: RoundRow, seats: int, devices: Numbers, told: 
     """What `nominate` would answer; nobody is nominated."""
     if len(devices) == 0:
         return np.zeros(0, np.bool_)
-    groups, keys = _weighed(state, row, seats, devices, told)
+    groups, keys, _ = _weighed(state, row, seats, devices, told)
     standing = state.open[row.run, row.number].seats
     assert standing is not None
     return standing.copy().offer(devices, groups, keys)
@@ -54,24 +54,27 @@ def would_keep(state: State, row: RoundRow, seats: int, devices: Numbers, told: 
 
 def _weighed(
     state: State, row: RoundRow, seats: int, devices: Numbers, told: tuple[Telemetry, Numbers]
-) -> tuple[Groups, Floats]:
-    """The group and the key of each of `devices`, NaN for one that was nominated; the first ones make the seats."""
+) -> tuple[Groups, Floats, Numbers]:
+    """The group and the key of each of `devices`, NaN for one that was nominated, and the positions of the others.
+
+    The first ones make the seats.
+    """
     work, task = state.open[row.run, row.number], state.task_of(row.run)
     strategy = state.strategy_of(task)
     if work.seats is None:
         work.strata = Strata(state.fleet, task.task.select.stratify) if task.task.select.stratify else None
         work.ask = ask_of(state, row, max(1, seats))
         work.seats = Seats(strategy.groups(work.ask))
-    new = ~work.nominated[devices]
+    new = (~work.nominated[devices]).nonzero()[0]
     groups, keys = np.zeros(len(devices), np.int16), np.full(len(devices), np.nan)
-    if new.any() and work.ask is not None:
+    if len(new) and work.ask is not None:
         groups[new], keys[new] = strategy.nominate(
             work.ask, candidates_of(state, row, devices[new], (told[0], told[1][new]))
         )
     if work.cutoffs is not None:  # the gateway tells nobody who is beyond them; group -1 has no seat
         spare = len(work.cutoffs) - 1
         groups[keys > work.cutoffs[np.clip(groups, -1, spare)]] = -1
-    return groups, keys
+    return groups, keys, new
 
 
 def choose(state: State, row: RoundRow, seats: int, minimum: int) -> Plan:

@@ -15,7 +15,7 @@ import numpy as np
 from cel_expr_python import cel
 from numpy.typing import NDArray
 
-from podium.core.fleet.facts import DATASETS, Fact, Facts
+from podium.core.fleet.facts import DATASETS, Fact, Facts, as_told
 from podium.core.selection import operations
 from podium.core.selection.declared import OWN, SWITCHES
 from podium.core.selection.expressions import Term, Tree
@@ -136,6 +136,7 @@ class Clause:
         self._tree = Tree(expression.serialize())
         self._environment = environment
         self._standing = standing
+        self.lasting = not self._tree.root.facts & OWN
         operation = self._operation(self._tree.root)
         self.operation = operation if self._tree.root.facts else _everywhere(operation)
 
@@ -213,13 +214,22 @@ class Clause:
         expression, typed = self._environment.deserialize(self._tree.part(term)), term.type != "other"
 
         def evaluate(facts: Facts) -> Fact | None:
-            value = expression.eval(data=facts)
-            if value.type() == cel.Type.ERROR:
+            value = evaluated(expression, facts)
+            if value is None:
                 return None
             known: Fact = value.value() if typed else value.value() is True
             return known
 
         return evaluate
+
+
+def evaluated(expression: cel.Expression, facts: Facts) -> cel.Value | None:
+    """What the library says of `facts`; None if it is unknown: an error, or more iterations than it allows."""
+    try:
+        value = expression.eval(data=facts)
+    except RuntimeError:  # what `exists` and its like go through grows with what devices tell, such as their labels
+        return None
+    return None if value.type() == cel.Type.ERROR else value
 
 
 def _constant(value: Fact | None, type: str) -> Operation:
@@ -245,9 +255,9 @@ def _double(name: str) -> Operation:
         column = view.fact(name)
         if column is None:
             return np.zeros(view.size), np.ones(view.size, np.bool_)
-        values = column.astype(np.float64)
+        values = as_told(name, column.astype(np.float64))
         unknown = np.isnan(values)
-        return values, unknown if unknown.any() else None
+        return values, unknown if np.count_nonzero(unknown) else None
 
     return read
 
@@ -256,7 +266,7 @@ def _switch(name: str) -> Operation:
     def read(view: View) -> Column:
         column = view.switch(name)
         unknown = column < 0
-        return column > 0, unknown if unknown.any() else None
+        return column > 0, unknown if np.count_nonzero(unknown) else None
 
     return read
 
@@ -267,7 +277,7 @@ _FACTS: dict[str, Callable[[str], Operation]] = {"double": _double, "bool": _swi
 def _examples(name: str, view: View) -> Column:
     values = view.dataset(name).astype(np.int64)
     unknown = values < 0
-    return values, unknown if unknown.any() else None
+    return values, unknown if np.count_nonzero(unknown) else None
 
 
 def _has(name: str, view: View) -> Column:

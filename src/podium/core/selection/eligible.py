@@ -36,12 +36,16 @@ class Eligibility:
         rules = compile_rules(task)
         self.requires, self.when = rules.requires, rules.when
         self._plans: Reasons = np.full(16, _UNSEEN, np.int16)
+        hard, every = len(self.requires.clauses), len(self.requires.clauses) + len(self.when.clauses)
+        clauses = [(CODE["requires" if each < hard else "when"], CODE["unknown-fact"]) for each in range(every)]
+        self.heard: Reasons = np.array([*range(CLAUSE), *(code for pair in clauses for code in pair)], np.int16)
+        """By reason code the one that devices hear: that of a clause is requires, when or unknown-fact to them."""
 
     def codes(self, fleet: Fleet, facts: FactColumns) -> Reasons:
         """For each row of `facts` the first reason why its device does not fit, `CODE["offered"]` if it does."""
         codes = self.plan_codes(fleet, facts.sets)
-        short = self.short_of_data(facts)
-        codes[short & (codes == CODE["offered"])] = CODE["dataset"]
+        if self._task.data.datasets:
+            codes[self.short_of_data(facts) & (codes == CODE["offered"])] = CODE["dataset"]
         for rule, first in ((self.requires, 0), (self.when, len(self.requires.clauses))):
             if rule.clauses:
                 failing = rule.first_failing(facts)
@@ -51,13 +55,13 @@ class Eligibility:
     def plan_codes(self, fleet: Fleet, sets: NDArray[np.int32]) -> Reasons:
         """By the devices' fact sets: `CODE["kind"]` if they lack the task's plan, `CODE["region"]` if they are not
         known to be in one of its regions, else `CODE["offered"]`."""
-        last = int(sets.max(initial=0))
-        if last >= len(self._plans):
-            more = np.full(max(last + 1, 2 * len(self._plans)) - len(self._plans), _UNSEEN, np.int16)
+        count = fleet.facts.count
+        if count > len(self._plans):
+            more = np.full(max(count, 2 * len(self._plans)) - len(self._plans), _UNSEEN, np.int16)
             self._plans = np.concatenate([self._plans, more])
         codes: Reasons = self._plans[sets]
         unseen = codes == _UNSEEN
-        if unseen.any():
+        if np.count_nonzero(unseen):
             for number in np.unique(sets[unseen]):
                 self._plans[number] = CODE[self._refused(fleet.facts.of(int(number)))]
             codes = self._plans[sets]

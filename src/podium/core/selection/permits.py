@@ -27,14 +27,15 @@ def withheld(state: State, row: RoundRow, devices: Numbers, at_ms: Numbers) -> R
     CODE["offered"]: none. The columns of the open round hold every device (`OpenRound.grow`).
     """
     work, task, run = state.open[row.run, row.number], state.task_of(row.run).task, state.runs[row.run]
-    codes: Reasons = np.full(len(devices), CODE["offered"], np.int16)
+    codes: Reasons = np.zeros(len(devices), np.int16)  # CODE["offered"]
     if state.privacy.epsilon_left(run, task) <= 0:
         codes[:] = CODE["privacy"]
         return codes
     if task.select.separation:
         took = state.fleet.participated_ms[devices]
         codes[(took >= 0) & (at_ms - took < task.select.separation)] = CODE["separation"]
-    codes[out_of_tries(state, work, devices)] = CODE["round-done"]
+    if work.count:  # some lease stands or stood in the round
+        codes[out_of_tries(state, work, devices)] = CODE["round-done"]
     often, spent = too_often(state, run, devices), over_budget(state, run, devices, at_ms)
     lost = state.losses[row.run].resting(devices, at_ms)
     for mask, reason in ((often, "spent"), (spent, "budget"), (lost, "backoff")):

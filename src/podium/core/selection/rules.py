@@ -8,7 +8,8 @@ Source: the Common Expression Language, https://cel.dev; parsed, type-checked an
 typed variables, so a misspelt fact or a comparison of unlike types is refused at submission.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -16,10 +17,10 @@ from cel_expr_python import cel
 from numpy.typing import NDArray
 
 from podium.core.fleet.facts import Facts
-from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, Operation, View
+from podium.core.selection.columnwise import Clause, FactColumns, NotInColumns, View, evaluated
 from podium.core.selection.declared import DATA, MOMENTARY, OWN, STANDING, SWITCHES
 from podium.core.selection.expressions import TooDeep, and_offsets
-from podium.core.selection.standing import Crowded, Standing
+from podium.core.selection.standing import Crowded, Part, Standing
 from podium.tasks.task import Task
 from podium.wire.problems import OperatorFault
 
@@ -48,10 +49,16 @@ class Rule:
         self.clauses = split_clauses(text, where)
         self._compiled = [_compile(clause, environment, where) for clause in self.clauses]
         self._standing = Standing()
-        self._operations = [
+        made = [
             _in_columns(clause, expression, environment, self._standing, where)
             for clause, expression in zip(self.clauses, self._compiled, strict=True)
         ]
+        self._operations = [clause.operation for clause in made]
+        # the clauses before the first that a check-in has to do with fail alike for a fact set: one look-up for all
+        self._lasting = next((place for place, clause in enumerate(made) if not clause.lasting), len(made))
+        if self._lasting:
+            first = partial(_first_code, self._compiled[: self._lasting])
+            self._first_lasting = self._standing.add(Part(first, (), np.int16))
 
     def failing(self, facts: Facts) -> Failing | None:
         """The first clause that `facts` do not satisfy, or None."""
@@ -59,26 +66,24 @@ class Rule:
 
     def failings(self, facts: Facts) -> Iterator[Failing]:
         """Every clause that `facts` do not satisfy, in order, evaluated as it is asked for."""
-        for index, expression in enumerate(self._compiled):
-            value = expression.eval(data=facts)
-            if value.type() == cel.Type.ERROR:
-                yield Failing(index, unknown=True)
-            elif value.value() is not True:
-                yield Failing(index, unknown=False)
+        return _failings(self._compiled, facts)
 
     def first_failing(self, facts: FactColumns) -> NDArray[np.int16]:
         """What `failing` says of each row, as an int16: -1 for None, else 2 * clause + (1 if a fact was unknown).
 
         As soon as fewer than half of many rows are left, the clauses after it are evaluated for those alone.
         """
-        codes = np.full(len(facts.sets), SATISFIED, np.int16)
-        if not self.clauses or not len(codes):
-            return codes
+        if not self.clauses or not len(facts.sets):
+            return np.full(len(facts.sets), SATISFIED, np.int16)
         try:
             places = self._standing.places(facts.sets, facts.facts_of)
         except Crowded:
-            halves = (facts.of(half) for half in np.array_split(np.arange(len(codes)), 2))
+            halves = (facts.of(half) for half in np.array_split(np.arange(len(facts.sets)), 2))
             return np.concatenate([self.first_failing(half) for half in halves])
+        if self._lasting:
+            codes: NDArray[np.int16] = self._standing.column(self._first_lasting, places, None)[0]
+        else:
+            codes = np.full(len(places), SATISFIED, np.int16)
         self._fail(codes, View(facts, places))
         return codes
 
@@ -93,22 +98,36 @@ class Rule:
         return [np.where(holds, 0, 1 if unknown is None else 1 + unknown).astype(np.int8) for holds, unknown in told]
 
     def _fail(self, codes: NDArray[np.int16], view: View) -> None:
-        """Write the code of the first clause that fails into `codes`."""
-        rows, standing = None, np.ones(view.size, np.bool_)
-        for index, operation in enumerate(self._operations):
-            values, unknown = operation(view)
-            at = (standing & ~values).nonzero()[0]
-            if len(at) == 0:
-                continue
-            codes[at if rows is None else rows[at]] = 2 * index if unknown is None else 2 * index + unknown[at]
-            standing &= values
-            left = np.count_nonzero(standing)
+        """Write the code of the first clause that fails into `codes`, which tell what the lasting ones say."""
+        rows, holds = None, codes < 0
+        for index in range(self._lasting, len(self._operations)):
+            left = np.count_nonzero(holds)
             if left == 0:
                 return
             if view.size > ROWS_FEW and 2 * left < view.size:
-                at = standing.nonzero()[0]
+                at = holds.nonzero()[0]
                 rows = at if rows is None else rows[at]
-                view, standing = view.of(at), np.ones(left, np.bool_)
+                view, holds = view.of(at), np.ones(left, np.bool_)
+            values, unknown = self._operations[index](view)
+            at = (holds > values).nonzero()[0]
+            if len(at):
+                codes[at if rows is None else rows[at]] = 2 * index if unknown is None else 2 * index + unknown[at]
+                holds &= values
+
+
+def _failings(clauses: Sequence[cel.Expression], facts: Facts) -> Iterator[Failing]:
+    for index, expression in enumerate(clauses):
+        value = evaluated(expression, facts)
+        if value is None:
+            yield Failing(index, unknown=True)
+        elif value.value() is not True:
+            yield Failing(index, unknown=False)
+
+
+def _first_code(clauses: Sequence[cel.Expression], facts: Facts) -> int:
+    """The first of `clauses` that fails as `first_failing` tells it."""
+    found = next(_failings(clauses, facts), None)
+    return SATISFIED if found is None else 2 * found.index + found.unknown
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -145,9 +164,9 @@ def _compile(clause: str, environment: cel.Env, where: str) -> cel.Expression:
 
 def _in_columns(
     clause: str, expression: cel.Expression, environment: cel.Env, standing: Standing, where: str
-) -> Operation:
+) -> Clause:
     try:
-        return Clause(expression, environment, standing).operation
+        return Clause(expression, environment, standing)
     except TooDeep as error:
         raise OperatorFault("expression-invalid", what=f"{where}: {clause}", why="it is nested too deeply") from error
     except NotInColumns as error:

@@ -10,6 +10,7 @@ Source: bottom-k sketches (Cohen and Kaplan 2007, "Summarizing data using bottom
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ FIRST = 4_096
 """So many rows of a batch are looked at first, then twice as many, and so on: each part by the bound of the last."""
 BLOCK = 128
 """Rows that are compared with each other, each with all, to tell which of them were kept when they came."""
+DEVICE_BITS = 40
+"""More than a device number has; what is left of 63 is more than a group has seats."""
 _BEFORE = np.tri(BLOCK, k=-1, dtype=np.bool_)
 
 
@@ -33,10 +36,12 @@ class Seats:
         self._capacities = {group: capacity for group, capacity in sorted(capacities.items()) if capacity > 0}
         self._devices: dict[int, Devices] = {group: np.empty(0, np.int64) for group in self._capacities}
         self._keys: dict[int, Keys] = {group: np.empty(0, np.float64) for group in self._capacities}
-        # by group, the greatest key that still finds a seat; NaN compares false, so a group without seats keeps nobody
-        self._greatest: Keys = np.full(max(self._capacities, default=-1) + 2, np.nan)
+        # by group + 1, the greatest key that still finds a seat; NaN compares false, so a group without seats keeps
+        # nobody, and those below the first and beyond the last one are without
+        self._greatest: Keys = np.full(max(self._capacities, default=-1) + 3, np.nan)
         for group in self._capacities:
-            self._greatest[group] = np.inf
+            self._greatest[group + 1] = np.inf
+        self._found: _Found | None = None  # as last asked for, until the members are others
 
     def offer(self, devices: Devices, groups: Groups, keys: Keys) -> Mask:
         """Nominate `devices` (int64) in `groups` (int16) with `keys` (float64), all of one shape.
@@ -46,7 +51,6 @@ class Seats:
         nominates nobody: such a row asks whether the device is kept.
         """
         kept = np.zeros(len(devices), np.bool_)
-        groups, keys = self._own(devices, groups, keys)
         start, count = 0, FIRST
         while start < len(devices):
             part = slice(start, start + count)
@@ -54,64 +58,60 @@ class Seats:
             start, count = start + count, 2 * count
         return kept
 
-    def _own(self, devices: Devices, groups: Groups, keys: Keys) -> tuple[Groups, Keys]:
-        """`groups` and `keys` with those of the kept devices where nobody is nominated."""
-        asks, members = np.flatnonzero(np.isnan(keys)), self.members()
-        if len(asks) == 0 or len(members) == 0:
-            return groups, keys
-        order = np.argsort(members)
-        place = order[np.minimum(members[order].searchsorted(devices[asks]), len(members) - 1)]
-        there = members[place] == devices[asks]
-        asks, place = asks[there], place[there]
-        groups, keys = groups.copy(), keys.copy()
-        sizes = [len(each) for each in self._devices.values()]
-        groups[asks] = np.repeat(np.array(list(self._devices), np.int16), sizes)[place]
-        keys[asks] = np.concatenate(list(self._keys.values()))[place]
-        return groups, keys
-
     def _offer(self, devices: Devices, groups: Groups, keys: Keys) -> Mask:
-        spare, kept = len(self._greatest) - 1, np.zeros(len(devices), np.bool_)
-        known = groups if len(groups) and groups.min() >= 0 and groups.max() < spare else np.clip(groups, -1, spare)
-        rows = np.flatnonzero(keys <= self._greatest[known])
+        kept = np.zeros(len(devices), np.bool_)
+        beyond = self._greatest.take(np.add(groups, 1, dtype=np.int32), mode="clip")
+        rows = ((keys <= beyond) | np.isnan(keys)).nonzero()[0]
         if len(rows) == 0:
             return kept
-        if len(self._capacities) > 1:
-            rows = rows[np.argsort(groups[rows], kind="stable")]
-        there = self.holds(devices[rows])
-        cuts = np.flatnonzero(np.diff(groups[rows])) + 1
-        for part, held in zip(np.split(rows, cuts), np.split(there, cuts), strict=True):
-            kept[part] = self._merge(int(groups[part[0]]), devices[part], keys[part], held)
+        devices, groups, keys = devices[rows], groups[rows], keys[rows]
+        place = self._index().places(devices)
+        there = place >= 0
+        if np.count_nonzero(there):  # whoever is kept is asked after, and not taken in again
+            groups[there], keys[there] = self._index().group[place[there]], self._index().key[place[there]]
+        new = ~(there | np.isnan(keys))
+        kept[rows[there]] = True  # until somebody new takes the seat
+        for group in sorted(set(groups[new].tolist())):
+            mine = ((groups == group) & (new | there)).nonzero()[0]
+            kept[rows[mine]] = self._merge(group, devices[mine], keys[mine], new[mine])
         return kept
 
-    def _merge(self, group: int, devices: Devices, keys: Keys, there: Mask) -> Mask:
-        """Offer what may find a seat in `group`: everybody gets a rank, and a row is kept if few enough come before."""
-        capacity, held = self._capacities[group], len(self._devices[group])
-        every = np.concatenate([self._devices[group], devices])
-        drawn = np.concatenate([self._keys[group], keys])
-        order = np.lexsort((every, drawn))
-        rank = np.empty(len(order), np.int64)
-        rank[order] = np.arange(len(order))
-        # whoever is there already, here or in another group, is asked after and not taken in again
-        _, first, same = np.unique(every, return_index=True, return_inverse=True)
-        rank = rank[first[same]]
-        new = first[same] == np.arange(len(every))
-        elsewhere = there & ~np.isin(devices, self._devices[group]) if there.any() else there
-        new[held:] &= ~elsewhere
-        kept, taken = _kept_in_turn(np.sort(rank[:held]), rank[held:], new[held:], capacity)
-        chosen = order[taken]
-        self._devices[group], self._keys[group] = every[chosen], drawn[chosen]
-        self._greatest[group] = self._keys[group][-1] if len(chosen) == capacity else np.inf
-        return kept | elsewhere
+    def _merge(self, group: int, devices: Devices, keys: Keys, new: Mask) -> Mask:
+        """Offer what may find a seat in `group`: everybody gets a rank, and a row is kept if few enough come before.
+
+        Rows that are not `new` are kept already, with these keys.
+        """
+        held, capacity = self._devices[group], self._capacities[group]
+        place, first = _places(held, self._keys[group], devices, keys), _first_places(devices)
+        if first is not None:
+            new, place = new & (first == np.arange(len(devices))), place[first]
+        fresh = new.nonzero()[0]
+        fresh = fresh[np.lexsort((devices[fresh], keys[fresh]))]
+        risen, count = place[fresh], len(held) + len(fresh)
+        rank = place + risen.searchsorted(place, side="right")
+        rank[fresh] = risen + np.arange(len(fresh))
+        stood = np.ones(count, np.bool_)
+        stood[rank[fresh]] = False
+        every, drawn = np.empty(count, np.int64), np.empty(count, np.float64)
+        every[stood], drawn[stood] = held, self._keys[group]
+        every[rank[fresh]], drawn[rank[fresh]] = devices[fresh], keys[fresh]
+        self._devices[group], self._keys[group] = every[:capacity], drawn[:capacity]
+        self._greatest[group + 1] = drawn[capacity - 1] if count >= capacity else np.inf
+        came = ~stood[:capacity]
+        self._found = self._index().after(every[capacity:], every[:capacity][came], group, drawn[:capacity][came])
+        if count <= capacity:
+            return np.ones(len(devices), np.bool_)
+        return _kept_in_turn(place, rank if first is None else rank[first], new, capacity)
 
     def cutoffs(self) -> Keys:
         """By group, the greatest key that finds a seat now (float64); NaN for one without seats, such as the last."""
-        return self._greatest.copy()
+        return self._greatest[1:].copy()
 
     def copy(self) -> "Seats":
         """Seats of the same capacities with the same members."""
         made = Seats(self._capacities)
         made._devices, made._keys = dict(self._devices), dict(self._keys)
-        made._greatest = self._greatest.copy()
+        made._greatest, made._found = self._greatest.copy(), self._found
         return made
 
     def drop(self, device: int) -> None:
@@ -120,7 +120,7 @@ class Seats:
             stay = kept != device
             if not stay.all():
                 self._devices[group], self._keys[group] = kept[stay], self._keys[group][stay]
-                self._greatest[group] = np.inf
+                self._greatest[group + 1], self._found = np.inf, None
 
     def members(self) -> Devices:
         """The kept device numbers (int64): groups in order, in each the smallest key first."""
@@ -128,24 +128,76 @@ class Seats:
 
     def holds(self, devices: Devices) -> Mask:
         """Which of `devices` (int64) hold a seat now (bool, same shape)."""
-        held: Mask = np.isin(devices, self.members())
+        held: Mask = self._index().places(devices) >= 0
         return held
 
+    def _index(self) -> "_Found":
+        if self._found is None:
+            self._found = _Found(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0))
+            for group, devices in self._devices.items():
+                self._found = self._found.after(devices[:0], devices, group, self._keys[group])
+        return self._found
 
-def _kept_in_turn(
-    standing: NDArray[np.int64], ranks: NDArray[np.int64], new: Mask, capacity: int
-) -> tuple[Mask, NDArray[np.int64]]:
-    """Of rows that come in turn with `ranks`: who is among the `capacity` smallest right then; and the last such ranks.
 
-    `standing`: the sorted ranks of those kept before. Rows that are not `new` are asked after and take nobody's place.
+class _Found(NamedTuple):
+    """The members by device number, rising, with their groups and keys."""
+
+    device: Devices
+    group: Groups
+    key: Keys
+
+    def places(self, devices: Devices) -> NDArray[np.int64]:
+        """Where each of `devices` stands (int64, same shape), -1: nowhere."""
+        if len(self.device) == 0:
+            return np.full(len(devices), -1)
+        place = self.device.searchsorted(devices)
+        place[self.device.take(place, mode="clip") != devices] = -1
+        return place
+
+    def after(self, gone: Devices, came: Devices, group: int, keys: Keys) -> "_Found":
+        """These without those of `gone`, some of whom may not be there, and with `came` in `group` with `keys`."""
+        kept = self
+        if len(gone):
+            stay = np.ones(len(self.device) + 1, np.bool_)
+            stay[self.places(gone)] = False  # of whoever is not there the last one, of nobody
+            kept = _Found(self.device[stay[:-1]], self.group[stay[:-1]], self.key[stay[:-1]])
+        devices = np.concatenate([kept.device, came])
+        groups = np.concatenate([kept.group, np.full(len(came), group, np.int16)])
+        order = devices.argsort(kind="stable")  # that makes use of it that the first ones rise
+        return _Found(devices[order], groups[order], np.concatenate([kept.key, keys])[order])
+
+
+def _places(held: Devices, drawn: Keys, devices: Devices, keys: Keys) -> NDArray[np.int64]:
+    """How many of those `held`, by rising `drawn` keys and number, come before each of `devices` with `keys`: int64."""
+    place = drawn.searchsorted(keys)
+    tied = ((drawn.take(place, mode="clip") == keys) if len(drawn) else np.zeros(len(keys), np.bool_)).nonzero()[0]
+    if len(tied):  # among equal keys the smaller number is first
+        run = (drawn.searchsorted(drawn) << DEVICE_BITS) + held
+        place[tied] = run.searchsorted((place[tied] << DEVICE_BITS) + devices[tied])
+    return place
+
+
+def _first_places(devices: Devices) -> NDArray[np.int64] | None:
+    """For each of `devices` where it first stands among them (int64, same shape); None: all differ."""
+    rising = np.sort(devices)
+    if not np.count_nonzero(rising[1:] == rising[:-1]):
+        return None
+    _, first, same = np.unique(devices, return_index=True, return_inverse=True)
+    return first[same]
+
+
+def _kept_in_turn(place: NDArray[np.int64], rank: NDArray[np.int64], new: Mask, capacity: int) -> Mask:
+    """Of rows that come in turn, who is among the first `capacity` right then.
+
+    `place`: how many of those kept before come before each; `rank`: the order of all. Rows that are not `new` are asked
+    after and take nobody's place.
     """
-    kept = np.zeros(len(ranks), np.bool_)
-    for start in range(0, len(ranks), BLOCK):
+    kept, came = np.zeros(len(rank), np.bool_), np.empty(0, np.int64)
+    for start in range(0, len(rank), BLOCK):
         part = slice(start, start + BLOCK)
-        asked, adding = ranks[part], new[part]
+        asked, adding = rank[part], new[part]
         count = len(asked)
         before = (asked[None, :] < asked[:, None]) & adding[None, :] & _BEFORE[:count, :count]
-        kept[part] = standing.searchsorted(asked) + before.sum(axis=1) < capacity
-        came = np.sort(asked[adding & kept[part]])
-        standing = np.insert(standing, standing.searchsorted(came), came)[:capacity]
-    return kept, standing
+        kept[part] = place[part] + came.searchsorted(asked) + before.sum(axis=1) < capacity
+        came = np.sort(np.concatenate([came, asked[adding & kept[part]]]), kind="stable")
+    return kept

@@ -65,8 +65,10 @@ class Standing:
     def places(self, sets: NDArray[np.int32], facts_of: Callable[[int], Facts]) -> NDArray[np.int64]:
         """The place of each set of `sets` (shape (rows,)); sets not met before are evaluated. `Crowded`."""
         places = sets & np.int64(len(self._held) - 1)
+        if not self.parts:  # nothing is remembered
+            return places
         strange = self._held[places] != sets
-        if not strange.any():
+        if not np.count_nonzero(strange):
             return places
         for number in np.unique(sets[strange]).tolist():
             self._meet(number, facts_of(number))

@@ -123,7 +123,7 @@ class Conversation:
         number = state.device_number(decode_canonical(payload, SessionStatement).device_id)
         row = state.devices[number]
         told = open_signed(unb64(row.public_key), "session", asked.statement, SessionStatement)
-        if row.state != "active":
+        if row.state == "banned":
             raise DeviceFault("device-banned")
         if told.plane_key_id != self._parts.identity.online_id:
             raise DeviceFault("challenge-expired", why="the statement names another key of the plane")

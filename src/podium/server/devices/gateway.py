@@ -77,7 +77,7 @@ class Door:
         if number != claims.device:
             raise DeviceFault("session-unknown", why="it was made for another enrolment")
         row = state.devices[number]
-        if row.state != "active":
+        if row.state == "banned":
             raise DeviceFault("device-banned")
         newest = int(state.fleet.epoch[number])
         if claims.epoch < newest:
