@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from podium.core.rows import PAST_HOPE, LeaseRow
 from podium.core.selection.losses import Losses
@@ -27,6 +28,13 @@ def until(losses: Losses) -> int:
     return int(losses.free_ms(AT)[0])
 
 
+def resting(losses: Losses, devices: list[int], at_ms: NDArray[np.int64]) -> list[bool]:
+    """Whether each of `devices` is left alone then."""
+    found = losses.resting(np.array(devices), at_ms)
+    assert found is not None
+    return [bool(each) for each in found]
+
+
 def test_the_rest_doubles_with_each_loss_in_a_row() -> None:
     losses, row = Losses(), ended(0, "LAPSED")
     told = []
@@ -36,8 +44,11 @@ def test_the_rest_doubles_with_each_loss_in_a_row() -> None:
     assert told[:7] == [-1, 1_000, 2_000, 4_000, 8_000, 10_000, 10_000], "one is chance; no rest is longer than 10 s"
     assert told[-1] == 10_000 and losses.in_a_row[3] == 40
     at = 100_000 * 59 + np.array([9_999, 10_000])
-    assert losses.resting(np.array([3, 3]), at).tolist() == [True, False]
-    assert losses.resting(np.array([4, 99]), at).tolist() == [False, False], "nothing is known of these"
+    assert resting(losses, [3, 3], at) == [True, False]
+    assert resting(losses, [15, 99], at) == [False, False], "nothing is known of these"
+    assert losses.resting(AT, at[1:]) is None, "it was the last one"
+    losses.take(99, row, STALL_MS, LONGEST_MS)
+    assert resting(losses, [3, 99, 100], at[[0, 0, 0]]) == [True, False, False]
     assert losses.free_ms(np.array([4, 99])).tolist() == [-1, -1]
     losses.take(3, ended(9_000_000, "ACCEPTED"), STALL_MS, LONGEST_MS)
     assert (until(losses), losses.in_a_row[3]) == (-1, 0), "an accepted update clears all of it"

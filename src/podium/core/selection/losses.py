@@ -25,9 +25,13 @@ _MOST = 40
 
 
 class Losses:
-    """Columns by device number, of one run: `in_a_row` uint8, `until_ms` int64 (-1: it need not rest)."""
+    """Columns by device number, of one run: `in_a_row` uint8, `until_ms` int64 (-1: it need not rest).
+
+    Their last element is nobody's, so that whoever is beyond them is looked up there.
+    """
 
     def __init__(self) -> None:
+        self._latest_ms = -1  # when nobody rests any more
         self.in_a_row: NDArray[np.uint8] = np.zeros(16, np.uint8)
         self.until_ms: Numbers = np.full(16, -1, np.int64)
 
@@ -39,28 +43,26 @@ class Losses:
             return
         if row.state not in ("LAPSED", "FAILED", "REFUSED") and row.reason != PAST_HOPE:
             return
-        self._grow(device + 1)
+        self._grow(device + 2)
         lost = min(int(self.in_a_row[device]) + 1, _MOST)
         self.in_a_row[device] = lost
         if lost > FREE:
-            self.until_ms[device] = row.ended_ms + min(stall_ms << (lost - FREE - 1), longest_ms)
+            until = row.ended_ms + min(stall_ms << (lost - FREE - 1), longest_ms)
+            self.until_ms[device], self._latest_ms = until, max(until, self._latest_ms)
 
-    def resting(self, devices: Numbers, at_ms: Numbers) -> Mask:
-        """Which of `devices` are left alone at `at_ms` (int64, same shape)."""
+    def resting(self, devices: Numbers, at_ms: Numbers) -> Mask | None:
+        """Which of `devices` are left alone at `at_ms` (int64, rising, same shape): bool; None: nobody is any more."""
+        if len(at_ms) == 0 or self._latest_ms <= at_ms[0]:
+            return None
         found = np.zeros(len(devices), np.bool_)
-        some = np.flatnonzero(devices < len(self.in_a_row))
-        some = some[
-            self.in_a_row[devices[some]] > FREE
-        ]  # hardly anybody: the wider column is looked at for these alone
+        # hardly anybody: the wider column is looked at for these alone
+        some = np.flatnonzero(self.in_a_row.take(devices, mode="clip") > FREE)
         found[some] = self.until_ms[devices[some]] > at_ms[some]
         return found
 
     def free_ms(self, devices: Numbers) -> Numbers:
         """Until when each of `devices` is left alone: int64, same shape; -1 if it never was."""
-        free = np.full(len(devices), -1, np.int64)
-        some = devices < len(self.until_ms)
-        free[some] = self.until_ms[devices[some]]
-        return free
+        return self.until_ms.take(devices, mode="clip")
 
     def _grow(self, size: int) -> None:
         if size <= len(self.in_a_row):
