@@ -33,3 +33,13 @@ def test_asking_as_many_as_are_lost_wastes_less_than_a_fixed_share() -> None:
     assert adaptive.abandoned <= fixed.abandoned, told
     assert adaptive.work_ms <= fixed.work_ms * 2 / 3, told
     assert adaptive.took_ms <= fixed.took_ms * 1.6, told
+
+
+@pytest.mark.long
+def test_where_a_fifth_is_lost_nobody_can_waste_much_less_than_a_fixed_share() -> None:
+    """30 rounds of 100 lose 100 * 0.2 / 0.8 = 25 leases each, whoever asks; 130 % wastes 30."""
+    fixed, adaptive = (costs(over, (1, 2), losing(2.5)) for over in (1.3, "auto"))
+    told = f"fixed 1.3 {fixed}, adaptive {adaptive}"
+    assert adaptive.abandoned <= fixed.abandoned == 0, told
+    assert adaptive.work_ms <= fixed.work_ms, told
+    assert 0.95 * 2 * 30 * 25 <= adaptive.leases <= fixed.leases, told
