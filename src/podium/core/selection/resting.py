@@ -30,7 +30,7 @@ RESTS: NDArray[np.bool_] = np.isin(REASONS, ("separation", "round-done", "spent"
 
 def rows_resting(reasons: Reasons) -> Numbers:
     """The rows (positions) of `reasons` that are to rest."""
-    return np.flatnonzero(RESTS[reasons])
+    return RESTS[reasons].nonzero()[0]
 
 
 def rest_ms(state: State, view: PaceView, devices: Numbers, at_ms: Numbers) -> Numbers:
