@@ -45,7 +45,7 @@ def test_the_rest_doubles_with_each_loss_in_a_row() -> None:
     assert told[-1] == 10_000 and losses.in_a_row[3] == 40
     at = 100_000 * 59 + np.array([9_999, 10_000])
     assert resting(losses, [3, 3], at) == [True, False]
-    assert resting(losses, [15, 99], at) == [False, False], "nothing is known of these"
+    assert losses.resting(np.array([15, 99]), at) is None, "nothing is known of these"
     assert losses.resting(AT, at[1:]) is None, "it was the last one"
     losses.take(99, row, STALL_MS, LONGEST_MS)
     assert resting(losses, [3, 99, 100], at[[0, 0, 0]]) == [True, False, False]

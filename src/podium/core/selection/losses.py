@@ -51,12 +51,14 @@ class Losses:
             self.until_ms[device], self._latest_ms = until, max(until, self._latest_ms)
 
     def resting(self, devices: Numbers, at_ms: Numbers) -> Mask | None:
-        """Which of `devices` are left alone at `at_ms` (int64, rising, same shape): bool; None: nobody is any more."""
+        """Which of `devices` are left alone at `at_ms` (int64, rising, same shape): bool; None: none of them is."""
         if len(at_ms) == 0 or self._latest_ms <= at_ms[0]:
             return None
-        found = np.zeros(len(devices), np.bool_)
         # hardly anybody: the wider column is looked at for these alone
         some = np.flatnonzero(self.in_a_row.take(devices, mode="clip") > FREE)
+        if len(some) == 0:
+            return None
+        found = np.zeros(len(devices), np.bool_)
         found[some] = self.until_ms[devices[some]] > at_ms[some]
         return found
 
