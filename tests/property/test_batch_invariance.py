@@ -73,6 +73,11 @@ OVERTAKEN: list[Action] = 6 * [
     *(("progress", 0, 1), ("report", 0, 0), ("report", 0, 0), ("report", 0, 0)),
 ]
 """Some report, which closes a window, and then those who still worked do."""
+LOST: list[Action] = 4 * [
+    *(("work", 0, 0), ("crowd", 0, 1), ("work", 0, 0), ("crowd", 0, 301)),
+    *(("crowd", 0, 900), ("crowd", 0, 250), ("crowd", 0, 2_500)),
+]
+"""Whoever comes is offered a lease, and nobody takes it: round after round is lost."""
 ROUNDS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
@@ -323,7 +328,7 @@ MET = (
     "frozen",
     "cordoned",
     "claim contradicted",
-    *("stratified", "oort", "power_of_choice", "quality", "spent", "budget"),
+    *("stratified", "oort", "power_of_choice", "quality", "spent", "budget", "backoff"),
     *("grants in a window", "older lease"),
 )
 
@@ -335,6 +340,8 @@ def test_cutting_and_joining_batches_changes_no_decision() -> None:
     @given(ACTIONS, ROUNDS, st.sampled_from(CHOICES), st.integers(0, 2**32))
     @example(OVERTAKEN, (3, 3), CHOICES[-1], 1)
     @example(OVERTAKEN, (2, 1), CHOICES[-1], 2)
+    @example(LOST, (3, 3), CHOICES[0], 1)
+    @example(LOST, (3, 3), CHOICES[0], 2)
     def holds(actions: list[Action], rounds: tuple[int, int], choice: dict[str, object], cut: int) -> None:
         story = tell(actions, rounds, choice, (1, 3)[cut % 2])
         single = replay(story.told, story.limits, Counter())

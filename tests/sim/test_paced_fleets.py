@@ -1,6 +1,5 @@
 """Thousands of devices and the core's pacing in a closed loop: days of several kinds, herds, overload, flapping."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -153,16 +152,21 @@ class Flapping(Loop):
         return device < self.flapping
 
 
-def flapped(flapping: int) -> Flapping:
-    """A run of eight rounds of 100 among 1,200 devices, of which so many flap, to its end."""
+def flapped(flapping: int, rounds: int = 8, mended: int = 0) -> Flapping:
+    """A run of so many rounds of 100 among 1,200 devices, of which so many flap, to its end.
+
+    `mended`: once so many rounds are sealed, none flaps any more; 0: that never happens.
+    """
     loop = Flapping(SimFleet(1_200, QUICK, 24), AlwaysThere(), Limits(checkins_easy_per_s_max=1_000), LOAD)
     loop.flapping = flapping
     loop.bring()
-    terms = {"goal": 100, "minimum": 90, "rounds": 8, "report_deadline": 300_000, "stall": 300_000}
+    terms = {"goal": 100, "minimum": 90, "rounds": rounds, "report_deadline": 300_000, "stall": 60_000}
     loop.submit(task(**terms, over="auto", deadline=DAY_MS, abandoned_max=3))
     loop.work()
     while loop.run().state == "RUNNING":
         loop.go(loop.now_ms + 10_000, 1_000)
+        if 0 < mended <= loop.run().rounds_sealed:
+            loop.flapping = 0
     return loop
 
 
@@ -170,12 +174,34 @@ def test_flapping_devices_starve_nobody() -> None:
     calm, loop = flapped(0), flapped(60)
     for each in (calm, loop):
         assert each.run().rounds_sealed == 8
-    leases = list(loop.state.leases.values())
-    theirs = [lease for lease in leases if loop.state.holder(lease) < loop.flapping]
-    tries = Counter((lease.round, lease.device) for lease in theirs)
-    assert max(tries.values()) == loop.core.state.limits.leases_per_device_max, "then its round is done with it"
+    theirs = [lease for lease in loop.state.leases.values() if loop.state.holder(lease) < loop.flapping]
     assert all(lease.state != "ACCEPTED" for lease in theirs)
     assert loop.run().ended_ms <= 1.5 * calm.run().ended_ms, f"{loop.run().ended_ms} ms, {calm.run().ended_ms} without"
+
+
+def share(loop: Flapping, flapping: int, rounds: range) -> float:
+    """Of the leases of `rounds` the share that the first so many devices were given."""
+    holders = [loop.state.holder(lease) for lease in loop.state.leases.values() if lease.round in rounds]
+    return float(np.mean(np.array(holders) < flapping))
+
+
+@pytest.mark.parametrize("flapping", [60, 120])
+def test_flapping_devices_get_no_more_than_their_share_of_the_leases(flapping: int) -> None:
+    """They come ten times as often as the others; most of what they get is in the first rounds."""
+    loop = flapped(flapping, rounds=40)
+    told = [share(loop, flapping, rounds) for rounds in (range(1, 41), range(1, 11), range(11, 41))]
+    assert told[0] <= 1.1 * flapping / 1_200, told
+    assert told[2] <= 0.5 * flapping / 1_200, told
+    assert loop.run().rounds_sealed == 40
+
+
+def test_flapping_devices_that_are_mended_come_back() -> None:
+    loop = flapped(120, rounds=60, mended=20)
+    told = [share(loop, 120, rounds) for rounds in (range(11, 21), range(41, 61))]
+    assert told[1] >= 0.07, f"a tenth of the fleet, and of the leases {told}"
+    back = {loop.state.holder(lease) for lease in loop.state.leases.values() if lease.state == "ACCEPTED"}
+    starved, others = (sum(device not in back for device in some) for some in (range(120), range(120, 1_200)))
+    assert starved / 120 <= others / 1_080, f"{starved} of them never took part, {others} of the others"
 
 
 def test_a_mass_drop_out_costs_one_round_at_most_and_no_herd() -> None:

@@ -262,15 +262,18 @@ def resting(**terms: object) -> Drive:
     return drive
 
 
+def failing(drive: Drive, times: int) -> Drive:
+    """Device 0 gets a lease and fails, so many times, its rests over in between."""
+    for number in range(times):
+        drive.wait(60_000 * (number // 2))
+        drive.accept(drive.state.live_lease.get(0) or drive.lease(0))
+        drive.fail(drive.state.live_lease[0], detail="ValueError: no such column")
+    return drive
+
+
 def spent() -> Drive:
     """One of two devices failed as often as it may in a round."""
-    drive = reporting(2)
-    lease = drive.state.live_lease[0]
-    for _ in range(LIMITS.leases_per_device_max - 1):
-        drive.fail(lease, detail="ValueError: no such column")
-        lease = drive.lease(0)
-    drive.fail(lease, detail="ValueError: no such column")
-    return drive
+    return failing(reporting(2), LIMITS.leases_per_device_max)
 
 
 def spent_alone() -> Drive:
@@ -278,11 +281,7 @@ def spent_alone() -> Drive:
     drive = forming(2, rounds=1)
     drive.check_in(0, 1)
     drive.wait(500)
-    for _ in range(LIMITS.leases_per_device_max):
-        lease = drive.lease(0)
-        drive.accept(lease)
-        drive.fail(lease)
-    return drive
+    return failing(drive, LIMITS.leases_per_device_max)
 
 
 def ruled(facts: dict[str, float], **rules: str) -> Drive:
@@ -379,6 +378,7 @@ CASES: dict[str, list[Case]] = {
     "separation": [Case("run", resting), Case("device", resting)],
     "times-spent": [Case(of, lambda: trained(fairness={"times_max": 1})) for of in ("run", "device")],
     "budget-spent": [Case(of, lambda: trained(budgets={"trainings_per_day": 1})) for of in ("run", "device")],
+    "backoff": [Case(of, lambda: failing(reporting(2), 2)) for of in ("run", "device")],
     "region": [Case(of, lambda: waiting(0, forming(regions=["eu"]))) for of in ("run", "device")],
     "privacy-spent": [Case("run", without_privacy), Case("device", without_privacy)],
     "tries-spent": [Case("run", spent), Case("device", spent_alone)],

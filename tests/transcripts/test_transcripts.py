@@ -296,13 +296,17 @@ def promote_and_rollback() -> Teller:
 
 
 def flapping() -> Teller:
-    """A device restarts again and again, and never reports."""
+    """A device restarts again and again, and never reports: it is left alone, and then tried once more."""
     teller = reporting(3, goal=2, over=1.5)
-    for _ in range(3):
+    for number in range(3):
         teller.accept(teller.lease(0))
         teller.open(0)
         teller.check_in(0)
         teller.wait(10_000)
+        if number == 1:
+            teller.note("two leases in a row were lost: for its stall it gets none")
+            teller.told_windows(0)
+            teller.wait(10_000)
     teller.check_in(0)
     rates = teller.state.learned.reliability().loss_rate(np.array([0, 1]), np.array([-1, -1]))
     teller.note(f"its next lease is lost with a chance of {rates[0]:.2f}, that of another with {rates[1]:.2f}")

@@ -22,6 +22,7 @@ _WHY = {
     "epoch": "that need a new session",
     "spent": "that took part as often as they may",
     "budget": "that spent what they may on this task",
+    "backoff": "left alone after losing lease after lease",
     "region": "in none of the task's regions",
     "privacy": "of a run whose privacy budget is spent",
 }

@@ -6,7 +6,7 @@ kept (fleet/snapshot.py; the shell puts it back beside the rows, and no decision
 nominations, reservations, slices and reasons, `news`, `refusals`, `counted`, `progress` and the deadlines that it
 moved; what was learned of arrivals (`arrivals`, `pace`, `quotas`) and of classes of devices; which claims are in doubt
 since when (`claims`). What was learned and measured of each device (`learned`, `claims`), what runs know of devices
-(`experience`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
+(`experience`, `losses`) and what these `spent` is made of the lease rows, each as it is put: a load makes it again.
 Limits: ended leases are remembered up to `LEASES_REMEMBERED_MAX`; of a store that gave only these, a load knows only
 what they tell.
 """
@@ -51,6 +51,7 @@ from podium.core.rows import (
 from podium.core.selection.budgets import Spent
 from podium.core.selection.eligible import Eligibility
 from podium.core.selection.experience import Experience, heeds
+from podium.core.selection.losses import Losses
 from podium.core.selection.quotas import Quotas
 from podium.core.selection.strategies.registry import make_strategy
 from podium.core.selection.strategies.strategy import Maker, Strategy
@@ -84,6 +85,7 @@ class State:
         self._strategies: dict[str, Strategy] = {}
         self.experience: dict[str, Experience] = {}  # by run
         self.spent: dict[str, Spent] = {}  # by task
+        self.losses: dict[str, Losses] = {}  # by run
         self.now_ms = 0
         self.never = int(NONE)
         self.tokens: dict[str, TokenRow] = {}
@@ -176,8 +178,11 @@ class State:
         self.runs[row.id] = row
         if row.state not in RUN_OPEN:
             self.experience.pop(row.id, None)
-        elif row.id not in self.experience and heeds(self.tasks[row.task].task.select):
-            self.experience[row.id] = Experience()
+            self.losses.pop(row.id, None)
+        elif row.id not in self.losses:
+            self.losses[row.id] = Losses()
+            if heeds(self.tasks[row.task].task.select):
+                self.experience[row.id] = Experience()
         if row.ended_ms >= 0:
             self.learned.forget(row.id)
 
@@ -339,6 +344,8 @@ def _learn(state: State, device: int, row: LeaseRow, before: LeaseRow | None) ->
     if task.task.select.budgets != _UNBOUNDED:
         spent = state.spent.setdefault(task.id, Spent())
         spent.take(device, row, before, state.bytes_of(row.base))
+    if row.ended_ms >= 0 and row.run in state.losses and (before is None or before.state != row.state):
+        state.losses[row.run].take(device, row, int(task.task.round.stall), state.limits.window_max_ms)
     if row.state in LEASE_LIVE or (before is not None and before.state not in LEASE_LIVE):
         return
     reported = row.state in _REPORTED

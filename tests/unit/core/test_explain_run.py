@@ -166,7 +166,7 @@ def test_when_the_separation_is_over_is_said() -> None:
 
 def test_how_tries_were_spent_and_whose_plan_failed_is_said() -> None:
     told = of_run(spent())
-    assert told.causes[0].text == "1 device out of tries in round r.1: failed plan-raised 3"
+    assert told.causes[0].text == "1 device out of tries in round r.1: failed plan-raised 3, lapsed stall 1"
     assert told.next[0] == "podium device logs id-d0    # what failed there"
 
 

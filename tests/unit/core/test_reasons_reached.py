@@ -10,7 +10,7 @@ import pytest
 from podium.core.selection.reasons import REASONS
 from tests.support.core_acts import freeze, mark, pause
 from tests.support.core_drive import Drive
-from tests.support.explain_cases import forming, full, idle, reporting, resting, spent_alone, without_privacy
+from tests.support.explain_cases import failing, forming, full, idle, reporting, resting, spent_alone, without_privacy
 
 
 def after(drive: Drive, act: Callable[[Drive], object]) -> Drive:
@@ -55,6 +55,7 @@ SITUATIONS: dict[str, tuple[Callable[[], Drive], dict[str, float]]] = {
     "budget": (lambda: resting(separation=0, budgets={"trainings_per_day": 1}), {}),
     "region": (lambda: forming(2, regions=["eu"]), {}),
     "privacy": (without_privacy, {}),
+    "backoff": (lambda: failing(reporting(2), 2), {}),
 }
 
 

@@ -113,4 +113,5 @@ def test_the_reasons_that_time_alone_ends() -> None:
         "round-done",
         "spent",
         "budget",
+        "backoff",
     ]

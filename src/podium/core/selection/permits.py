@@ -1,4 +1,5 @@
-"""What a task lets one device do at most: how soon again, how often in a round and a run, what it may spend.
+"""What a task lets one device do at most: how soon again, how often in a round and a run, what it may spend,
+and when it is tried again after losing its leases.
 
 Decides: who has reached a bound at a moment; admission asks at each check-in, and the grant again of whoever was
 nominated. Never: what a lease costs (budgets.py), nor whom else a bound holds back.
@@ -36,7 +37,8 @@ def withheld(state: State, row: RoundRow, devices: Numbers, at_ms: Numbers) -> R
     if work.count:  # some lease stands or stood in the round
         codes[out_of_tries(state, work, devices)] = CODE["round-done"]
     often, spent = too_often(state, run, devices), over_budget(state, run, devices, at_ms)
-    for mask, reason in ((often, "spent"), (spent, "budget")):
+    lost = state.losses[row.run].resting(devices, at_ms)
+    for mask, reason in ((often, "spent"), (spent, "budget"), (lost, "backoff")):
         if mask is not None:
             codes[mask & (codes == CODE["offered"])] = CODE[reason]
     return codes

@@ -24,6 +24,7 @@ REASONS: tuple[str, ...] = (
     "budget",  # has spent what it may on this task today or this month
     "region",  # is in none of the task's regions
     "privacy",  # the run has spent its privacy budget
+    "backoff",  # lost its last leases one after the other
 )
 CODE: dict[str, int] = {name: index for index, name in enumerate(REASONS)}
 DECLINES: tuple[str, ...] = ("battery", "metered", "thermal", "schedule", "busy", "private")

@@ -1,7 +1,7 @@
 """When a device that the open rounds refuse for its own part is of use again: it is told to come back then.
 
-Decides: the return windows of whoever took part too recently, in this round already, or as often as it may, or
-has spent its budget. Refused by several rounds, it comes when the first of them could take it; it
+Decides: the return windows of whoever took part too recently, in this round already, or as often as it may, has
+spent its budget, or lost its last leases. Refused by several rounds, it comes when the first of them could take it; it
 comes as everybody does if one of them holds something else against it, or if a run that goes on was not asked.
 Never: who is refused (permits.py), nor what everybody else is told (pacing/windows.py). Whoever can be of no use to
 any of these runs is told what an idle population is: a new run may want it.
@@ -24,7 +24,7 @@ from podium.core.state import State
 
 Numbers = NDArray[np.int64]
 
-RESTS: NDArray[np.bool_] = np.isin(REASONS, ("separation", "round-done", "spent", "budget"))
+RESTS: NDArray[np.bool_] = np.isin(REASONS, ("separation", "round-done", "spent", "budget", "backoff"))
 """By reason code: whether time alone ends it."""
 
 
@@ -74,6 +74,7 @@ def _free_of(state: State, view: PaceView, row: RoundRow, devices: Numbers, at_m
         some = np.flatnonzero(again < NEVER_MS)
         again[some] += windows(state.limits, view, devices[over][some], again[some])[1]
         free[over] = np.maximum(free[over], again)
+    free = np.maximum(free, state.losses[row.run].free_ms(devices))
     often = too_often(state, run, devices)
     if often is not None:
         free[often] = NEVER_MS

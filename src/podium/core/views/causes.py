@@ -242,6 +242,13 @@ CAUSES: dict[str, CauseKind] = {
         "task of run {run} lets a device spend {budgets} (select.budgets), and it has",
         ("wait: a day of the plane's clock for trainings and energy, 30 days for bytes", _AGAIN),
     ),
+    "backoff": CauseKind(
+        "devices lost their last leases one after the other",
+        "{n} left alone, whose last {losses} leases or more were lost ({examples}): the first is tried again in "
+        "{first_free}",
+        "its last {losses} leases of run {run} were lost: it is tried again in {first_free}",
+        ("podium device logs {first}    # what failed there", "wait {first_free}"),
+    ),
     "region": CauseKind(
         "devices are in none of the task's regions",
         "{n} outside {regions} (select.regions; they have {values})",

@@ -104,6 +104,14 @@ def facts_of(look: Look, held: HoldUps, number: int, lacking: int) -> Facts:
         others = at_work(look.state, look.row.run if look.row else "")
         told = {"others": ", ".join(f"run {run} ({count})" for run, count in others.items())}
         return told | first_of(others)
+    if code == "backoff" and look.row is not None:
+        rows, losses = look.numbers()[held.first == number], look.state.losses[look.row.run]
+        free_ms = int(losses.free_ms(rows).min()) - look.now_ms
+        return {
+            "losses": int(losses.in_a_row[rows].min()),
+            "first_free": time_text(free_ms),
+            "first": look.state.devices[int(rows[0])].id,
+        }
     return lost_facts(look) if code == "tries-spent" else {}
 
 

@@ -48,6 +48,7 @@ HELD_BY = (
     "separation",
     "times-spent",
     "budget-spent",
+    "backoff",
     "not-connected",
     "plan-missing",
     "plan-digest",
@@ -197,13 +198,14 @@ def hold_ups(look: Look) -> HoldUps:
 
 
 def _mark_bounds(look: Look, found: HoldUps, away: Mask) -> None:
-    """Devices that took part as often as they may, or have spent what they may."""
+    """Devices that took part as often as they may, have spent what they may, or lost their last leases."""
     if look.row is None:
         return
     run, every = look.state.runs[look.row.run], look.numbers()
     often = too_often(look.state, run, every)
     spent = over_budget(look.state, run, every, np.full(len(every), look.now_ms))
-    for mask, name in ((often, "times-spent"), (spent, "budget-spent")):
+    lost = look.state.losses[look.row.run].resting(every, np.full(len(every), look.now_ms))
+    for mask, name in ((often, "times-spent"), (spent, "budget-spent"), (lost, "backoff")):
         if mask is not None:
             found.mark(away & mask, NUMBER[name])
 
