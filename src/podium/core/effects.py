@@ -107,7 +107,8 @@ class EndRound(Send, frozen=True, kw_only=True):
     """The round is over: drop its sums and its sealed updates, and destroy the upload keys that nobody needs now.
 
     `key_rounds`: the numbers of the rounds whose keys those are, its own and, of a buffered run, older ones, also one
-    that is gone already; every upload under them is dropped. `leases`: those of the round whose key lives on, and whose uploads are dropped.
+    that is gone already; every upload under them is dropped. `leases`: those of the round whose key lives on, and whose
+    uploads are dropped.
     """
 
     run: str
